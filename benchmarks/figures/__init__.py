@@ -1,0 +1,1 @@
+"""What is drawn from the CSVs alone; nothing here imports JAX."""

@@ -1,0 +1,55 @@
+"""How every figure looks: one place for fonts, greys and file formats."""
+
+import os
+import pathlib
+import tempfile
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
+import seaborn as sns  # noqa: E402
+
+METHOD_NAMES = {"mscn": "MSCN", "functa": "Functa"}
+"""`method` column -> name in figures and tables."""
+
+METHOD_STYLES = {
+    # Line style and marker differ too, and the colours differ in lightness: legible in grey.
+    "mscn": {"color": "#08306b", "linestyle": "-", "marker": "o"},
+    "functa": {"color": "#fc8d59", "linestyle": "--", "marker": "s"},
+}
+
+SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}
+"""`source` column -> what follows the data set's name in titles."""
+
+sns.set_theme(style="whitegrid", context="paper")
+plt.rcParams.update(
+    {
+        "figure.dpi": 150,
+        "savefig.bbox": "tight",
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "mscn",
+        "legend.frameon": True,
+        "axes.titlesize": 9,
+    }
+)
+
+
+def title(dataset: str, source: str, preset: str, *more: str) -> str:
+    """Data set, whether it is the real one, and preset, as every figure names them."""
+    return " · ".join([f"{dataset}{SOURCES[source]}", f"preset {preset}", *more])
+
+
+def save(figure: plt.Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """Writes `name`.pdf and `name`.png, each atomically and without a date, and closes the figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        path = folder / f"{name}.{suffix}"
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=f".{suffix}", delete=False) as out:
+            figure.savefig(out, format=suffix, metadata=metadata)
+        os.chmod(out.name, 0o644)
+        os.replace(out.name, path)
+        written.append(path)
+    plt.close(figure)
+    return written

@@ -1,0 +1,48 @@
+"""Progress of a run: a rich bar at a terminal, a log line every few seconds elsewhere."""
+
+import sys
+import time
+
+import rich.progress
+
+
+class Progress:
+    """Shows step, time left and the latest values; a context manager."""
+
+    def __init__(self, label: str, total: int, start: int = 0, *, every_s: float = 10.0):
+        """`start`: steps done before; `every_s`: seconds between log lines."""
+        self._label, self._total, self._first = label, total, start
+        self._every, self._began, self._last = every_s, time.monotonic(), time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = rich.progress.Progress(
+                rich.progress.TextColumn("{task.description}"),
+                rich.progress.BarColumn(),
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.TimeRemainingColumn(),
+                rich.progress.TextColumn("{task.fields[values]}"),
+                console=rich.console.Console(stderr=True),
+            )
+            self._task = self._bar.add_task(label, total=total, completed=start, values="")
+
+    def __enter__(self) -> "Progress":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, step: int, values: dict[str, float]) -> None:
+        """`step` steps are done; `values` are shown beside."""
+        text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if self._bar:
+            self._bar.update(self._task, completed=step, values=text)
+            return
+        now = time.monotonic()
+        if now - self._last < self._every and step < self._total:
+            return
+        self._last = now
+        left = (now - self._began) / max(step - self._first, 1) * (self._total - step)
+        print(f"{self._label}  step {step}/{self._total}  {text}  ETA {left:.0f} s", file=sys.stderr, flush=True)

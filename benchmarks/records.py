@@ -1,0 +1,146 @@
+"""The CSV schema of the whole project, and its atomic files. Imports no JAX: the plotting stage reads through it."""
+
+import contextlib
+import csv
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+COLUMNS = (
+    "experiment",  # the benchmark, e.g. table1_modulations
+    "preset",  # smoke, quick, paper, or custom
+    "dataset",
+    "source",  # real, subset (of the real data) or standin (other data)
+    "method",
+    "seed",
+    "budget",  # non-zeros of the fitted code, as measured
+    "budget_unit",  # modulations, fraction or bits
+    "surviving_fraction",  # budget over what could be non-zero
+    "signal_id",  # index in the test split
+    "inner_steps",
+    "inner_optimizer",
+    "outer_steps",
+    "psnr_db",  # of the field's values as they are
+    "psnr8_db",  # after clipping and rounding to 8 bits
+    "mse",
+    "voxel_accuracy",
+    "bytes",
+    "bpp",
+    "bpp_entropy",
+    "encode_s",  # a signal, within a batch, compilation apart
+    "decode_s",
+    "run_id",  # cell of the grid + digest of its configuration
+)
+"""One row a test signal and seed. A column that does not apply stays empty."""
+
+
+def cell_of(run_id: str) -> str:
+    """The grid cell of a run: its id without the digest of the configuration."""
+    return run_id.rsplit("-", 1)[0]
+
+
+def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
+    """The rows of a CSV, empty where there is none yet.
+
+    Raises:
+      ValueError: where the file has other columns.
+    """
+    columns = list(columns)
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    rows = pd.read_csv(path)
+    if list(rows.columns) != columns:
+        raise ValueError(f"{path} has columns {list(rows.columns)}, expected {columns}: move it away or redo it")
+    return rows
+
+
+def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMNS) -> None:
+    """Adds the rows of one run, in place of what the same cell left there before. Atomic; safe beside other writers.
+
+    Raises:
+      ValueError: where `rows` have other keys than `columns`, or belong to several cells.
+    """
+    columns = list(columns)
+    cells = {cell_of(row["run_id"]) for row in rows}
+    if len(cells) != 1:
+        raise ValueError(f"one cell's rows at a time, got {sorted(cells)}")
+    if unknown := {key for row in rows for key in row} ^ set(columns):
+        raise ValueError(f"rows and columns differ in {sorted(unknown)}")
+    with _locked(path):
+        # As text, so that the rows of other runs come out to the letter as they went in.
+        kept = []
+        if path.exists():
+            with path.open(newline="") as opened:
+                kept = [row for row in csv.DictReader(opened) if cell_of(row["run_id"]) not in cells]
+        with replaced(path) as out:
+            writer = csv.DictWriter(out, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(kept + rows)
+
+
+def append_provenance(path: pathlib.Path, record: dict) -> None:
+    """Adds one run's provenance to `path` (JSON, one object a line), in place of its cell's former one. Atomic."""
+    with _locked(path):
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = [line for line in lines if cell_of(line["run_id"]) != cell_of(record["run_id"])]
+        with replaced(path) as out:
+            out.writelines(json.dumps(line) + "\n" for line in [*lines, record])
+
+
+def provenance(run_id: str, *, seed: int, device: str, gin_text: str, wall_s: float, compile_s: float) -> dict:
+    """What is needed to judge or repeat a run: versions, device, commit, configuration, times in seconds."""
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "gin-config")
+    return {
+        "run_id": run_id,
+        "seed": seed,
+        "wall_s": round(wall_s, 2),
+        "compile_s": round(compile_s, 2),
+        "device": device,
+        "commit": _commit(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "gin": gin_text,
+    }
+
+
+def _commit() -> str:
+    """The checked-out commit, marked where code or configuration differ from it."""
+
+    def git(*arguments):
+        done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "mscn_flax", "benchmarks", "gin")
+    return (git("rev-parse", "HEAD") or "unknown") + (" with changes" if changed else "")
+
+
+@contextlib.contextmanager
+def replaced(path: pathlib.Path) -> Iterator:
+    """A text file that takes `path`'s place once it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, newline="") as out:
+        try:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+            os.chmod(out.name, 0o644)
+            os.replace(out.name, path)
+        except BaseException:
+            os.unlink(out.name)
+            raise
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,87 @@
+"""Table 1 (and the masks of figure 4): structured sparse modulations against Functa, method x budget x data set."""
+
+from collections.abc import Callable
+
+import gin
+
+from benchmarks import cli, dry_run, runner
+from mscn_flax import data
+from mscn_flax.budget import BudgetController
+from mscn_flax.meta import MetaLearner
+from mscn_flax.outer import OuterOptimizer
+from mscn_flax.siren import LatentModulatedSiren, Siren
+
+NAME = "table1_modulations"
+
+
+def _functa(budget: int) -> MetaLearner:
+    return MetaLearner(field=LatentModulatedSiren(siren=Siren(), latent_dim=budget))
+
+
+def _mscn(budget: int) -> MetaLearner:
+    return MetaLearner(field=Siren(), controller=BudgetController(budget=budget))
+
+
+METHODS: dict[str, Callable[[int], MetaLearner]] = {"functa": _functa, "mscn": _mscn}
+"""`method` column -> the learner with `budget` numbers a signal; gin scope table1/<method> configures it."""
+
+
+@gin.configurable("table1")
+def table1(
+    preset: str = "custom",
+    datasets: list[str] = gin.REQUIRED,
+    standin: str | None = None,
+    methods: list[str] = gin.REQUIRED,
+    budgets: list[int] = gin.REQUIRED,
+    seeds: list[int] = gin.REQUIRED,
+) -> None:
+    """Runs the grid.
+
+    Args:
+      preset: name of the gin overlay, and of the folder of the results.
+      datasets: keys of `data.DATA_SETS`.
+      standin: data set that takes the place of one that is not here; None to stop instead.
+      methods: keys of `METHODS`.
+      budgets: non-zeros a signal.
+      seeds: of the runs.
+    """
+    runner.check_choices("table1.methods", methods, METHODS)
+    runner.check_choices("table1.datasets", datasets, data.DATA_SETS)
+    cells = [
+        runner.Cell(
+            experiment=NAME,
+            preset=preset,
+            dataset=dataset,
+            resolution=data.DATA_SETS[dataset].resolution,
+            method=method,
+            budget=budget,
+            seed=seed,
+            learner=_learner(method, budget),
+            optimizer=OuterOptimizer(),
+            training=runner.Training(),
+        )
+        for dataset in runner.available(datasets, standin)
+        for seed in cli.seeds(seeds)
+        for budget in budgets
+        for method in methods
+    ]
+    if cli.dry_run():
+        dry_run.show(cells)
+        return
+    for cell in cells:
+        runner.run(cell)
+
+
+def _learner(method: str, budget: int) -> MetaLearner:
+    with gin.config_scope(method):
+        return METHODS[method](budget)
+
+
+def main() -> None:
+    """The grid as gin has it, its bindings scoped by `table1`."""
+    with gin.config_scope("table1"):
+        table1()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""TFDS data set of patches of the photographs that scikit-image ships."""

@@ -1,0 +1,121 @@
+"""Name -> data set: which builder, where its files are expected, what to do where they are missing.
+
+To add a data set, write its TFDS builder in a package of its own beside `photos`, and a function here.
+"""
+
+import functools
+import logging
+import os
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow_datasets as tfds
+
+from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
+from mscn_flax.data.photos import photos_dataset_builder as photos_builder
+from mscn_flax.data.reading import RECORD_FORMAT, Images, MissingDataError, is_prepared, prepare
+
+
+def tfds_dir() -> pathlib.Path:
+    """Where prepared TFDS data sets lie: $TFDS_DATA_DIR, or TFDS's own default."""
+    return pathlib.Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
+def _photos(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    del data_dir  # The photographs come with scikit-image.
+    config = photos_builder.PhotosConfig(resolution=resolution)
+    builder = photos_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return Images("photos", "standin", builder.as_data_source(_slice(split)), resolution)
+
+
+def _cifar10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    _require_side("cifar10", resolution, 32)
+    whole = tfds.builder("cifar10", data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    if is_prepared(whole):
+        return Images("cifar10", "real", whole.as_data_source(_slice(split)), resolution)
+    path = data_dir and data_dir / cifar10_subset.FILE
+    if path and path.is_file():
+        builder = cifar10_subset.Builder(path=path, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+        prepare(builder)
+        return Images("cifar10", "subset", builder.as_data_source(_slice(split)), resolution)
+    raise MissingDataError(
+        f"CIFAR-10 is neither prepared in {tfds_dir()} nor at $MSCN_DATA_DIR/{cifar10_subset.FILE}. With a network: "
+        f"`tfds build cifar10 --file_format={RECORD_FORMAT} --data_dir={tfds_dir()}` downloads and prepares it "
+        "(170 MB). Without: use the embedded stand-in `photos`."
+    )
+
+
+def _celeb_a_hq(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    stored = next((side for side in (64, 128, 256, 512, 1024) if side >= resolution), None)
+    if stored is None:
+        raise ValueError(f"celeb_a_hq has at most 1024 pixels a side, not {resolution}")
+    builder = tfds.builder(f"celeb_a_hq/{stored}", data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    if not is_prepared(builder):
+        tar = data_dir and data_dir / "celeb_a_hq" / f"data{stored}x{stored}.tar"
+        if not (tar and tar.is_file()):
+            raise MissingDataError(
+                f"CelebA-HQ is not prepared in {tfds_dir()}, and $MSCN_DATA_DIR/celeb_a_hq/data{stored}x{stored}.tar "
+                "is missing. TFDS cannot download it: make the tar of PNG images as "
+                "https://github.com/tkarras/progressive_growing_of_gans#preparing-datasets-for-training says, and put "
+                "it there. Without: use the embedded stand-in `photos`."
+            )
+        manual = tfds.download.DownloadConfig(manual_dir=str(tar.parent))
+        prepare(builder, download_config=manual)
+    # 30,000 images in one TFDS split, divided 27,000 / 3,000 as in Functa's code.
+    part = {"train": "train[:85%]", "validation": "train[85%:90%]", "test": "train[90%:]"}[split]
+    return Images("celeb_a_hq", "real", builder.as_data_source(part), resolution)
+
+
+class DataSet(NamedTuple):
+    """How a data set is read.
+
+    Attributes:
+      read: function of (split, resolution, folder of local copies).
+      resolution: pixels a side in the experiments that do not say otherwise.
+    """
+
+    read: Callable[[str, int, pathlib.Path | None], Images]
+    resolution: int
+
+
+DATA_SETS = {
+    "photos": DataSet(_photos, resolution=32),
+    "cifar10": DataSet(_cifar10, resolution=32),
+    "celeb_a_hq": DataSet(_celeb_a_hq, resolution=64),
+}
+
+
+def _slice(split: str) -> str:
+    """Our split as TFDS says it: validation is the last twentieth of the training split, never trained on."""
+    return {"train": "train[:95%]", "validation": "train[95%:]", "test": "test"}[split]
+
+
+def _require_side(name: str, resolution: int, side: int) -> None:
+    if resolution != side:
+        raise ValueError(f"{name} has {side}x{side} images, not {resolution}x{resolution}")
+
+
+@functools.cache
+def load(name: str, split: str, *, resolution: int, data_dir: str | None = None) -> Images:
+    """The images of one split.
+
+    Args:
+      name: a key of `DATA_SETS`.
+      split: "train", "validation" (held out from training) or "test".
+      resolution: pixels a side.
+      data_dir: folder of prepared local copies, `$MSCN_DATA_DIR` where None.
+
+    Raises:
+      ValueError: for an unknown name or split, or a resolution the data set does not have.
+      MissingDataError: where its files are not here.
+    """
+    if name not in DATA_SETS:
+        raise ValueError(f"no data set {name!r}; there are {', '.join(sorted(DATA_SETS))}")
+    if split not in ("train", "validation", "test"):
+        raise ValueError(f"no split {split!r}; there are train, validation, test")
+    # TFDS warns of every folder it looks into in vain; what matters is in the errors raised here.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    folder = data_dir or os.environ.get("MSCN_DATA_DIR")
+    return DATA_SETS[name].read(split, resolution, pathlib.Path(folder).expanduser() if folder else None)

@@ -1,0 +1,60 @@
+"""The outer optimiser: Adam with clipping, warm-up and decay, one learning rate a group of parameters."""
+
+import dataclasses
+
+import gin
+import optax
+
+
+@gin.configurable
+@dataclasses.dataclass(frozen=True)
+class OuterOptimizer:
+    """Adam as the reference codes use it (constant 3e-6, no clipping) unless told otherwise.
+
+    Attributes:
+      learning_rate: of the field's parameters.
+      inner_lr_factor: times `learning_rate` for the MetaSGD learning rates.
+      gate_learning_rate: of log_alpha; constant, because the gates have to travel from open to closed on time.
+      warmup: fraction of the outer steps during which the rates rise linearly from 0.
+      decay: cosine decay to 0 at the last step.
+      clip_norm: largest global norm of the gradient with respect to the field's parameters and the MetaSGD rates
+        together (log_alpha apart, so that a method with gates is clipped like one without); None for no limit.
+
+    Raises:
+      ValueError: where `warmup` is not in [0, 1).
+    """
+
+    learning_rate: float = 3e-6
+    inner_lr_factor: float = 1.0
+    gate_learning_rate: float = 3e-4
+    warmup: float = 0.0
+    decay: bool = False
+    clip_norm: float | None = None
+
+    def __post_init__(self):
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"OuterOptimizer.warmup must be in [0, 1), got {self.warmup}")
+
+    def build(self, outer_steps: int) -> optax.GradientTransformation:
+        """The transformation for a run of `outer_steps` steps."""
+        rise = int(self.warmup * outer_steps)
+        plateau = optax.cosine_decay_schedule(1.0, outer_steps - rise) if self.decay else optax.constant_schedule(1.0)
+        schedule = optax.join_schedules([optax.linear_schedule(0.0, 1.0, rise), plateau], [rise])
+
+        def adam(factor):
+            return optax.chain(
+                optax.scale_by_adam(),
+                optax.scale_by_learning_rate(lambda step: self.learning_rate * factor * schedule(step)),
+            )
+
+        clip = optax.identity() if self.clip_norm is None else optax.clip_by_global_norm(self.clip_norm)
+        clipped = {"field": "clip", "inner_lr": "clip", "log_alpha": "free"}
+        groups = {
+            "field": adam(1.0),
+            "inner_lr": adam(self.inner_lr_factor),
+            "log_alpha": optax.adam(self.gate_learning_rate),
+        }
+        return optax.chain(
+            optax.partition({"clip": clip, "free": optax.identity()}, lambda theta: {k: clipped[k] for k in theta}),
+            optax.partition(groups, lambda theta: {k: k for k in theta}),
+        )
