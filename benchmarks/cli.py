@@ -1,6 +1,8 @@
 """Command line of every benchmark: gin files and parameters, folders, seeds; one-line errors."""
 
 import difflib
+import importlib
+import importlib.metadata
 import inspect
 import os
 import pathlib
@@ -13,6 +15,7 @@ import gin
 import jax
 from absl import app, flags, logging
 
+from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import REPOSITORY
 from mscn_flax.data import MissingDataError
 
@@ -58,10 +61,8 @@ def run(benchmark: Callable[[], None]) -> None:
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
             logging.set_verbosity(logging.WARNING)
-            if not _has_accelerator():
-                jax.config.update("jax_platforms", "cpu")
-                # One device a core: XLA runs these small operations faster side by side than split over the cores.
-                jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+            choose_devices()
+            import_benchmarks()
             parse_gin(_GIN_FILE.value, _GIN_PARAM.value)
             benchmark()
         except (ValueError, FloatingPointError, MissingDataError) as error:
@@ -75,10 +76,29 @@ def run(benchmark: Callable[[], None]) -> None:
     app.run(main)
 
 
+def import_benchmarks() -> None:
+    """Makes every benchmark known to gin: a preset has bindings for all of them."""
+    main = sys.modules["__main__"]
+    if getattr(main, "__spec__", None):
+        # `python -m benchmarks.x` runs x as __main__; imported a second time it would register its names twice.
+        sys.modules.setdefault(main.__spec__.name, main)
+    for name in CATALOGUE:
+        importlib.import_module(f"benchmarks.{name}")
+
+
+def choose_devices() -> None:
+    """Accelerators where there are any, otherwise one CPU device a core; before JAX is first asked for one.
+
+    One device a core, because XLA runs the small operations of these networks faster side by side than each split over
+    the cores.
+    """
+    if not _has_accelerator():
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
 def _has_accelerator() -> bool:
     """Whether a GPU or TPU plugin of JAX is installed; asking JAX itself would fix the number of CPU devices."""
-    import importlib.metadata
-
     if jax.config.jax_platforms == "cpu":
         return False
     names = {distribution.name.lower() for distribution in importlib.metadata.distributions()}

@@ -27,8 +27,9 @@ def show(cells: list[runner.Cell]) -> None:
     training = first.training
     images = {split: len(part) for split, part in first.images.items()}
     print(
-        f"data set {first.dataset} ({first.images['train'].source}): {images['train']} training and {images['test']} test "
-        f"images of {first.resolution}x{first.resolution}, {training.outer_steps} outer steps of {training.batch_size}"
+        f"data set {first.dataset} ({first.images['train'].source}): {images['train']} training and {images['test']} "
+        f"test images of {first.resolution}x{first.resolution}, {training.outer_steps} outer steps of "
+        f"{training.batch_size} signals"
     )
     console.print(table)
     print("temp MiB: XLA's temporary memory of one outer step a device; FLOPs of matrix products, recomputation apart")
@@ -56,9 +57,7 @@ def _line(cell: runner.Cell) -> list[str]:
     temporary = jax.jit(step).lower(state, coords, targets).compile().memory_analysis().temp_size_in_bytes
     siren = getattr(learner.field, "siren", learner.field)
     forward = metrics.siren_flops(points, coords.shape[1], siren.width, siren.depth, channels)
-    flops = training.batch_size * metrics.meta_step_flops(
-        forward, learner.inner_steps, first_order=learner.first_order
-    )
+    flops = training.batch_size * metrics.meta_step_flops(forward, learner.inner_steps, first_order=learner.first_order)
     return [
         cell.method,
         str(cell.budget),

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+PUBLISHED = REPOSITORY / "results" / "published"
+"""Other people's figures, with their sources."""
 
 COLUMNS = (
     "experiment",  # the benchmark, e.g. table1_modulations
@@ -41,6 +43,9 @@ COLUMNS = (
     "run_id",  # cell of the grid + digest of its configuration
 )
 """One row a test signal and seed. A column that does not apply stays empty."""
+
+MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
+"""Of `<benchmark>_masks.csv`: one row a modulation that a run's shared mask keeps."""
 
 
 def cell_of(run_id: str) -> str:

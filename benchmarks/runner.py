@@ -18,9 +18,6 @@ from mscn_flax import data, meta, metrics, signals
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.outer import OuterOptimizer
 
-MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
-"""One row a kept modulation of a shared mask; figure 4 is drawn from them."""
-
 SHOWN = ("mse", "psnr", "open_gates")
 """What the progress bar shows of the logged values."""
 
@@ -154,11 +151,11 @@ def run(cell: Cell) -> None:
     rows, masks = evaluate(cell, state)
     records.append(cell.csv, rows)
     if masks:
-        records.append(cell.csv.with_name(f"{cell.experiment}_masks.csv"), masks, MASK_COLUMNS)
+        records.append(cell.csv.with_name(f"{cell.experiment}_masks.csv"), masks, records.MASK_COLUMNS)
     record = records.provenance(
         cell.run_id,
         seed=cell.seed,
-        device=_device(),
+        device=device_name(),
         gin_text=gin.operative_config_str(),
         wall_s=time.perf_counter() - began,
         compile_s=compile_s,
@@ -169,7 +166,8 @@ def run(cell: Cell) -> None:
     print(f"{cell.run_id}: {psnr:.2f} dB over {len(rows)} test signals, {record['wall_s']:.0f} s")
 
 
-def _device() -> str:
+def device_name() -> str:
+    """Number and kind of the devices in use."""
     device = jax.devices()[0]
     kind = device.device_kind
     if device.platform == "cpu":

@@ -3,9 +3,9 @@
 The paper's budgets are exact counts but its mechanism is not stated. Here the target for the test-time count falls
 geometrically from all gates to n during the first `close_by` of the outer steps, while a proportional-integral
 controller on log lambda (eq. 8) makes the count follow. The proportional part is what damps it: log_alpha integrates
-lambda, so an integral alone swings (seen: 8 gates open where 64 were asked for); at `freeze_at` the n gates with the largest log_alpha become a binary mask, with
-which the rest of the steps fine-tune. Expected L0 is no substitute: a gate with P(z > 0) = 0.4 counts 0.4 there and 1
-here.
+lambda, so an integral alone swings (seen: 8 gates open where 64 were asked for). At `freeze_at` the n gates with the
+largest log_alpha become a binary mask, with which the rest of the steps fine-tune. Expected L0 is no substitute for the
+count: a gate with P(z > 0) = 0.4 counts 0.4 there and 1 here.
 """
 
 import dataclasses

@@ -18,7 +18,9 @@ class Checkpoints:
     def __init__(self, folder: pathlib.Path, *, keep: int = 2):
         """`keep`: how many of the latest checkpoints stay."""
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+        # The handler is named so that a new process can ask for the shapes of what another has saved.
+        handler = ocp.StandardCheckpointHandler()
+        self._manager = ocp.CheckpointManager(folder.resolve(), options=options, item_handlers=handler)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -41,7 +43,19 @@ class Checkpoints:
         """The checkpoint of `step`, with the structure, shapes, dtypes and shardings of `like`.
 
         Raises:
-          ValueError: where the checkpoint's arrays have other shapes or structure.
+          ValueError: where the checkpoint's arrays have other names or shapes.
         """
+        saved, wanted = _shapes(self._manager.item_metadata(step).tree), _shapes(like)
+        if differ := sorted(name for name in saved | wanted if saved.get(name) != wanted.get(name)):
+            name = differ[0]
+            raise ValueError(
+                f"checkpoint of step {step}: {name} has shape {saved.get(name)}, this run needs {wanted.get(name)}"
+            )
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+
+
+def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+    """Dotted path -> shape of every array."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): tuple(leaf.shape) for path, leaf in leaves}

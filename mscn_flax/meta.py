@@ -86,7 +86,7 @@ class MetaLearner:
         if self.controller is not None:
             theta["log_alpha"] = initial_log_alpha(gate_key, shape, self.open_probability, self.log_alpha_spread)
             if self.adapt_gates:
-                theta["inner_lr"]["log_alpha"] = jnp.full(shape, self.gate_inner_lr)
+                theta["inner_lr"]["log_alpha"] = jnp.full(shape, self.gate_inner_lr, jnp.float32)
         return theta
 
     def init_gates(self) -> GateState | None:
@@ -231,9 +231,7 @@ def meta_gradient(
 
     def on_device(theta, gates, coords, keys, targets):
         def add_chunk(total, chunk):
-            (_, logged), gradient = jax.value_and_grad(_chunk_loss, has_aux=True)(
-                theta, learner, gates, coords, *chunk
-            )
+            (_, logged), gradient = jax.value_and_grad(_chunk_loss, has_aux=True)(theta, learner, gates, coords, *chunk)
             return jax.tree.map(jnp.add, total, (logged, gradient)), None
 
         logged = {name: jnp.zeros(()) for name in ("mse", "psnr", "expected_l0")}
@@ -268,7 +266,7 @@ def train_step(
     logged, gradient = meta_gradient(
         learner, state.theta, state.gates, keys, coords, targets, mesh=mesh, chunk_size=chunk_size
     )
-    logged["gradient_norm"] = optax.global_norm(gradient)
+    logged["gradient_norm"] = optax.tree.norm(gradient)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.theta)
     theta = optax.apply_updates(state.theta, updates)
     gates = state.gates
@@ -283,7 +281,9 @@ def _next_gates(
 ) -> tuple[GateState, Float[Array, ""]]:
     """The gates of the next step, and how many are open at test time now."""
     controller = learner.controller
-    open_gates = jnp.where(gates.frozen, jnp.sum(gates.mask), learner.hard_concrete.test_l0(log_alpha))
+    open_gates = jnp.where(
+        gates.frozen, jnp.sum(gates.mask, dtype=jnp.float32), learner.hard_concrete.test_l0(log_alpha)
+    )
     target = controller.target(step + 1, outer_steps, log_alpha.size)
     integral, log_lambda = controller.control(gates.log_lambda_integral, open_gates, target)
     freeze_now = controller.is_frozen(step + 1, outer_steps) & ~gates.frozen
@@ -351,6 +351,6 @@ def _map_signals(
         return results.reshape(signals.shape[0], *results.shape[2:])
 
     in_specs = (PartitionSpec(), PartitionSpec(SIGNALS))
-    return jax.shard_map(
-        on_device, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(SIGNALS), check_vma=False
-    )(shared, signals)
+    return jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(SIGNALS), check_vma=False)(
+        shared, signals
+    )

@@ -8,12 +8,11 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.runs import MASK_COLUMNS
 
 
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
     """Writes one figure for each data set; returns the files."""
-    masks = records.read(results / preset / "table1_modulations_masks.csv", MASK_COLUMNS)
+    masks = records.read(results / preset / "table1_modulations_masks.csv", records.MASK_COLUMNS)
     rows = records.read(results / preset / "table1_modulations.csv")
     written = []
     for (dataset, source), part in masks.groupby(["dataset", "source"]):
@@ -30,9 +29,7 @@ def reuse(masks: pd.DataFrame) -> pd.DataFrame:
 
     Columns seed, small, large, reused.
     """
-    kept = {
-        key: set(zip(part["layer"], part["unit"], strict=True)) for key, part in masks.groupby(["seed", "budget"])
-    }
+    kept = {key: set(zip(part["layer"], part["unit"], strict=True)) for key, part in masks.groupby(["seed", "budget"])}
     return pd.DataFrame(
         [
             {"seed": seed, "small": small, "large": large, "reused": len(a & b) / len(a)}
@@ -55,7 +52,13 @@ def _figure(masks: pd.DataFrame, gates: int, title: str) -> plt.Figure:
         spread = np.abs(of_small[["min", "max"]].to_numpy().T - of_small["mean"].to_numpy())
         marker = "osD^v"[index % 5]
         top.errorbar(
-            of_small.index, of_small["mean"], yerr=spread, color=grey, marker=marker, capsize=3, label=f"of {small} kept"
+            of_small.index,
+            of_small["mean"],
+            yerr=spread,
+            color=grey,
+            marker=marker,
+            capsize=3,
+            label=f"of {small} kept",
         )
     # A random choice of `large` of all gates keeps each of the smaller set's with this probability, whatever that is.
     top.plot(budgets[1:], [b / gates for b in budgets[1:]], "k:", marker="x", label="random allocation")
@@ -69,7 +72,10 @@ def _figure(masks: pd.DataFrame, gates: int, title: str) -> plt.Figure:
     layers = np.arange(masks["layer"].max() + 1)
     for axis, budget in ((middle, budgets[0]), (bottom, budgets[-1])):
         counts = (
-            masks[masks["budget"] == budget].groupby(["seed", "layer"]).size().unstack(fill_value=0)
+            masks[masks["budget"] == budget]
+            .groupby(["seed", "layer"])
+            .size()
+            .unstack(fill_value=0)
             .reindex(columns=layers, fill_value=0)
         )
         spread = np.abs(counts.agg(["min", "max"]).to_numpy() - counts.mean().to_numpy())

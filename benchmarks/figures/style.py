@@ -1,5 +1,6 @@
 """How every figure looks: one place for fonts, greys and file formats."""
 
+import logging
 import os
 import pathlib
 import tempfile
@@ -7,8 +8,8 @@ import tempfile
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
-import seaborn as sns  # noqa: E402
+import matplotlib.pyplot as plt
+import seaborn as sns
 
 METHOD_NAMES = {"mscn": "MSCN", "functa": "Functa"}
 """`method` column -> name in figures and tables."""
@@ -22,6 +23,8 @@ METHOD_STYLES = {
 SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}
 """`source` column -> what follows the data set's name in titles."""
 
+# Its subsetter reports every table of every font.
+logging.getLogger("fontTools").setLevel(logging.ERROR)
 sns.set_theme(style="whitegrid", context="paper")
 plt.rcParams.update(
     {

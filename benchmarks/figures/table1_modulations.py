@@ -19,7 +19,7 @@ CELL = ["dataset", "source", "method", "budget"]
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
     """Writes the table's three forms and its figure; returns the files."""
     rows = records.read(results / preset / "table1_modulations.csv")
-    table = summary(rows, published(results))
+    table = summary(rows, published())
     written = []
     for suffix, text in (
         ("csv", table.to_csv(index=False, float_format="%.4f")),
@@ -33,9 +33,9 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
     return written + style.save(_figure(table, preset), plots / preset, "table1_modulations")
 
 
-def published(results: pathlib.Path) -> pd.DataFrame:
+def published() -> pd.DataFrame:
     """The paper's Table 1: columns dataset, method, budget, paper."""
-    rows = pd.read_csv(results / "published" / "mscn_paper.csv")
+    rows = pd.read_csv(records.PUBLISHED / "mscn_paper.csv")
     rows = rows[(rows["source"] == "paper Table 1") & (rows["x_unit"] == "modulations") & (rows["metric"] == "psnr_dB")]
     names = {theirs: ours for ours, theirs in PAPER_DATASETS.items()}
     return pd.DataFrame(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import tensorflow_datasets as tfds
 
 from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
+from mscn_flax.data.local_copy import LocalCopyConfig
 from mscn_flax.data.photos import photos_dataset_builder as photos_builder
 from mscn_flax.data.reading import RECORD_FORMAT, Images, MissingDataError, is_prepared, prepare
 
@@ -37,7 +38,8 @@ def _cifar10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Imag
         return Images("cifar10", "real", whole.as_data_source(_slice(split)), resolution)
     path = data_dir and data_dir / cifar10_subset.FILE
     if path and path.is_file():
-        builder = cifar10_subset.Builder(path=path, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+        config = LocalCopyConfig(path=path)
+        builder = cifar10_subset.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
         prepare(builder)
         return Images("cifar10", "subset", builder.as_data_source(_slice(split)), resolution)
     raise MissingDataError(

@@ -10,13 +10,9 @@ FILE = pathlib.Path("cifar10") / "cifar10_subset.npz"
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """CIFAR-10 images of a local npz file; `path` is that file."""
+    """CIFAR-10 images of a local npz file: `Builder(config=LocalCopyConfig(path=...))`."""
 
     VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(self, *, path: pathlib.Path, **kwargs):
-        self._path = path
-        super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -32,9 +28,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in ("train", "test")}
 
     def _generate_examples(self, split: str):
-        with np.load(self._path) as arrays:
+        path = self.builder_config.path
+        with np.load(path) as arrays:
             images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
         if images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3):
-            raise ValueError(f"{self._path}: x_{split} is {images.dtype}{images.shape}, expected uint8 [n, 32, 32, 3]")
+            raise ValueError(f"{path}: x_{split} is {images.dtype}{images.shape}, expected uint8 [n, 32, 32, 3]")
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield index, {"image": image, "label": int(label)}

@@ -1,0 +1,41 @@
+"""What there is to run and to draw, by the paper's objects. Imports no JAX."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One benchmark, `benchmarks/<name>.py` with `gin/<name>.gin`.
+
+    Attributes:
+      paper: object of the paper that it reproduces.
+      figures: modules of `benchmarks.figures` that draw its rows.
+      datasets: preset -> data sets.
+      methods: what is compared.
+      expected: preset -> time on 2 cores (paper: on an accelerator).
+    """
+
+    paper: str
+    figures: tuple[str, ...]
+    datasets: str
+    methods: str
+    expected: dict[str, str]
+
+
+CATALOGUE = {
+    "table1_modulations": Entry(
+        paper="Table 1, Figure 4",
+        figures=("table1_modulations", "fig4_reuse"),
+        datasets="cifar10 (or photos); paper: celeb_a_hq",
+        methods="functa, mscn",
+        expected={"smoke": "1 min", "quick": "8 min", "paper": "days"},
+    ),
+    "speed": Entry(
+        paper="none: cost of a meta-step",
+        figures=("speed",),
+        datasets="random signals",
+        methods="this project, plain",
+        expected={"smoke": "1 min", "quick": "2 min", "paper": "5 min"},
+    ),
+}
+"""Name -> benchmark, in the order in which they run."""

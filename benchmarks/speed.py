@@ -1,0 +1,165 @@
+"""Cost of one meta-step: this project's against a plain version, side by side, each in a process of its own.
+
+A process of its own, because allocator and devices are chosen when it starts; in turns, because machines are noisy.
+"plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole batch in one vmap, one
+device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient` with the launcher's settings.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import gin
+
+from benchmarks import cli, launch, records
+from mscn_flax import metrics
+from mscn_flax.sine import SINES
+
+NAME = "speed"
+
+COLUMNS = (
+    "experiment",
+    "preset",
+    "variant",  # plain, or mscn_flax with the sine named
+    "sine",  # fast or plain
+    "width",
+    "depth",
+    "batch",
+    "points",
+    "code",  # functa: latent of that size; mscn: budget of that size
+    "budget",
+    "inner_steps",
+    "chunk_size",  # signals that a device works on at a time
+    "devices",
+    "step_s",  # median, after warm-up
+    "step_min_s",
+    "repeats",
+    "compile_s",
+    "temp_bytes",  # XLA's temporary memory, all devices together
+    "gflop",  # of the fewest matrix products that do it
+    "gflop_per_s",
+    "matmul_gflop_per_s",  # of [batch points, width] x [width, width], same process
+    "run_id",
+)
+
+
+@gin.configurable("speed")
+def speed(
+    preset: str = "custom",
+    sizes: list[tuple[int, int, int]] = gin.REQUIRED,
+    codes: list[str] = gin.REQUIRED,
+    budget: int = gin.REQUIRED,
+    inner_steps: int = gin.REQUIRED,
+    resolution: int = gin.REQUIRED,
+    rounds: int = gin.REQUIRED,
+    repeats: int = gin.REQUIRED,
+) -> None:
+    """Measures every size.
+
+    Args:
+      preset: name of the gin overlay.
+      sizes: (width, depth, batch).
+      codes: "functa" (latent of size `budget`) or "mscn" (gates of that budget, capped at the modulations there are).
+      budget: see `codes`.
+      inner_steps: K.
+      resolution: pixels a side.
+      rounds: processes of each variant, in turns; the median over all their steps counts.
+      repeats: timed steps a process.
+    """
+    csv = cli.results_dir() / preset / f"{NAME}.csv"
+    for width, depth, batch in sizes:
+        for code in codes:
+            common = {
+                "width": width,
+                "depth": depth,
+                "batch": batch,
+                "code": code,
+                "budget": min(budget, width * (depth - 1)),
+                "inner_steps": inner_steps,
+                "resolution": resolution,
+                "repeats": repeats,
+            }
+            if cli.dry_run():
+                forward = metrics.siren_flops(resolution**2, 2, width, depth, 3)
+                gflop = batch * metrics.meta_step_flops(forward, inner_steps) / 1e9
+                print(f"{common}: {gflop:.1f} GFLOP a step, {2 * rounds + rounds} processes")
+                continue
+            _measure_size(csv, preset, common, rounds)
+
+
+def _measure_size(csv, preset: str, common: dict, rounds: int) -> None:
+    """Adds the rows of one size: all variants, in turns."""
+    variants = [("plain", "plain"), *(("mscn_flax", sine) for sine in SINES)]
+    found = {variant: [] for variant in variants}
+    for _ in range(rounds):
+        for variant, sine in variants:
+            found[variant, sine].append(_measure({**common, "variant": variant, "sine": sine}))
+    size = "-".join(str(common[key]) for key in ("width", "depth", "batch", "code"))
+    for (variant, sine), measured in found.items():
+        steps = sorted(second for one in measured for second in one.pop("seconds"))
+        last = measured[-1]
+        row = {
+            "experiment": NAME,
+            "preset": preset,
+            "variant": variant,
+            "sine": sine,
+            **{key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")},
+            "points": common["resolution"] ** 2,
+            "chunk_size": last["chunk_size"],
+            "devices": last["devices"],
+            "step_s": f"{steps[len(steps) // 2]:.4g}",
+            "step_min_s": f"{steps[0]:.4g}",
+            "repeats": len(steps),
+            "compile_s": f"{last['compile_s']:.3g}",
+            "temp_bytes": last["temp_bytes"],
+            "gflop": f"{last['flops'] / 1e9:.4g}",
+            "gflop_per_s": f"{last['flops'] / 1e9 / steps[len(steps) // 2]:.4g}",
+            "matmul_gflop_per_s": f"{max(one['matmul_flops_per_s'] for one in measured) / 1e9:.4g}",
+            "run_id": f"speed-{size}-{variant}-{sine}-0",
+        }
+        records.append(csv, [row], COLUMNS)
+        print(f"{size} {variant} ({sine} sine): {row['step_s']} s, {last['temp_bytes'] / 2**20:.0f} MiB", flush=True)
+        record = records.provenance(
+            row["run_id"],
+            seed=0,
+            device=last["device"],
+            gin_text=gin.operative_config_str(),
+            wall_s=sum(steps),
+            compile_s=last["compile_s"],
+        )
+        records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
+
+
+def _measure(settings: dict) -> dict:
+    """One process of one variant; see `speed_process`.
+
+    Raises:
+      ValueError: where the process fails, with the end of what it said.
+    """
+    environment = launch.environment(allocator=settings["variant"] != "plain")
+    if settings["variant"] == "plain":
+        for name in launch.ALLOCATOR:
+            environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed_process", json.dumps(settings)],
+        cwd=records.REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise ValueError(f"measuring {settings} failed with status {done.returncode}: {last}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """All sizes, as gin has them."""
+    os.chdir(records.REPOSITORY)
+    speed()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Sets up and runs everything: ./run_all.sh [--preset smoke|quick|paper] [--only NAME]... [--data_dir DIR] [--seeds N]
+# [--dry_run]; ./run_all.sh --tests sets up and runs the tests; ./run_all.sh --help tells more.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+requirements=requirements.txt
+[ "${1:-}" = --tests ] && requirements=requirements-dev.txt
+
+if [ -z "${VIRTUAL_ENV:-}" ]; then
+  if [ ! -x .venv/bin/python ]; then
+    python=${PYTHON:-python3}
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+      { echo "error: Python >= 3.11 is needed, $python is $("$python" --version 2>&1); set PYTHON" >&2; exit 2; }
+    "$python" -m venv .venv
+  fi
+  export VIRTUAL_ENV=$PWD/.venv
+  export PATH=$VIRTUAL_ENV/bin:$PATH
+fi
+
+# Installed once for each state of the requirements, not at every call.
+stamp=$VIRTUAL_ENV/.mscn-$(cat requirements*.txt | cksum | cut -d' ' -f1)-$requirements
+if [ ! -e "$stamp" ]; then
+  echo "== installing $requirements into $VIRTUAL_ENV"
+  python -m pip install --quiet --disable-pip-version-check -r "$requirements"
+  touch "$stamp"
+fi
+
+if [ "${1:-}" = --tests ]; then
+  shift
+  exec python -m pytest "$@"
+fi
+exec python -m benchmarks run "$@"

@@ -1,0 +1,30 @@
+"""Strict JAX for every test; data sets are prepared in a folder that goes away."""
+
+import os
+import pathlib
+
+# Before anything imports TFDS or asks JAX for a device.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import pytest
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tfds_dir(tmp_path_factory):
+    """Prepared data sets never come from, or go to, the user's own folder."""
+    os.environ["TFDS_DATA_DIR"] = str(tmp_path_factory.mktemp("tfds"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> str:
+    """The folder of prepared local copies; the test is skipped where there is none."""
+    folder = os.environ.get("MSCN_DATA_DIR", "")
+    if not (pathlib.Path(folder) / "cifar10" / "cifar10_subset.npz").is_file():
+        pytest.skip("MSCN_DATA_DIR does not name a folder with cifar10/cifar10_subset.npz")
+    return folder

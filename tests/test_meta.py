@@ -1,0 +1,188 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from mscn_flax import meta, metrics, signals
+from mscn_flax.budget import BudgetController
+from mscn_flax.outer import OuterOptimizer
+from mscn_flax.siren import LatentModulatedSiren, Siren
+
+COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+TARGETS = jax.random.uniform(jax.random.key(5), (8, 64, 3))
+KEYS = jax.random.split(jax.random.key(6), 8)
+SIREN = Siren(depth=4, width=16)
+
+
+def mesh(devices=1):
+    return Mesh(np.array(jax.devices()[:devices]), (meta.SIGNALS,))
+
+
+def mscn(budget=10, **kwargs):
+    return meta.MetaLearner(field=SIREN, controller=BudgetController(budget=budget), **kwargs)
+
+
+def functa(**kwargs):
+    return meta.MetaLearner(field=LatentModulatedSiren(siren=SIREN, latent_dim=10), **kwargs)
+
+
+def plain_gradient(learner, theta, gates, keys, coords, targets):
+    """Gradient of eq. 8 by Python loops over signals and inner steps."""
+
+    def signal_loss(theta, key, target):
+        z = learner.hard_concrete.sample(key, theta["log_alpha"]) if gates is not None else 1.0
+
+        def loss(code):
+            return metrics.mse(learner.render(theta, z * code, coords), target)
+
+        code = jnp.zeros(learner.field.code_shape)
+        for _ in range(learner.inner_steps):
+            code = code - theta["inner_lr"]["code"] * jax.grad(loss)(code)
+        penalty = 0.0
+        if gates is not None:
+            penalty = jnp.exp(gates.log_lambda) * learner.hard_concrete.expected_l0(theta["log_alpha"])
+        return loss(code) + penalty
+
+    gradient = jax.jit(jax.grad(signal_loss))
+    total = jax.tree.map(jnp.zeros_like, theta)
+    for key, target in zip(keys, targets, strict=True):
+        total = jax.tree.map(jnp.add, total, gradient(theta, key, target))
+    return jax.tree.map(lambda leaf: leaf / len(targets), total)
+
+
+@pytest.mark.parametrize("make", [mscn, functa])
+def test_vmap_chunks_and_devices_equal_the_loop(make):
+    learner = make()
+    theta, gates = learner.init(jax.random.key(0), COORDS), learner.init_gates()
+    arguments = (theta, gates, KEYS[:4], COORDS, TARGETS[:4])
+    expected = plain_gradient(learner, *arguments)
+    scale = max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(expected))
+    for devices, chunk_size in ((1, 4), (1, 1), (2, 2)):
+        ours = functools.partial(meta.meta_gradient, learner, mesh=mesh(devices), chunk_size=chunk_size)
+        logged, gradient = jax.jit(ours)(*arguments)
+        assert np.isfinite(logged["mse"])
+        for mine, theirs in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=2e-3, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("make", [mscn, functa])
+def test_meta_gradient_agrees_with_finite_differences(make):
+    learner = make(inner_lr_range=(0.5, 1.0))
+    theta, gates = learner.init(jax.random.key(0), COORDS), learner.init_gates()
+    with jax.enable_x64(True):
+
+        def double(a):
+            return a.astype(jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a
+
+        theta, gates, coords, targets = jax.tree.map(double, (theta, gates, COORDS, TARGETS[:2]))
+
+        @jax.jit
+        def loss(theta):
+            return meta._chunk_loss(theta, learner, gates, coords, KEYS[:2], targets)[0]
+
+        gradient = jax.jit(jax.grad(loss))(theta)
+        for name in theta:
+            # Along a random direction within each group of parameters.
+            leaves, structure = jax.tree.flatten(theta[name])
+            noise = [
+                jax.random.normal(jax.random.key(i), leaf.shape, jnp.float64) * jnp.std(leaf)
+                for i, leaf in enumerate(leaves)
+            ]
+            direction = jax.tree.unflatten(structure, noise)
+            h = 1e-5
+            plus, minus = (
+                loss({**theta, name: jax.tree.map(lambda a, d, s=s, h=h: a + s * h * d, theta[name], direction)})
+                for s in (1, -1)
+            )
+            product = jax.tree.map(lambda g, d: jnp.sum(g * d), gradient[name], direction)
+            expected = float(sum(jax.tree.leaves(product)))
+            assert float((plus - minus) / (2 * h)) == pytest.approx(expected, rel=1e-4, abs=1e-10)
+
+
+def test_closed_gates_equal_the_base_network():
+    learner = mscn()
+    theta, gates = learner.init(jax.random.key(0), COORDS), learner.init_gates()
+    closed = gates.replace(mask=jnp.zeros_like(gates.mask), frozen=jnp.ones((), bool))
+    code, _, losses = learner.fit(theta, closed, jax.random.key(0), COORDS, TARGETS[0])
+    assert not np.any(code)
+    base = SIREN.apply({"params": theta["field"]}, COORDS, jnp.zeros(SIREN.code_shape))
+    np.testing.assert_array_equal(learner.render(theta, code, COORDS), base)
+    np.testing.assert_array_equal(losses, losses[0])
+    gradient = jax.grad(
+        lambda theta: meta._chunk_loss(theta, learner, closed, COORDS, KEYS, TARGETS)[0], allow_int=True
+    )(theta)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
+
+
+def train(learner, steps=60, seed=0):
+    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1).build(steps)
+    init = functools.partial(meta.init_state, learner, optimizer, seed)
+    state = jax.jit(init, out_shardings=NamedSharding(mesh(2), PartitionSpec()))(COORDS)
+    step = jax.jit(
+        functools.partial(
+            meta.train_step,
+            learner=learner,
+            optimizer=optimizer,
+            seed=seed,
+            outer_steps=steps,
+            mesh=mesh(2),
+            chunk_size=4,
+        )
+    )
+    logs = []
+    for _ in range(steps):
+        state, logged = step(state, COORDS, TARGETS)
+        logs.append(logged)
+    assert step._cache_size() == 1  # One compilation, frozen or not.
+    return state, logs
+
+
+@pytest.mark.parametrize("budget", [1, 7, 20])
+def test_budget_is_exact_and_the_pattern_shared(budget):
+    learner = mscn(budget)
+    state, logs = train(learner)
+    assert int(jnp.sum(state.gates.mask)) == budget
+    codes = meta.encode(learner, state.theta, state.gates, COORDS, TARGETS, mesh=mesh(2), chunk_size=4)
+    patterns = np.asarray(codes) != 0
+    assert np.all(patterns == np.asarray(state.gates.mask))
+    assert logs[-1]["open_gates"] == budget
+    assert logs[0]["open_gates"] > budget
+
+
+def test_adapted_gates_give_each_signal_its_own_exact_pattern():
+    learner = mscn(12, adapt_gates=True, gate_inner_lr=1e4)
+    state, _ = train(learner)
+    codes = meta.encode(learner, state.theta, state.gates, COORDS, TARGETS, mesh=mesh(2), chunk_size=4)
+    patterns = (np.asarray(codes) != 0).reshape(8, -1)
+    assert np.all(patterns.sum(1) <= 12)
+    assert len(np.unique(patterns, axis=0)) > 1
+    np.testing.assert_array_equal(patterns.sum(1), 12)
+
+
+def test_training_reduces_the_error():
+    for learner in (mscn(), functa()):
+        _, logs = train(learner, steps=40)
+        assert logs[-1]["mse"] < 0.8 * logs[0]["mse"]
+
+
+def test_initialisation_does_not_depend_on_the_budget():
+    one, other = (mscn(budget).init(jax.random.key(3), COORDS) for budget in (4, 20))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.all(a == b)), one, other))
+
+
+def test_decode_is_render_of_each_code():
+    learner = functa()
+    theta = learner.init(jax.random.key(0), COORDS)
+    codes = meta.encode(learner, theta, None, COORDS, TARGETS, mesh=mesh(2), chunk_size=2)
+    values = meta.decode(learner, theta, COORDS, codes, mesh=mesh(2), chunk_size=4)
+    for code, value in zip(codes, values, strict=True):
+        np.testing.assert_allclose(learner.render(theta, code, COORDS), value, atol=1e-5)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"budget": 49}, "has 48"), ({"inner_steps": 0}, "inner_steps")])
+def test_wrong_values_are_named(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        mscn(**wrong)

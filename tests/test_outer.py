@@ -1,0 +1,41 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mscn_flax.outer import OuterOptimizer
+
+THETA = {"field": {"w": jnp.ones(3)}, "inner_lr": {"code": jnp.ones(2)}, "log_alpha": jnp.zeros(4)}
+
+
+def test_gates_do_not_change_how_the_field_is_clipped():
+    without = {name: THETA[name] for name in ("field", "inner_lr")}
+    optimizer = OuterOptimizer(learning_rate=1e-3, clip_norm=0.1)
+    updates = []
+    for theta in (THETA, without):
+        transformation = optimizer.build(10)
+        gradient = {
+            **{name: theta[name] for name in without},
+            **({"log_alpha": jnp.full(4, 1e6)} if len(theta) == 3 else {}),
+        }
+        state = transformation.init(theta)
+        for scale in (1.0, 3.0):
+            scaled = {"field": {"w": scale * jnp.arange(3.0)}, "inner_lr": {"code": scale * jnp.ones(2)}}
+            update, state = transformation.update({**gradient, **scaled}, state, theta)
+        updates.append(update)
+    np.testing.assert_array_equal(updates[0]["field"]["w"], updates[1]["field"]["w"])
+
+
+def test_warm_up_and_decay():
+    transformation = OuterOptimizer(learning_rate=1.0, warmup=0.5, decay=True).build(8)
+    state = transformation.init(THETA)
+    sizes = []
+    for _ in range(8):
+        update, state = transformation.update(THETA, state, THETA)
+        sizes.append(float(jnp.max(jnp.abs(update["field"]["w"]))))
+    np.testing.assert_allclose(sizes[:5], [0, 0.25, 0.5, 0.75, 1], rtol=1e-4)
+    assert sizes[4] > sizes[5] > sizes[6] > sizes[7] > 0
+
+
+def test_wrong_warm_up_is_refused():
+    with pytest.raises(ValueError, match="warmup"):
+        OuterOptimizer(warmup=1.0)

@@ -1,0 +1,58 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mscn_flax import signals
+from mscn_flax.siren import LatentModulatedSiren, Siren
+
+COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+
+
+def reference(params, coords, modulations, w0):
+    """Eq. 10 in float64 NumPy, a layer at a time."""
+    h = np.asarray(coords, np.float64)
+    layers = sorted(name for name in params if name.startswith("layer"))
+    for name, shift in zip(layers, np.asarray(modulations, np.float64), strict=True):
+        h = np.sin(w0 * (h @ np.asarray(params[name]["kernel"], np.float64) + np.asarray(params[name]["bias"]) + shift))
+    return h @ np.asarray(params["output"]["kernel"], np.float64) + np.asarray(params["output"]["bias"]) + 0.5
+
+
+@pytest.mark.parametrize("sine", ["fast", "plain"])
+def test_values_agree_with_the_equation(sine):
+    field = Siren(depth=5, width=16, w0=30.0, sine=sine)
+    modulations = 0.1 * jax.random.normal(jax.random.key(1), field.code_shape)
+    variables = field.init(jax.random.key(0), COORDS, modulations)
+    values = field.apply(variables, COORDS, modulations)
+    np.testing.assert_allclose(values, reference(variables["params"], COORDS, modulations, 30.0), atol=2e-5)
+
+
+def test_the_papers_network_has_its_numbers():
+    field = Siren(depth=15, width=512)
+    assert field.code_shape == (14, 512)
+    shapes = jax.eval_shape(field.init, jax.random.key(0), COORDS, jnp.zeros(field.code_shape))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 3_417_603
+
+
+def test_initialisation_ranges():
+    field = Siren(depth=4, width=256, w0=30.0)
+    params = field.init(jax.random.key(0), COORDS, jnp.zeros(field.code_shape))["params"]
+    for name, bound in (("layer_00", 1 / 2), ("layer_01", (6 / 256) ** 0.5 / 30), ("output", (6 / 256) ** 0.5 / 30)):
+        largest = float(jnp.max(jnp.abs(params[name]["kernel"])))
+        assert 0.9 * bound < largest <= bound
+        assert not np.any(params[name]["bias"])
+
+
+def test_zero_latent_is_the_base_network():
+    siren = Siren(depth=4, width=16)
+    field = LatentModulatedSiren(siren=siren, latent_dim=5)
+    variables = field.init(jax.random.key(0), COORDS, jnp.zeros(5))
+    base = siren.apply({"params": variables["params"]["siren"]}, COORDS, jnp.zeros(siren.code_shape))
+    np.testing.assert_array_equal(field.apply(variables, COORDS, jnp.zeros(5)), base)
+    assert variables["params"]["latent_to_modulations"]["kernel"].shape == (5, 48)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"sine": "fsat"}, "fast, plain"), ({"depth": 1}, "depth >= 2")])
+def test_wrong_values_are_named(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        Siren(**wrong)
