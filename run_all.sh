@@ -2,32 +2,34 @@
 # Sets up and runs everything: ./run_all.sh [--preset smoke|quick|paper] [--only NAME]... [--data_dir DIR] [--seeds N]
 # [--dry_run]; ./run_all.sh --tests sets up and runs the tests; ./run_all.sh --help tells more.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 requirements=requirements.txt
 [ "${1:-}" = --tests ] && requirements=requirements-dev.txt
 
 if [ -z "${VIRTUAL_ENV:-}" ]; then
-  if [ ! -x .venv/bin/python ]; then
+  if [ ! -x "$here/.venv/bin/python" ]; then
     python=${PYTHON:-python3}
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
       { echo "error: Python >= 3.11 is needed, $python is $("$python" --version 2>&1); set PYTHON" >&2; exit 2; }
-    "$python" -m venv .venv
+    "$python" -m venv "$here/.venv"
   fi
-  export VIRTUAL_ENV=$PWD/.venv
+  export VIRTUAL_ENV=$here/.venv
   export PATH=$VIRTUAL_ENV/bin:$PATH
 fi
 
 # Installed once for each state of the requirements, not at every call.
-stamp=$VIRTUAL_ENV/.mscn-$(cat requirements*.txt | cksum | cut -d' ' -f1)-$requirements
+stamp=$VIRTUAL_ENV/.mscn-$(cat "$here"/requirements*.txt | cksum | cut -d' ' -f1)-$requirements
 if [ ! -e "$stamp" ]; then
   echo "== installing $requirements into $VIRTUAL_ENV"
-  python -m pip install --quiet --disable-pip-version-check -r "$requirements"
+  python -m pip install --quiet --disable-pip-version-check -r "$here/$requirements"
   touch "$stamp"
 fi
 
 if [ "${1:-}" = --tests ]; then
   shift
+  [ -z "${MSCN_DATA_DIR:-}" ] || MSCN_DATA_DIR=$(realpath -m "$MSCN_DATA_DIR")
+  cd "$here"
   exec python -m pytest "$@"
 fi
-exec python -m benchmarks run "$@"
+PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} exec python -m benchmarks run "$@"

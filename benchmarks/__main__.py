@@ -1,5 +1,6 @@
 """`python -m benchmarks` lists the benchmarks; `python -m benchmarks run` runs them all and draws every figure."""
 
+import os
 import pathlib
 import sys
 import time
@@ -54,8 +55,11 @@ def _run() -> None:
     """Runs the benchmarks one after the other, draws, and says where everything is."""
     began = time.monotonic()
     names = [name for name in CATALOGUE if not _ONLY.value or name in _ONLY.value]
-    common = [f"--results_dir={_RESULTS_DIR.value}", f"--runs_dir={_RUNS_DIR.value}", f"--seeds={_SEEDS.value}"]
-    common += [f"--data_dir={_DATA_DIR.value}"] if _DATA_DIR.value else []
+    # Benchmarks run from the repository's root; a path is meant from where the user stands.
+    results, plots, runs = (pathlib.Path(flag.value).resolve() for flag in (_RESULTS_DIR, _PLOTS_DIR, _RUNS_DIR))
+    data = _DATA_DIR.value or os.environ.get("MSCN_DATA_DIR")
+    common = [f"--results_dir={results}", f"--runs_dir={runs}", f"--seeds={_SEEDS.value}"]
+    common += [f"--data_dir={pathlib.Path(data).expanduser().resolve()}"] if data else []
     common += ["--dry_run"] if _DRY_RUN.value else []
     for name in names:
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {CATALOGUE[name].expected[_PRESET.value]})", flush=True)
@@ -64,12 +68,12 @@ def _run() -> None:
     if _DRY_RUN.value:
         return
     print("== figures and tables", flush=True)
-    folders = [f"--results_dir={_RESULTS_DIR.value}", f"--plots_dir={_PLOTS_DIR.value}"]
-    launch.python("benchmarks.plot", *names, f"--preset={_PRESET.value}", *folders)
+    launch.python(
+        "benchmarks.plot", *names, f"--preset={_PRESET.value}", f"--results_dir={results}", f"--plots_dir={plots}"
+    )
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(
-        f"CSVs in {pathlib.Path(_RESULTS_DIR.value) / _PRESET.value}, figures and tables in "
-        f"{pathlib.Path(_PLOTS_DIR.value) / _PRESET.value}; {minutes} min {seconds} s"
+        f"CSVs in {results / _PRESET.value}, figures and tables in {plots / _PRESET.value}; {minutes} min {seconds} s"
     )
 
 

@@ -1,0 +1,92 @@
+"""What a user types, right and wrong: every mistake ends in one line that says what would be right."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import records
+from benchmarks.catalogue import CATALOGUE
+
+TABLE1 = ["benchmarks.table1_modulations", "--gin_file=gin/table1_modulations.gin", "--gin_file=gin/presets/smoke.gin"]
+
+
+def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=records.REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "says"),
+    [
+        ("--gin_param=tabel1.budgets=[16]", "'table1'"),
+        ("--gin_param=table1.budget=[16]", "Did you mean 'budgets'"),
+        ("--gin_param=table1/Siren.widht=16", "Did you mean 'width'"),
+        ("--gin_param=table1.methods=['functaa']", "valid: functa, mscn"),
+        ("--gin_param=table1.datasets=['cifar11']", "valid: photos, cifar10, celeb_a_hq"),
+        ("--gin_param=table1/Siren.sine='fsat'", "fast, plain"),
+        ("--gin_param=table1.budgets=[4096]", "a budget of 4096"),
+        ("--gin_param=table1/HardConcrete.gamma=0.5", "gamma < 0"),
+        ("--gin_param=table1/Training.batch_size=0", "batch_size must be at least 1"),
+        ("--gin_file=gin/no_such_file.gin", "gin/no_such_file.gin"),
+        ("surplus", "unexpected argument 'surplus'"),
+    ],
+)
+def test_a_mistake_ends_with_what_is_valid(mistake, says, tmp_path):
+    folders = [f"--results_dir={tmp_path}", f"--runs_dir={tmp_path}"]
+    done = python_m(*TABLE1, mistake, "--gin_param=table1.standin='photos'", *folders)
+    assert done.returncode == 2, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    assert says in line
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_data_names_the_remedy(tmp_path):
+    folders = [f"--results_dir={tmp_path}", f"--runs_dir={tmp_path}", f"--data_dir={tmp_path}"]
+    done = python_m(*TABLE1, "--gin_param=table1.standin=None", *folders)
+    assert done.returncode == 2
+    assert "stand-in `photos`" in done.stderr.strip().splitlines()[-1]
+    done = python_m(*TABLE1, "--dry_run", *folders)
+    assert done.returncode == 0, done.stderr
+    assert "Going on with the stand-in photos" in done.stdout
+
+
+def test_the_list_names_every_benchmark(tmp_path):
+    done = python_m("benchmarks", f"--results_dir={tmp_path}", COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    for name in CATALOGUE:
+        assert name in done.stdout
+
+
+def test_dry_run_shows_sizes_and_trains_nothing(tmp_path):
+    folders = [f"--results_dir={tmp_path / 'results'}", f"--runs_dir={tmp_path / 'runs'}"]
+    done = python_m("benchmarks", "run", "--preset=smoke", "--dry_run", *folders)
+    assert done.returncode == 0, done.stderr
+    for word in ("table1/Siren.width = 32", "GFLOP", "temp MiB", "96 [3, 32]"):
+        assert word in done.stdout
+    assert not list(tmp_path.rglob("*.csv"))
+    assert not list(tmp_path.rglob("checkpoints"))
+
+
+@pytest.mark.parametrize("module", ["benchmarks", "benchmarks.plot", "benchmarks.table1_modulations"])
+def test_help_describes_the_flags(module):
+    done = python_m(module, "--help")
+    assert done.returncode in (0, 1)  # absl's own choice.
+    assert "--results_dir" in done.stdout.replace("--[no]", "--")
+
+
+def test_drawing_what_is_not_there_says_how_to_make_it(tmp_path):
+    done = python_m("benchmarks.plot", "table1_modulations", f"--results_dir={tmp_path}")
+    assert done.returncode == 1
+    assert "--only table1_modulations" in done.stderr
+    done = python_m("benchmarks.plot", "tabel1", f"--results_dir={tmp_path}")
+    assert "there are table1_modulations" in done.stderr

@@ -1,0 +1,124 @@
+"""A benchmark as a user runs it: in a process of its own that may be killed at any moment."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from benchmarks import records
+
+TINY = [
+    "--gin_file=gin/table1_modulations.gin",
+    "--gin_file=gin/presets/smoke.gin",
+    "--gin_param=table1.datasets=['photos']",
+    "--gin_param=table1.budgets=[16]",
+    "--gin_param=table1.methods=['mscn']",
+    "--gin_param=table1/Training.outer_steps=30",
+    "--gin_param=table1/Training.checkpoint_every=1",
+    "--gin_param=table1/Training.test_signals=8",
+]
+
+
+def command(folder: pathlib.Path, *more: str) -> list[str]:
+    folders = [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
+    return [sys.executable, "-m", "benchmarks.table1_modulations", *TINY, *folders, *more]
+
+
+def run(folder: pathlib.Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(folder, *more), cwd=records.REPOSITORY, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def rows(folder: pathlib.Path) -> pd.DataFrame:
+    found = records.read(folder / "results" / "smoke" / "table1_modulations.csv")
+    return found.drop(columns=["encode_s", "decode_s"])  # Times are the one thing that may differ.
+
+
+def masks(folder: pathlib.Path) -> pd.DataFrame:
+    return records.read(folder / "results" / "smoke" / "table1_modulations_masks.csv", records.MASK_COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> pathlib.Path:
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_rows_follow_the_schema(whole):
+    found = rows(whole)
+    assert len(found) == 8
+    assert set(found["budget"]) == {16}  # As measured in the fitted codes.
+    assert set(found["source"]) == {"standin"}
+    assert found["signal_id"].is_unique
+    assert len(masks(whole)) == 16
+    (line,) = (whole / "results" / "smoke" / "table1_modulations.provenance.jsonl").read_text().splitlines()
+    for key in ("gin", "versions", "device", "commit", "seed", "wall_s", "compile_s"):
+        assert f'"{key}"' in line
+
+
+@pytest.mark.parametrize("checkpoints_before", [1, 12])
+def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path, checkpoints_before):
+    process = subprocess.Popen(
+        command(tmp_path), cwd=records.REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    # A checkpoint follows every step, so whenever the process dies it is writing one.
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        steps = [int(p.name) for p in (tmp_path / "runs").glob("smoke/*/*/checkpoints/*") if p.name.isdigit()]
+        if max(steps, default=0) >= checkpoints_before:
+            break
+        time.sleep(0.002)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "results").exists()
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(rows(tmp_path), rows(whole))
+    pd.testing.assert_frame_equal(masks(tmp_path), masks(whole))
+
+
+def test_a_second_call_does_only_what_is_missing(whole):
+    before = (whole / "results" / "smoke" / "table1_modulations.csv").read_bytes()
+    done = run(whole)
+    assert done.returncode == 0, done.stderr
+    assert "done before" in done.stdout
+    assert (whole / "results" / "smoke" / "table1_modulations.csv").read_bytes() == before
+
+
+def test_lost_rows_are_written_again(whole, tmp_path):
+    (tmp_path / "runs").symlink_to(whole / "runs")
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(rows(tmp_path), rows(whole))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    done = run(tmp_path, "--gin_param=table1/OuterOptimizer.learning_rate=1e30")
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: loss")
+    assert "outer step" in last
+    gin_file = last.split("--gin_file=")[1].split(";")[0]
+    assert "learning_rate = 1e+30" in pathlib.Path(gin_file).read_text()
+    assert not (tmp_path / "results").exists()
+    # The gin file that the message names reproduces it, without any other.
+    again = subprocess.run(
+        [*command(tmp_path / "again")[:3], f"--gin_file={gin_file}", *command(tmp_path / "again")[-2:]],
+        cwd=records.REPOSITORY,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 2
+    assert again.stderr.strip().splitlines()[-1].split(" at outer step ")[0] == last.split(" at outer step ")[0]
