@@ -19,11 +19,11 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
 fi
 
 # Installed once for each state of the requirements, not at every call.
-stamp=$VIRTUAL_ENV/.mscn-$(cat "$here"/requirements*.txt | cksum | cut -d' ' -f1)-$requirements
-if [ ! -e "$stamp" ]; then
+stamp=$VIRTUAL_ENV/.mscn-$(cat "$here"/requirements*.txt | cksum | cut -d' ' -f1)
+if [ ! -e "$stamp-requirements-dev.txt" ] && [ ! -e "$stamp-$requirements" ]; then
   echo "== installing $requirements into $VIRTUAL_ENV"
   python -m pip install --quiet --disable-pip-version-check -r "$here/$requirements"
-  touch "$stamp"
+  touch "$stamp-$requirements"
 fi
 
 if [ "${1:-}" = --tests ]; then

@@ -56,6 +56,7 @@ class Cell:
 
     Attributes:
       experiment: the benchmark's name.
+      grid: gin selector of the function whose datasets, methods, budgets and seeds span the grid.
       preset: name of the gin overlay.
       dataset: a key of `data.DATA_SETS`.
       resolution: pixels a side.
@@ -68,6 +69,7 @@ class Cell:
     """
 
     experiment: str
+    grid: str
     preset: str
     dataset: str
     resolution: int
@@ -98,6 +100,13 @@ class Cell:
         decides = (self.resolution, self.learner, self.optimizer, self.training)
         digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
         return f"{self.dataset}-{source}-{self.method}-{self.budget}-s{self.seed}-{digest}"
+
+    @property
+    def gin_text(self) -> str:
+        """The operative configuration, with the grid narrowed to this cell: a gin file that repeats this run alone."""
+        only = {"datasets": self.dataset, "methods": self.method, "budgets": self.budget, "seeds": self.seed}
+        lines = [f"{self.grid}.{name} = {[value]!r}" for name, value in only.items()]
+        return "\n".join([gin.operative_config_str(), f"# Run {self.run_id} alone:", *lines, ""])
 
     @property
     def folder(self) -> pathlib.Path:
@@ -156,7 +165,7 @@ def run(cell: Cell) -> None:
         cell.run_id,
         seed=cell.seed,
         device=device_name(),
-        gin_text=gin.operative_config_str(),
+        gin_text=cell.gin_text,
         wall_s=time.perf_counter() - began,
         compile_s=compile_s,
     )
@@ -188,7 +197,7 @@ def train(cell: Cell) -> tuple[meta.TrainState, float]:
     cell.folder.mkdir(parents=True, exist_ok=True)
     gin_file = cell.folder / "operative.gin"
     with records.replaced(gin_file) as out:
-        out.write(gin.operative_config_str())
+        out.write(cell.gin_text)
 
     init = functools.partial(meta.init_state, cell.learner, optimizer, cell.seed)
     # Jitted, so that no two leaves share a buffer: the step takes them over.

@@ -50,6 +50,7 @@ def table1(
     cells = [
         runner.Cell(
             experiment=NAME,
+            grid="table1/table1",
             preset=preset,
             dataset=dataset,
             resolution=data.DATA_SETS[dataset].resolution,
