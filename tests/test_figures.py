@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import records
-from benchmarks.figures import fig4_reuse, table1_modulations
+from benchmarks.figures import fig4_reuse, speed, style, table1_modulations
+from benchmarks.speed import COLUMNS
 
 BLOCK_JAX = """
 import sys
@@ -93,8 +94,6 @@ def test_figures_are_the_same_every_time(tmp_path):
     table = table1_modulations.summary(
         records.read(tmp_path / "quick" / "table1_modulations.csv"), table1_modulations.published()
     )
-    from benchmarks.figures import style
-
     files = [style.save(table1_modulations._figure(table, "quick"), tmp_path / name, "f") for name in "ab"]
     for one, other in zip(*files, strict=True):
         assert one.read_bytes() == other.read_bytes()
@@ -130,3 +129,24 @@ def test_reuse_is_the_share_of_the_smaller_set():
     )
     (line,) = fig4_reuse.reuse(masks).to_dict("records")
     assert line == {"seed": 0, "small": 2, "large": 4, "reused": 0.5}
+
+
+def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
+    measured = {("plain", "plain"): (1.0, 500), ("mscn_flax", "plain"): (0.5, 100), ("mscn_flax", "fast"): (0.25, 50)}
+    for (variant, sine), (seconds, memory) in measured.items():
+        row = dict.fromkeys(COLUMNS, 1) | {
+            "variant": variant,
+            "sine": sine,
+            "width": 64,
+            "code": "mscn",
+            "step_s": seconds,
+            "temp_bytes": memory,
+            "run_id": f"speed-64-{variant}-{sine}-0",
+        }
+        records.append(tmp_path / "quick" / "speed.csv", [row], COLUMNS)
+    table = speed.compared(pd.read_csv(tmp_path / "quick" / "speed.csv")).set_index(["variant", "sine"])
+    assert table.loc[("mscn_flax", "fast"), "speedup"] == 4
+    assert table.loc[("mscn_flax", "fast"), "memory_share"] == 0.1
+    written = speed.draw(tmp_path, tmp_path / "plots", "quick")
+    assert {path.name for path in written} == {"speed.md", "speed.pdf", "speed.png"}
+    assert "| 4.00 |" in written[0].read_text()

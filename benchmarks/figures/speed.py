@@ -31,8 +31,8 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with `speedup` and `memory_share`: against the plain version of the same size, from the same run."""
-    plain = rows[rows["variant"] == "plain"].set_index(SIZE)[["step_s", "temp_bytes"]]
-    joined = rows.join(plain, on=SIZE, rsuffix="_plain")
+    plain = rows.loc[rows["variant"] == "plain", [*SIZE, "step_s", "temp_bytes"]]
+    joined = rows.merge(plain, how="left", on=SIZE, suffixes=("", "_plain"))
     return joined.assign(
         speedup=joined["step_s_plain"] / joined["step_s"],
         memory_share=joined["temp_bytes"] / joined["temp_bytes_plain"],
