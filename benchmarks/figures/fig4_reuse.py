@@ -67,7 +67,8 @@ def _figure(masks: pd.DataFrame, gates: int, title: str) -> plt.Figure:
     top.set_ylim(0, 1.05)
     top.set_xlabel("modulations of the larger budget")
     top.set_ylabel("fraction reused")
-    top.set_title(f"{title}\nmean and range over {masks['seed'].nunique()} seed(s), {gates} modulations in all")
+    seeds = style.count(masks["seed"].nunique(), "seed")
+    top.set_title(f"{title}\nmean and range over {seeds}, {gates} modulations in all")
     top.legend()
     layers = np.arange(masks["layer"].max() + 1)
     for axis, budget in ((middle, budgets[0]), (bottom, budgets[-1])):

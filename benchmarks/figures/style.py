@@ -43,6 +43,11 @@ def title(dataset: str, source: str, preset: str, *more: str) -> str:
     return " · ".join([f"{dataset}{SOURCES[source]}", f"preset {preset}", *more])
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun, e.g. "1 seed", "3 seeds"."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def save(figure: plt.Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     """Writes `name`.pdf and `name`.png, each atomically and without a date, and closes the figure."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
         caption = (
             f"{dataset}{style.SOURCES[source]}: PSNR in dB at each number of modulations; "
             f"{_range(steps)} outer steps, {_range(signals)} test signals, "
-            f"mean and 95% interval over {_range(seeds)} seed(s)"
+            f"mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         )
         blocks.append((caption, ["method", "", *map(str, budgets)], body))
     return blocks
@@ -180,6 +180,6 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
         axis.set_xlabel("non-zero modulations a signal")
         axis.set_ylabel("PSNR (dB), mean over test signals")
         steps, seeds = part["outer_steps"].max(), part["seeds"].max()
-        axis.set_title(style.title(dataset, source, preset, f"{steps} steps", f"{seeds} seed(s)"))
+        axis.set_title(style.title(dataset, source, preset, f"{steps} steps", style.count(seeds, "seed")))
         axis.legend()
     return figure
