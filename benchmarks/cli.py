@@ -1,5 +1,6 @@
 """Command line of every benchmark: gin files and parameters, folders, seeds; one-line errors."""
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
@@ -8,6 +9,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 
@@ -17,7 +19,6 @@ from absl import app, flags, logging
 
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import REPOSITORY
-from mscn_flax.data import MissingDataError
 
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Gin file; repeat for overlays, the later one wins.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "Gin binding, e.g. 'table1.budgets=[64]'; repeatable.")
@@ -65,12 +66,12 @@ def run(benchmark: Callable[[], None]) -> None:
             import_benchmarks()
             parse_gin(_GIN_FILE.value, _GIN_PARAM.value)
             benchmark()
-        except (ValueError, FloatingPointError, MissingDataError) as error:
-            log = runs_dir() / "error.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc())
+        except (ValueError, TypeError, RuntimeError, FloatingPointError, OSError) as error:
+            log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
+            with contextlib.suppress(OSError):
+                log.write_text(traceback.format_exc())
             # gin appends where a configurable was called; the first line is what went wrong.
-            print(f"error: {str(error).splitlines()[0]}  (traceback in {log})", file=sys.stderr)
+            print(f"error: {str(error).strip().splitlines()[0]}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
     app.run(main)
@@ -92,9 +93,12 @@ def choose_devices() -> None:
     One device a core, because XLA runs the small operations of these networks faster side by side than each split over
     the cores.
     """
+    # float32 products everywhere: an accelerator's own default rounds them to 10 bits or less, and w0 magnifies that.
+    jax.config.update("jax_default_matmul_precision", "highest")
     if not _has_accelerator():
         jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        jax.config.update("jax_num_cpu_devices", cores)
 
 
 def _has_accelerator() -> bool:

@@ -10,7 +10,7 @@ import rich.table
 from rich.console import Console
 
 from benchmarks import runner
-from mscn_flax import meta, metrics
+from mscn_flax import data, meta, metrics
 
 
 def show(cells: list[runner.Cell]) -> None:
@@ -25,12 +25,13 @@ def show(cells: list[runner.Cell]) -> None:
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
     training = first.training
-    images = {split: len(part) for split, part in first.images.items()}
-    print(
-        f"data set {first.dataset} ({first.images['train'].source}): {images['train']} training and {images['test']} "
-        f"test images of {first.resolution}x{first.resolution}, {training.outer_steps} outer steps of "
-        f"{training.batch_size} signals"
-    )
+    try:
+        counts = f"{len(first.images['train'])} training and {len(first.images['test'])} test images"
+        print(f"data set {first.dataset} ({first.images['train'].source}): {counts}", end="")
+    except data.MissingDataError as error:
+        print(f"data set {first.dataset}: not here. {error}\nimages", end="")
+    side = f"{first.resolution}x{first.resolution}"
+    print(f" of {side}, {training.outer_steps} outer steps of {training.batch_size} signals")
     console.print(table)
     print("temp MiB: XLA's temporary memory of one outer step a device; FLOPs of matrix products, recomputation apart")
 
@@ -50,7 +51,7 @@ def _line(cell: runner.Cell) -> list[str]:
         seed=0,
         outer_steps=training.outer_steps,
         mesh=mesh,
-        chunk_size=runner.chunk(training, training.batch_size // mesh.size),
+        chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
     coords = jax.ShapeDtypeStruct((points, cell.coords.shape[1]), jnp.float32)
     targets = jax.ShapeDtypeStruct((training.batch_size, points, channels), jnp.float32)

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -53,6 +54,16 @@ def cell_of(run_id: str) -> str:
     return run_id.rsplit("-", 1)[0]
 
 
+def _replaces(run_id: str, other: str) -> bool:
+    """Whether the rows of `run_id` take the place of those of `other`.
+
+    They do where it is the same cell, and where it is another seed of the cell with another configuration: a mean over
+    seeds of different configurations would mean nothing.
+    """
+    same_family = re.sub(r"-s\d+$", "", cell_of(run_id)) == re.sub(r"-s\d+$", "", cell_of(other))
+    return same_family and (cell_of(run_id) == cell_of(other) or run_id.rsplit("-", 1)[1] != other.rsplit("-", 1)[1])
+
+
 def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """The rows of a CSV, empty where there is none yet.
 
@@ -69,15 +80,16 @@ def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
 
 
 def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMNS) -> None:
-    """Adds the rows of one run, in place of what the same cell left there before. Atomic; safe beside other writers.
+    """Adds the rows of one run, in place of those of the same cell or of its other configurations. Atomic, locked.
 
     Raises:
-      ValueError: where `rows` have other keys than `columns`, or belong to several cells.
+      ValueError: where `rows` have other keys than `columns`, or belong to several runs.
     """
     columns = list(columns)
-    cells = {cell_of(row["run_id"]) for row in rows}
-    if len(cells) != 1:
-        raise ValueError(f"one cell's rows at a time, got {sorted(cells)}")
+    runs = {row["run_id"] for row in rows}
+    if len(runs) != 1:
+        raise ValueError(f"one run's rows at a time, got those of {sorted(runs)}")
+    (run_id,) = runs
     if unknown := {key for row in rows for key in row} ^ set(columns):
         raise ValueError(f"rows and columns differ in {sorted(unknown)}")
     with _locked(path):
@@ -85,7 +97,7 @@ def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMN
         kept = []
         if path.exists():
             with path.open(newline="") as opened:
-                kept = [row for row in csv.DictReader(opened) if cell_of(row["run_id"]) not in cells]
+                kept = [row for row in csv.DictReader(opened) if not _replaces(run_id, row["run_id"])]
         with replaced(path) as out:
             writer = csv.DictWriter(out, columns, lineterminator="\n")
             writer.writeheader()
@@ -93,15 +105,17 @@ def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMN
 
 
 def append_provenance(path: pathlib.Path, record: dict) -> None:
-    """Adds one run's provenance to `path` (JSON, one object a line), in place of its cell's former one. Atomic."""
+    """Adds one run's provenance to `path` (JSON, one object a line), in place of what `append` replaces. Atomic."""
     with _locked(path):
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        lines = [line for line in lines if cell_of(line["run_id"]) != cell_of(record["run_id"])]
+        lines = [line for line in lines if not _replaces(record["run_id"], line["run_id"])]
         with replaced(path) as out:
             out.writelines(json.dumps(line) + "\n" for line in [*lines, record])
 
 
-def provenance(run_id: str, *, seed: int, device: str, gin_text: str, wall_s: float, compile_s: float) -> dict:
+def provenance(
+    run_id: str, *, seed: int, device: str, gin_text: str, wall_s: float, compile_s: float, commit: str
+) -> dict:
     """What is needed to judge or repeat a run: versions, device, commit, configuration, times in seconds."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "gin-config")
     return {
@@ -110,17 +124,20 @@ def provenance(run_id: str, *, seed: int, device: str, gin_text: str, wall_s: fl
         "wall_s": round(wall_s, 2),
         "compile_s": round(compile_s, 2),
         "device": device,
-        "commit": _commit(),
+        "commit": commit,
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "gin": gin_text,
     }
 
 
-def _commit() -> str:
-    """The checked-out commit, marked where code or configuration differ from it."""
+def commit() -> str:
+    """The checked-out commit, marked where code or configuration differ from it; to be asked when a run starts."""
 
     def git(*arguments):
-        done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        except OSError:  # No git here.
+            return ""
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", "mscn_flax", "benchmarks", "gin")
@@ -128,10 +145,13 @@ def _commit() -> str:
 
 
 @contextlib.contextmanager
-def replaced(path: pathlib.Path) -> Iterator:
-    """A text file that takes `path`'s place once it is complete."""
+def replaced(path: pathlib.Path, mode: str = "w") -> Iterator:
+    """A file, text ("w") or binary ("wb"), that takes `path`'s place once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, newline="") as out:
+    newline = None if "b" in mode else ""
+    with tempfile.NamedTemporaryFile(
+        mode, dir=path.parent, prefix=f".{path.name}.", delete=False, newline=newline
+    ) as out:
         try:
             yield out
             out.flush()

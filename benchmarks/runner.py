@@ -45,9 +45,12 @@ class Training:
     checkpoint_every: int = 1000
 
     def __post_init__(self):
-        for name in ("outer_steps", "batch_size", "stride", "chunk_size", "checkpoint_every"):
-            if not getattr(self, name) >= 1:
-                raise ValueError(f"Training.{name} must be at least 1, got {getattr(self, name)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name == "test_signals":
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"Training.{field.name} must be at least 1 and whole, got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,23 +123,30 @@ class Cell:
 
 
 def check_choices(name: str, chosen: list[str], valid) -> None:
-    """Raises a ValueError that names the valid choices where `chosen` has another."""
+    """Raises a ValueError that names the valid choices where `chosen` is empty or has another."""
+    if not chosen:
+        raise ValueError(f"{name} is empty; valid: {', '.join(valid)}")
     for choice in chosen:
         if choice not in valid:
             raise ValueError(f"{name} has {choice!r}; valid: {', '.join(valid)}")
 
 
 def available(datasets: list[str], standin: str | None) -> list[str]:
-    """The data sets, each replaced by the stand-in where it is not here and there is one."""
+    """The data sets, each replaced by the stand-in where it is not here and there is one.
+
+    Raises:
+      MissingDataError: where there is none; not for a dry run, which needs no data.
+    """
     found = []
     for name in datasets:
         try:
             data.load(name, "train", resolution=data.DATA_SETS[name].resolution, data_dir=cli.data_dir())
         except data.MissingDataError as error:
-            if standin is None:
+            if standin is not None:
+                print(f"{error} Going on with the stand-in {standin}.")
+                name = standin
+            elif not cli.dry_run():
                 raise
-            print(f"{error} Going on with the stand-in {standin}.")
-            name = standin
         if name not in found:
             found.append(name)
     return found
@@ -155,8 +165,8 @@ def run(cell: Cell) -> None:
     if done.exists() and (records.read(cell.csv)["run_id"] == cell.run_id).any():
         print(f"{cell.run_id}: done before")
         return
-    began = time.perf_counter()
-    state, compile_s = train(cell)
+    began, commit = time.perf_counter(), records.commit()
+    state, start, compile_s = train(cell)
     rows, masks = evaluate(cell, state)
     records.append(cell.csv, rows)
     if masks:
@@ -168,7 +178,8 @@ def run(cell: Cell) -> None:
         gin_text=cell.gin_text,
         wall_s=time.perf_counter() - began,
         compile_s=compile_s,
-    )
+        commit=commit,
+    ) | {"resumed_at_step": start}
     records.append_provenance(cell.csv.with_suffix(".provenance.jsonl"), record)
     done.touch()
     psnr = np.mean([float(row["psnr_db"]) for row in rows])
@@ -180,13 +191,14 @@ def device_name() -> str:
     device = jax.devices()[0]
     kind = device.device_kind
     if device.platform == "cpu":
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        cpuinfo = pathlib.Path("/proc/cpuinfo")  # Linux alone has it.
+        lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
         kind = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), kind)
     return f"{jax.device_count()} x {device.platform} ({kind})"
 
 
-def train(cell: Cell) -> tuple[meta.TrainState, float]:
-    """The cell's trained state, from its last checkpoint on where there is one, and the seconds of compilation.
+def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
+    """The cell's trained state, the step at which this process took up its training, the seconds of compilation.
 
     Raises:
       FloatingPointError: where loss or gradient are not finite; the last good checkpoint stays.
@@ -210,7 +222,7 @@ def train(cell: Cell) -> tuple[meta.TrainState, float]:
             seed=cell.seed,
             outer_steps=training.outer_steps,
             mesh=mesh,
-            chunk_size=chunk(training, training.batch_size // mesh.size),
+            chunk_size=chunk(training.chunk_size, training.batch_size // mesh.size),
         ),
         donate_argnums=0,
     )
@@ -235,7 +247,7 @@ def train(cell: Cell) -> tuple[meta.TrainState, float]:
                     unchecked = []
                 if save:
                     checkpoints.save(step + 1, state)
-    return state, compile_s
+    return state, start, compile_s
 
 
 def _batch(cell: Cell, batches, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -248,9 +260,9 @@ def _batch(cell: Cell, batches, step: int) -> tuple[np.ndarray, np.ndarray]:
     return cell.coords[points], targets[:, points]
 
 
-def chunk(training: Training, count: int) -> int:
+def chunk(limit: int, count: int) -> int:
     """The largest chunk within the limit that divides `count`."""
-    return max(n for n in range(1, min(training.chunk_size, count) + 1) if count % n == 0)
+    return max(n for n in range(1, min(limit, count) + 1) if count % n == 0)
 
 
 def _check(unchecked: list, gin_file: pathlib.Path, good: int | None) -> dict[str, float]:
@@ -258,9 +270,10 @@ def _check(unchecked: list, gin_file: pathlib.Path, good: int | None) -> dict[st
     for step, logged in unchecked:
         values = {name: float(value) for name, value in logged.items()}
         if not (np.isfinite(values["mse"]) and np.isfinite(values["gradient_norm"])):
+            last = "none" if good is None else f"step {good}"
             raise FloatingPointError(
                 f"loss {values['mse']} with gradient norm {values['gradient_norm']} at outer step {step}; "
-                f"reproduce with --gin_file={gin_file}; last good checkpoint: step {good or 0}"
+                f"reproduce with --gin_file={gin_file}; last good checkpoint: {last}"
             )
     return values
 

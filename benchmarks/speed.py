@@ -5,8 +5,9 @@ A process of its own, because allocator and devices are chosen when it starts; i
 device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient` with the launcher's settings.
 """
 
+import hashlib
 import json
-import os
+import pathlib
 import subprocess
 import sys
 
@@ -32,6 +33,7 @@ COLUMNS = (
     "inner_steps",
     "chunk_size",  # signals that a device works on at a time
     "devices",
+    "device",
     "step_s",  # median, after warm-up
     "step_min_s",
     "repeats",
@@ -44,6 +46,10 @@ COLUMNS = (
 )
 
 
+VARIANTS = [("plain", "plain"), *(("mscn_flax", sine) for sine in SINES)]
+"""(variant, sine) of every row of a size."""
+
+
 @gin.configurable("speed")
 def speed(
     preset: str = "custom",
@@ -54,6 +60,7 @@ def speed(
     resolution: int = gin.REQUIRED,
     rounds: int = gin.REQUIRED,
     repeats: int = gin.REQUIRED,
+    chunk_size: int = gin.REQUIRED,
 ) -> None:
     """Measures every size.
 
@@ -66,6 +73,7 @@ def speed(
       resolution: pixels a side.
       rounds: processes of each variant, in turns; the median over all their steps counts.
       repeats: timed steps a process.
+      chunk_size: signals that a device works on at a time, where they divide the batch; "plain" takes them all at once.
     """
     csv = cli.results_dir() / preset / f"{NAME}.csv"
     for width, depth, batch in sizes:
@@ -79,23 +87,31 @@ def speed(
                 "inner_steps": inner_steps,
                 "resolution": resolution,
                 "repeats": repeats,
+                "chunk_size": chunk_size,
             }
             if cli.dry_run():
                 forward = metrics.siren_flops(resolution**2, 2, width, depth, 3)
                 gflop = batch * metrics.meta_step_flops(forward, inner_steps) / 1e9
-                print(f"{common}: {gflop:.1f} GFLOP a step, {2 * rounds + rounds} processes")
+                print(f"{common}: {gflop:.1f} GFLOP a step, {rounds * len(VARIANTS)} processes")
                 continue
-            _measure_size(csv, preset, common, rounds)
+            size = "-".join(str(common[key]) for key in ("width", "depth", "batch", "code"))
+            digest = hashlib.sha256(repr((common, rounds)).encode()).hexdigest()[:8]
+            done = cli.runs_dir() / preset / NAME / f"{size}-{digest}.done"
+            if done.exists() and csv.exists() and csv.read_text().count(f",speed-{size}-") == len(VARIANTS):
+                print(f"{size}: measured before")
+                continue
+            _measure_size(csv, preset, common, rounds, size, digest)
+            done.parent.mkdir(parents=True, exist_ok=True)
+            done.touch()
 
 
-def _measure_size(csv, preset: str, common: dict, rounds: int) -> None:
+def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, size: str, digest: str) -> None:
     """Adds the rows of one size: all variants, in turns."""
-    variants = [("plain", "plain"), *(("mscn_flax", sine) for sine in SINES)]
-    found = {variant: [] for variant in variants}
+    commit = records.commit()
+    found = {variant: [] for variant in VARIANTS}
     for _ in range(rounds):
-        for variant, sine in variants:
+        for variant, sine in VARIANTS:
             found[variant, sine].append(_measure({**common, "variant": variant, "sine": sine}))
-    size = "-".join(str(common[key]) for key in ("width", "depth", "batch", "code"))
     for (variant, sine), measured in found.items():
         steps = sorted(second for one in measured for second in one.pop("seconds"))
         last = measured[-1]
@@ -108,6 +124,7 @@ def _measure_size(csv, preset: str, common: dict, rounds: int) -> None:
             "points": common["resolution"] ** 2,
             "chunk_size": last["chunk_size"],
             "devices": last["devices"],
+            "device": last["device"],
             "step_s": f"{steps[len(steps) // 2]:.4g}",
             "step_min_s": f"{steps[0]:.4g}",
             "repeats": len(steps),
@@ -116,7 +133,7 @@ def _measure_size(csv, preset: str, common: dict, rounds: int) -> None:
             "gflop": f"{last['flops'] / 1e9:.4g}",
             "gflop_per_s": f"{last['flops'] / 1e9 / steps[len(steps) // 2]:.4g}",
             "matmul_gflop_per_s": f"{max(one['matmul_flops_per_s'] for one in measured) / 1e9:.4g}",
-            "run_id": f"speed-{size}-{variant}-{sine}-0",
+            "run_id": f"speed-{size}-{variant}-{sine}-{digest}",
         }
         records.append(csv, [row], COLUMNS)
         print(f"{size} {variant} ({sine} sine): {row['step_s']} s, {last['temp_bytes'] / 2**20:.0f} MiB", flush=True)
@@ -127,6 +144,7 @@ def _measure_size(csv, preset: str, common: dict, rounds: int) -> None:
             gin_text=gin.operative_config_str(),
             wall_s=sum(steps),
             compile_s=last["compile_s"],
+            commit=commit,
         )
         records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
 
@@ -155,11 +173,5 @@ def _measure(settings: dict) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main() -> None:
-    """All sizes, as gin has them."""
-    os.chdir(records.REPOSITORY)
-    speed()
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(speed)

@@ -28,7 +28,7 @@ def main(settings: dict) -> None:
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())
     keys = jax.random.split(jax.random.key(2), batch)
     mesh = runner.devices_for(batch)
-    chunk_size = batch if plain else 1
+    chunk_size = batch if plain else runner.chunk(settings["chunk_size"], batch // mesh.size)
     if plain:
         step = _plain_gradient(learner)
     else:

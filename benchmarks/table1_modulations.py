@@ -47,6 +47,10 @@ def table1(
     """
     runner.check_choices("table1.methods", methods, METHODS)
     runner.check_choices("table1.datasets", datasets, data.DATA_SETS)
+    if standin is not None:
+        runner.check_choices("table1.standin", [standin], data.DATA_SETS)
+    if not budgets:
+        raise ValueError("table1.budgets is empty; the paper's are 64, 128, 256, 512, 1024")
     cells = [
         runner.Cell(
             experiment=NAME,

@@ -51,8 +51,9 @@ class MetaLearner:
       inner_lr_range: MetaSGD learning rates start at U(low, high), one an entry of the code.
       first_order: drop second derivatives.
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
-      gate_inner_lr: start of the learned learning rates of delta phi.
-      open_probability: at initialisation, P is logit^-1 of the mean log_alpha.
+      gate_inner_lr: start of the learned learning rates of delta phi; large, as the loss changes by some 1e-5 a unit of
+        log_alpha. A signal's code then has at most `budget` non-zeros: a gate that opens in the last step has none yet.
+      open_probability: sigmoid of the mean log_alpha at initialisation; P(z > 0) is higher, 0.98 at 0.9.
       log_alpha_spread: standard deviation of log_alpha at initialisation.
     """
 
@@ -63,7 +64,7 @@ class MetaLearner:
     inner_lr_range: tuple[float, float] = (0.005, 0.1)
     first_order: bool = False
     adapt_gates: bool = False
-    gate_inner_lr: float = 1.0
+    gate_inner_lr: float = 1e4
     open_probability: float = 0.9
     log_alpha_spread: float = 0.01
 

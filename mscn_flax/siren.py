@@ -109,8 +109,11 @@ class LatentModulatedSiren(nn.Module):
     def __call__(self, coords: Float[Array, "N d"], latent: Float[Array, " latent"]) -> Float[Array, "N c"]:
         """Values at `coords`; a zero latent gives the base network up to the map's bias."""
         layers, width = self.siren.code_shape
-        # The reference code's initialisation: truncated normal of standard deviation 1 / sqrt(latent_dim), bias 0.
+        # The reference code's initialisation: a normal of standard deviation 1 / sqrt(latent_dim) truncated at two of
+        # them, bias 0. (Not lecun_normal, which widens the normal so that the truncated one has that deviation.)
         latent_to_modulations = nn.Dense(
-            layers * width, kernel_init=nn.initializers.lecun_normal(), name="latent_to_modulations"
+            layers * width,
+            kernel_init=nn.initializers.truncated_normal(self.latent_dim**-0.5),
+            name="latent_to_modulations",
         )
         return self.siren(coords, latent_to_modulations(latent).reshape(layers, width))

@@ -37,16 +37,27 @@ def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
         ("--gin_param=table1/HardConcrete.gamma=0.5", "gamma < 0"),
         ("--gin_param=table1/Training.batch_size=0", "batch_size must be at least 1"),
         ("--gin_file=gin/no_such_file.gin", "gin/no_such_file.gin"),
+        ("--gin_param=table1.standin='photoz'", "valid: photos"),
+        ("--gin_param=table1.methods=[]", "empty; valid: functa, mscn"),
+        ("--gin_param=table1.budgets=64", "not iterable"),
+        ("--gin_param=table1/Training.outer_steps='x'", "outer_steps must be at least 1 and whole, got 'x'"),
         ("surplus", "unexpected argument 'surplus'"),
     ],
 )
 def test_a_mistake_ends_with_what_is_valid(mistake, says, tmp_path):
     folders = [f"--results_dir={tmp_path}", f"--runs_dir={tmp_path}"]
-    done = python_m(*TABLE1, mistake, "--gin_param=table1.standin='photos'", *folders)
+    done = python_m(*TABLE1, mistake, *folders)
     assert done.returncode == 2, done.stderr
     line = done.stderr.strip().splitlines()[-1]
     assert line.startswith("error: ")
     assert says in line
+    assert "Traceback" not in done.stderr
+
+
+def test_no_configuration_is_named(tmp_path):
+    done = python_m(TABLE1[0], f"--results_dir={tmp_path}")
+    assert done.returncode == 2
+    assert "datasets" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

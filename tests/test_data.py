@@ -11,16 +11,17 @@ def photos(split, resolution=32):
     return data.load("photos", split, resolution=resolution)
 
 
-def test_no_photograph_is_in_both_train_and_test():
-    assert not set(PHOTOGRAPHS["train"]) & set(PHOTOGRAPHS["test"])
+def test_no_photograph_is_in_two_splits():
     seen = {
         split: collections.Counter(photos(split).records[i]["photograph"] for i in range(len(photos(split))))
         for split in ("train", "validation", "test")
     }
     assert not set(seen["train"]) & set(seen["test"])
+    assert not set(seen["train"]) & set(seen["validation"])
     assert not set(seen["validation"]) & set(seen["test"])
-    assert sum(seen["train"].values()) + sum(seen["validation"].values()) == PATCHES["train"]
-    assert set(seen["test"]) == {name.encode() for name in PHOTOGRAPHS["test"]}
+    for split, count in PATCHES.items():
+        assert sum(seen[split].values()) == count
+        assert set(seen[split]) == {name.encode() for name in PHOTOGRAPHS[split]}
 
 
 @pytest.mark.parametrize("resolution", [16, 48])

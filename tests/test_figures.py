@@ -84,7 +84,7 @@ def test_figures_from_three_rows_without_jax(tmp_path):
     assert done.returncode == 0, done.stderr
     written = {path.name for path in (tmp_path / "plots" / "quick").iterdir()}
     names = [f"table1_modulations.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")]
-    assert written == {*names, "fig4_reuse_cifar10.pdf", "fig4_reuse_cifar10.png"}
+    assert written == {*names, "fig4_reuse_cifar10_subset.pdf", "fig4_reuse_cifar10_subset.png"}
     assert (tmp_path / "plots" / "quick" / "table1_modulations.png").read_bytes()[:4] == b"\x89PNG"
     assert "| MSCN | mean of PSNRs | 20.97 | 23.98 |" in (tmp_path / "plots/quick/table1_modulations.md").read_text()
 
@@ -135,6 +135,7 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
     measured = {("plain", "plain"): (1.0, 500), ("mscn_flax", "plain"): (0.5, 100), ("mscn_flax", "fast"): (0.25, 50)}
     for (variant, sine), (seconds, memory) in measured.items():
         row = dict.fromkeys(COLUMNS, 1) | {
+            "device": "2 x cpu (test)",
             "variant": variant,
             "sine": sine,
             "width": 64,

@@ -1,4 +1,5 @@
 import concurrent.futures
+import json
 
 import pytest
 
@@ -19,6 +20,18 @@ def test_a_cell_replaces_its_own_rows_and_no_others(tmp_path):
     assert sorted(rows["run_id"]) == ["a-s0-22", "b-s0-11"]
     assert before[-1] in path.read_text().splitlines()  # To the letter.
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".lock")] == ["x.csv"]
+
+
+def test_seeds_of_another_configuration_go(tmp_path):
+    path = tmp_path / "x.csv"
+    for run_id in ("a-64-s0-11", "a-64-s1-11", "a-128-s1-33", "b-64-s1-11"):
+        records.append(path, [row(run_id, 0)])
+        records.append_provenance(tmp_path / "x.jsonl", {"run_id": run_id})
+    records.append(path, [row("a-64-s0-22", 0)])
+    records.append_provenance(tmp_path / "x.jsonl", {"run_id": "a-64-s0-22"})
+    left = ["a-128-s1-33", "b-64-s1-11", "a-64-s0-22"]
+    assert list(records.read(path)["run_id"]) == left
+    assert [json.loads(line)["run_id"] for line in (tmp_path / "x.jsonl").read_text().splitlines()] == left
 
 
 def test_concurrent_writers_lose_nothing(tmp_path):

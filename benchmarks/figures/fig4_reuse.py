@@ -15,12 +15,13 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
     masks = records.read(results / preset / "table1_modulations_masks.csv", records.MASK_COLUMNS)
     rows = records.read(results / preset / "table1_modulations.csv")
     written = []
+    masks = masks[masks["run_id"].isin(rows["run_id"])]
     for (dataset, source), part in masks.groupby(["dataset", "source"]):
         fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()
         budgets = part.groupby("run_id")["budget"].first()
         gates = round((budgets / fraction).iloc[0])
         figure = _figure(part, gates, style.title(dataset, source, preset))
-        written += style.save(figure, plots / preset, f"fig4_reuse_{dataset}")
+        written += style.save(figure, plots / preset, f"fig4_reuse_{dataset}_{source}")
     return written
 
 

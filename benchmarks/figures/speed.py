@@ -82,7 +82,8 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
 
 def _common(table: pd.DataFrame) -> str:
     points, steps = sorted(table["points"].unique()), sorted(table["inner_steps"].unique())
-    return f"{'/'.join(map(str, points))} points a signal, {'/'.join(map(str, steps))} inner steps, float32"
+    devices = " and ".join(sorted(table.loc[table["variant"] != "plain", "device"].unique()))
+    return f"{'/'.join(map(str, points))} points, {'/'.join(map(str, steps))} inner steps, float32, {devices}"
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:

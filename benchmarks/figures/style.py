@@ -1,15 +1,15 @@
 """How every figure looks: one place for fonts, greys and file formats."""
 
 import logging
-import os
 import pathlib
-import tempfile
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn as sns
+
+from benchmarks import records
 
 METHOD_NAMES = {"mscn": "MSCN", "functa": "Functa"}
 """`method` column -> name in figures and tables."""
@@ -50,14 +50,11 @@ def count(number: int, noun: str) -> str:
 
 def save(figure: plt.Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     """Writes `name`.pdf and `name`.png, each atomically and without a date, and closes the figure."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         path = folder / f"{name}.{suffix}"
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=f".{suffix}", delete=False) as out:
+        with records.replaced(path, "wb") as out:
             figure.savefig(out, format=suffix, metadata=metadata)
-        os.chmod(out.name, 0o644)
-        os.replace(out.name, path)
         written.append(path)
     plt.close(figure)
     return written

@@ -28,7 +28,7 @@ def _photos(split: str, resolution: int, data_dir: pathlib.Path | None) -> Image
     config = photos_builder.PhotosConfig(resolution=resolution)
     builder = photos_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
     prepare(builder)
-    return Images("photos", "standin", builder.as_data_source(_slice(split)), resolution)
+    return Images("photos", "standin", builder.as_data_source(split), resolution)
 
 
 def _cifar10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:

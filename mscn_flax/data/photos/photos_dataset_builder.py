@@ -1,7 +1,8 @@
 """`photos`: square patches of real photographs, embedded in a package that is installed anyway.
 
-Train and test patches come from different photographs. Patches are cut at random places from every photograph at
-several scales, so that a 32x32 patch shows more than texture. The cut depends on nothing but the configuration.
+Train, validation and test patches come from different photographs. Patches are cut at random places from every
+photograph at several scales, so that a 32x32 patch shows more than texture. The cut depends on nothing but the
+configuration.
 """
 
 import pathlib
@@ -14,7 +15,6 @@ PHOTOGRAPHS = {
     # The two motorcycle photographs are a stereo pair: one scene, so one split.
     "train": (
         "astronaut.png",
-        "camera.png",
         "motorcycle_left.png",
         "motorcycle_right.png",
         "hubble_deep_field.jpg",
@@ -22,11 +22,12 @@ PHOTOGRAPHS = {
         "grass.png",
         "gravel.png",
     ),
+    "validation": ("camera.png",),
     "test": ("chelsea.png", "coffee.png", "moon.png"),
 }
 """Split -> files below `skimage/data` of the wheel; grey ones are read as RGB."""
 
-PATCHES = {"train": 2400, "test": 240}
+PATCHES = {"train": 2280, "validation": 120, "test": 240}
 """Split -> number of patches, divided equally over photographs and scales."""
 
 SCALES = (1, 2, 4)
@@ -44,7 +45,7 @@ class PhotosConfig(tfds.core.BuilderConfig):
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Patches of scikit-image's photographs, any resolution: `Builder(config=PhotosConfig(resolution=32))`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
 
     def _info(self) -> tfds.core.DatasetInfo:
         side = self.builder_config.resolution
@@ -62,7 +63,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str):
         side = self.builder_config.resolution
-        rng = np.random.default_rng([side, sorted(PHOTOGRAPHS).index(split)])
+        rng = np.random.default_rng([side, list(PHOTOGRAPHS).index(split)])
         views = [view for name in PHOTOGRAPHS[split] for view in _views(name, side)]
         if not views:
             raise ValueError(f"no photograph of the {split} split holds a {side}x{side} patch")
