@@ -74,6 +74,9 @@ def run(benchmark: Callable[[], None]) -> None:
             print(f"error: {str(error).strip().splitlines()[0]}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
+    # --help shows the flags of the module that was started, unless others are registered for it.
+    for holder in (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _DRY_RUN):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
     app.run(main)
 
 
