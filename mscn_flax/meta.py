@@ -51,8 +51,8 @@ class MetaLearner:
       inner_lr_range: MetaSGD learning rates start at U(low, high), one an entry of the code.
       first_order: drop second derivatives.
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
-      gate_inner_lr: start of the learned learning rates of delta phi; large, as the loss changes by some 1e-5 a unit of
-        log_alpha. A signal's code then has at most `budget` non-zeros: a gate that opens in the last step has none yet.
+      gate_inner_lr: start of the learned learning rates of delta phi; large, because the mean loss changes by only some
+        1e-5 a unit of log_alpha.
       open_probability: sigmoid of the mean log_alpha at initialisation; P(z > 0) is higher, 0.98 at 0.9.
       log_alpha_spread: standard deviation of log_alpha at initialisation.
     """
@@ -133,20 +133,23 @@ class MetaLearner:
           The gated code z * m, the expected number of open gates, the loss before each inner step.
         """
 
-        def gate(log_alpha):
+        def gate(log_alpha, *, last):
             sample = self.hard_concrete.sample(key, log_alpha)
             if not self.adapt_gates:
                 return jnp.where(gates.frozen, gates.mask.astype(sample.dtype), sample)
-            # A signal's own top-n pattern, with the gradient of the test-time gate passed straight through.
-            soft = self.hard_concrete.test_gate(log_alpha)
-            hard = top_n_mask(log_alpha, self.controller.budget).astype(soft.dtype)
-            return jnp.where(gates.frozen, soft + jax.lax.stop_gradient(hard - soft), sample)
+            # Within the inner loop a gate that never closes fully: a closed one has no gradient that could open it.
+            # After it the signal's own top-n pattern, with the gradient of the open gate passed straight through.
+            soft = jax.nn.sigmoid(log_alpha)
+            if last:
+                top = top_n_mask(log_alpha, self.controller.budget).astype(soft.dtype)
+                soft = soft + jax.lax.stop_gradient(top - soft)
+            return jnp.where(gates.frozen, soft, sample)
 
         def phi(adapted):
             return theta["log_alpha"] + adapted["log_alpha"] if self.adapt_gates else theta["log_alpha"]
 
-        def gated(adapted):
-            return adapted["code"] if gates is None else adapted["code"] * gate(phi(adapted))
+        def gated(adapted, *, last=False):
+            return adapted["code"] if gates is None else adapted["code"] * gate(phi(adapted), last=last)
 
         def loss(adapted):
             return metrics.mse(self.render(theta, gated(adapted), coords), targets)
@@ -160,7 +163,7 @@ class MetaLearner:
             first_order=self.first_order,
         )
         expected = jnp.zeros(()) if gates is None else self.hard_concrete.expected_l0(phi(adapted))
-        return gated(adapted), expected, losses
+        return gated(adapted, last=True), expected, losses
 
 
 class TrainState(flax.struct.PyTreeNode):
