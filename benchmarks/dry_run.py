@@ -12,16 +12,20 @@ from rich.console import Console
 from benchmarks import runner
 from mscn_flax import data, meta, metrics
 
+CHANNELS = 3
+"""Of every image."""
+
 
 def show(cells: list[runner.Cell]) -> None:
     """Prints the operative gin and a line for each method and budget of the first data set and seed."""
     table = rich.table.Table(title=f"{len(cells)} runs; per run:")
     for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
         table.add_column(column, justify="right")
-    first = cells[0]
+    first, largest = cells[0], max(cell.budget for cell in cells)
     for cell in cells:
         if (cell.dataset, cell.seed) == (first.dataset, first.seed):
-            table.add_row(*_line(cell))
+            # One compilation a method: the budget hardly changes the memory.
+            table.add_row(*_line(cell), _temporary(cell) if cell.budget == largest else "")
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
     training = first.training
@@ -33,31 +37,47 @@ def show(cells: list[runner.Cell]) -> None:
     side = f"{first.resolution}x{first.resolution}"
     print(f" of {side}, {training.outer_steps} outer steps of {training.batch_size} signals")
     console.print(table)
-    print("temp MiB: XLA's temporary memory of one outer step a device; FLOPs of matrix products, recomputation apart")
+    print(
+        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget; "
+        "FLOPs of matrix products, recomputation apart"
+    )
 
 
-def _line(cell: runner.Cell) -> list[str]:
-    """One run's sizes, from abstract values and a compilation alone."""
-    training, learner = cell.training, cell.learner
-    optimizer = cell.optimizer.build(training.outer_steps)
+def _abstract_state(cell: runner.Cell) -> meta.TrainState:
+    """Shapes and dtypes of the train state."""
+    optimizer = cell.optimizer.build(cell.training.outer_steps)
+    return jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
+
+
+def _points(cell: runner.Cell) -> int:
+    return len(cell.coords) // cell.training.stride**2
+
+
+def _temporary(cell: runner.Cell) -> str:
+    """Temporary memory of one outer step in MiB, from a compilation without data."""
+    training = cell.training
     mesh = runner.devices_for(training.batch_size)
-    state = jax.eval_shape(functools.partial(meta.init_state, learner, optimizer, 0), cell.coords)
-    points = len(cell.coords) // training.stride**2
-    channels = 3
     step = functools.partial(
         meta.train_step,
-        learner=learner,
-        optimizer=optimizer,
+        learner=cell.learner,
+        optimizer=cell.optimizer.build(training.outer_steps),
         seed=0,
         outer_steps=training.outer_steps,
         mesh=mesh,
         chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
-    coords = jax.ShapeDtypeStruct((points, cell.coords.shape[1]), jnp.float32)
-    targets = jax.ShapeDtypeStruct((training.batch_size, points, channels), jnp.float32)
-    temporary = jax.jit(step).lower(state, coords, targets).compile().memory_analysis().temp_size_in_bytes
+    coords = jax.ShapeDtypeStruct((_points(cell), cell.coords.shape[1]), jnp.float32)
+    targets = jax.ShapeDtypeStruct((training.batch_size, _points(cell), CHANNELS), jnp.float32)
+    compiled = jax.jit(step).lower(_abstract_state(cell), coords, targets).compile()
+    return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
+
+
+def _line(cell: runner.Cell) -> list[str]:
+    """One run's sizes but its memory, from abstract values alone."""
+    training, learner = cell.training, cell.learner
+    state, points = _abstract_state(cell), _points(cell)
     siren = getattr(learner.field, "siren", learner.field)
-    forward = metrics.siren_flops(points, coords.shape[1], siren.width, siren.depth, channels)
+    forward = metrics.siren_flops(points, cell.coords.shape[1], siren.width, siren.depth, CHANNELS)
     flops = training.batch_size * metrics.meta_step_flops(forward, learner.inner_steps, first_order=learner.first_order)
     return [
         cell.method,
@@ -67,5 +87,4 @@ def _line(cell: runner.Cell) -> list[str]:
         str(list(learner.field.code_shape)),
         str(points),
         f"{flops / 1e9:.1f}",
-        f"{temporary / 2**20:.0f}",
     ]
