@@ -12,7 +12,7 @@ class Entry:
       figures: modules of `benchmarks.figures` that draw its rows.
       datasets: preset -> data sets.
       methods: what is compared.
-      expected: preset -> time on 2 cores (paper: on an accelerator).
+      expected: preset -> time of one seed on 2 cores (paper: on an accelerator).
     """
 
     paper: str
@@ -28,14 +28,14 @@ CATALOGUE = {
         figures=("table1_modulations", "fig4_reuse"),
         datasets="cifar10 (or photos); paper: celeb_a_hq",
         methods="functa, mscn",
-        expected={"smoke": "1 min", "quick": "6 min", "paper": "days"},
+        expected={"smoke": "1 min", "quick": "6 min", "paper": "days on a GPU (not measured)"},
     ),
     "speed": Entry(
         paper="none: cost of a meta-step",
         figures=("speed",),
         datasets="random signals",
         methods="this project, plain",
-        expected={"smoke": "30 s", "quick": "4 min", "paper": "10 min"},
+        expected={"smoke": "30 s", "quick": "4 min", "paper": "not measured"},
     ),
 }
 """Name -> benchmark, in the order in which they run."""
