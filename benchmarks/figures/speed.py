@@ -2,6 +2,7 @@
 
 import pathlib
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -89,26 +90,31 @@ def _common(table: pd.DataFrame) -> str:
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
     sizes = list(table.groupby(SIZE).groups)
     labels = [f"{w}×{d}, batch {b}\n{style.METHOD_NAMES[code]}" for w, d, b, code in sizes]
-    figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.1 * len(sizes), 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.1 * len(sizes), 3.8), layout="constrained")
     place, width = np.arange(len(sizes)), 0.27
     for index, (key, (name, look)) in enumerate(VARIANTS.items()):
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
         for axis, values, shown in (
-            (axes[0], part["step_s"], part["speedup"].map("{:.1f}×".format)),
+            (axes[0], part["step_s"], part["speedup"].map("{:.2f}×".format)),
             (axes[1], part["temp_bytes"] / 2**20, part["memory_share"].map("{:.2f}".format)),
         ):
             bars = axis.bar(place + (index - 1) * width, values, width, label=name, edgecolor="black", **look)
             if key[0] != "plain":
                 axis.bar_label(bars, shown, fontsize=6, padding=1)
-    axes[0].set_ylabel("seconds a meta-step (above: times faster than plain)", fontsize=7)
-    axes[1].set_ylabel("temporary memory, MiB (above: share of plain)", fontsize=7)
+    axes[0].set_ylabel("time of a meta-step (s)")
+    axes[0].set_title("above the bars: times faster than plain")
+    axes[1].set_ylabel("temporary memory (MiB)")
+    axes[1].set_title("above the bars: share of plain")
     for axis in axes:
         axis.set_yscale("log")
         axis.margins(y=0.2)
+        axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axis.set_xticks(place, labels, fontsize=6)
         axis.set_xlabel("width × depth, signals a batch")
         axis.grid(visible=False, axis="x")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=7)
-    figure.suptitle(f"Cost of one meta-step · random signals · preset {preset} · {_common(table)}", fontsize=9)
+    figure.suptitle(f"Cost of one meta-step · random signals · preset {preset}\n{_common(table)}", fontsize=9)
     return figure
