@@ -10,7 +10,7 @@ class Entry:
     Attributes:
       paper: object of the paper that it reproduces.
       figures: modules of `benchmarks.figures` that draw its rows.
-      datasets: preset -> data sets.
+      datasets: what it runs on.
       methods: what is compared.
       expected: preset -> time of one seed on 2 cores (paper: on an accelerator).
     """

@@ -71,7 +71,8 @@ def run(benchmark: Callable[[], None]) -> None:
             with contextlib.suppress(OSError):
                 log.write_text(traceback.format_exc())
             # gin appends where a configurable was called; the first line is what went wrong.
-            print(f"error: {str(error).strip().splitlines()[0]}  (traceback in {log})", file=sys.stderr)
+            message = (str(error).strip() or type(error).__name__).splitlines()[0]
+            print(f"error: {message}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
     # --help shows the flags of the module that was started, unless others are registered for it.

@@ -13,9 +13,12 @@ ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.mal
 
 
 def environment(allocator: bool = True) -> dict[str, str]:
-    """The environment of a benchmark's process; the user's own GLIBC_TUNABLES win."""
-    settings = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return (ALLOCATOR if allocator else {}) | settings | dict(os.environ)
+    """The environment of a benchmark's process; the user's own settings win.
+
+    With `allocator` False the allocator is as it comes, whatever this process was started with.
+    """
+    settings = ALLOCATOR | {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"} | dict(os.environ)
+    return {name: value for name, value in settings.items() if allocator or name not in ALLOCATOR}
 
 
 def python(module: str, *arguments: str) -> None:

@@ -155,14 +155,10 @@ def _measure(settings: dict) -> dict:
     Raises:
       ValueError: where the process fails, with the end of what it said.
     """
-    environment = launch.environment(allocator=settings["variant"] != "plain")
-    if settings["variant"] == "plain":
-        for name in launch.ALLOCATOR:
-            environment.pop(name, None)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.speed_process", json.dumps(settings)],
         cwd=records.REPOSITORY,
-        env=environment,
+        env=launch.environment(allocator=settings["variant"] != "plain"),
         capture_output=True,
         text=True,
         check=False,
