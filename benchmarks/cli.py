@@ -103,6 +103,9 @@ def choose_devices() -> None:
         jax.config.update("jax_platforms", "cpu")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         jax.config.update("jax_num_cpu_devices", cores)
+        # Size of XLA's thread pool, by default one thread a core. A device that waits for another holds a thread, and
+        # with none left for the other's products both wait for ever (seen with one device a core).
+        os.environ.setdefault("NPROC", str(2 * cores))
 
 
 def _has_accelerator() -> bool:

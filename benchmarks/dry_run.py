@@ -61,14 +61,13 @@ def _temporary(cell: runner.Cell) -> str:
         meta.train_step,
         learner=cell.learner,
         optimizer=cell.optimizer.build(training.outer_steps),
-        seed=0,
         outer_steps=training.outer_steps,
         mesh=mesh,
         chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
     coords = jax.ShapeDtypeStruct((_points(cell), cell.coords.shape[1]), jnp.float32)
     targets = jax.ShapeDtypeStruct((training.batch_size, _points(cell), CHANNELS), jnp.float32)
-    compiled = jax.jit(step).lower(_abstract_state(cell), coords, targets).compile()
+    compiled = jax.jit(step).lower(_abstract_state(cell), coords, targets, 0).compile()
     return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
 
 

@@ -1,20 +1,22 @@
-"""One cell of a benchmark's grid: train, resume, evaluate, record."""
+"""One cell of a benchmark's grid: train, resume, record."""
 
 import dataclasses
 import functools
 import hashlib
 import pathlib
 import time
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
+import flax.linen as nn
 import gin
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import cli, records
 from benchmarks.progress import Progress
-from mscn_flax import data, meta, metrics, signals
+from mscn_flax import data, meta, signals
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.outer import OuterOptimizer
 
@@ -55,7 +57,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One run: what is trained on what.
+    """One line of a figure or table: what is trained on what, and at which point of its training it counts.
 
     Attributes:
       experiment: the benchmark's name.
@@ -64,11 +66,15 @@ class Cell:
       dataset: a key of `data.DATA_SETS`.
       resolution: pixels a side.
       method: as in the `method` column.
-      budget: non-zeros asked for.
+      budget: what is asked for, in the benchmark's unit.
       seed: of initialisation, batches and gates.
       learner: field, gates and inner loop.
       optimizer: of the outer loop.
       training: length and size.
+      stop: outer steps after which the cell is evaluated: fewer or more than `training.outer_steps`, to which the
+        schedules refer; None for just as many.
+      trained_as: name that cells with one training in common share; None for a training of its own.
+      evaluation: whatever else decides the rows; its repr is part of the run's id.
     """
 
     experiment: str
@@ -77,11 +83,14 @@ class Cell:
     dataset: str
     resolution: int
     method: str
-    budget: int
+    budget: float
     seed: int
     learner: meta.MetaLearner
     optimizer: OuterOptimizer
     training: Training
+    stop: int | None = None
+    trained_as: str | None = None
+    evaluation: Hashable = None
 
     @functools.cached_property
     def images(self) -> dict[str, data.Images]:
@@ -97,12 +106,21 @@ class Cell:
         return signals.grid_coordinates((self.resolution, self.resolution))
 
     @property
-    def run_id(self) -> str:
+    def stop_step(self) -> int:
+        """Outer steps after which the cell is evaluated."""
+        return self.training.outer_steps if self.stop is None else self.stop
+
+    def _id(self, name: str, *more) -> str:
         """Cell of the grid, then a digest of everything that decides the numbers."""
         source = self.images["train"].source
-        decides = (self.resolution, self.learner, self.optimizer, self.training)
-        digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
-        return f"{self.dataset}-{source}-{self.method}-{self.budget}-s{self.seed}-{digest}"
+        decides = (self.resolution, self.learner, self.optimizer, self.training, *more)
+        digest = hashlib.sha256(choices(decides).encode()).hexdigest()[:8]
+        return f"{self.dataset}-{source}-{name}-s{self.seed}-{digest}"
+
+    @property
+    def run_id(self) -> str:
+        """Of the cell's rows."""
+        return self._id(f"{self.method}-{self.budget:g}", self.stop_step, self.evaluation)
 
     @property
     def gin_text(self) -> str:
@@ -113,13 +131,29 @@ class Cell:
 
     @property
     def folder(self) -> pathlib.Path:
-        """Of checkpoints and logs."""
-        return cli.runs_dir() / self.preset / self.experiment / self.run_id
+        """Of checkpoints and logs: the training's, whichever of its cells."""
+        name = self._id(self.trained_as or f"{self.method}-{self.budget:g}")
+        return cli.runs_dir() / self.preset / self.experiment / name
 
     @property
     def csv(self) -> pathlib.Path:
         """Of the rows."""
         return cli.results_dir() / self.preset / f"{self.experiment}.csv"
+
+
+def choices(value) -> str:
+    """A configuration as text, without what stands at its default: a new option leaves it as it is."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(choices, value))})"
+    if not dataclasses.is_dataclass(value):
+        return repr(value)
+    chosen = {}
+    for field in dataclasses.fields(value):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        now = getattr(value, field.name)
+        if now != default and not (isinstance(value, nn.Module) and field.name in ("name", "parent")):
+            chosen[field.name] = choices(now)
+    return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"
 
 
 def check_choices(name: str, chosen: list[str], valid) -> None:
@@ -159,18 +193,37 @@ def devices_for(batch_size: int) -> Mesh:
     return Mesh(np.array(devices[:count]), (meta.SIGNALS,))
 
 
-def run(cell: Cell) -> None:
-    """Trains and evaluates a cell and records its rows, unless this checkout has done so already."""
-    done = cell.folder / "done"
+class Table(NamedTuple):
+    """Rows of one of a benchmark's files.
+
+    Attributes:
+      suffix: of `<experiment><suffix>.csv`; empty for the rows of the signals.
+      rows: of one run.
+      columns: of the file.
+    """
+
+    suffix: str
+    rows: list[dict]
+    columns: tuple[str, ...] = records.COLUMNS
+
+
+def run(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) -> None:
+    """Trains and evaluates a cell and records its rows, unless this checkout has done so already.
+
+    Args:
+      cell: to run.
+      evaluate: gives the tables, that of the signals' rows first.
+    """
+    done = cell.folder / f"{cell.run_id}.done"
     if done.exists() and (records.read(cell.csv)["run_id"] == cell.run_id).any():
         print(f"{cell.run_id}: done before")
         return
     began, commit = time.perf_counter(), records.commit()
     state, start, compile_s = train(cell)
-    rows, masks = evaluate(cell, state)
-    records.append(cell.csv, rows)
-    if masks:
-        records.append(cell.csv.with_name(f"{cell.experiment}_masks.csv"), masks, records.MASK_COLUMNS)
+    tables = evaluate(cell, state)
+    for table in tables:
+        if table.rows:
+            records.append(cell.csv.with_name(f"{cell.experiment}{table.suffix}.csv"), table.rows, table.columns)
     record = records.provenance(
         cell.run_id,
         seed=cell.seed,
@@ -182,8 +235,9 @@ def run(cell: Cell) -> None:
     ) | {"resumed_at_step": start}
     records.append_provenance(cell.csv.with_suffix(".provenance.jsonl"), record)
     done.touch()
+    rows = tables[0].rows
     psnr = np.mean([float(row["psnr_db"]) for row in rows])
-    print(f"{cell.run_id}: {psnr:.2f} dB over {len(rows)} test signals, {record['wall_s']:.0f} s")
+    print(f"{cell.run_id}: {psnr:.2f} dB over {len(rows)} rows, {record['wall_s']:.0f} s", flush=True)
 
 
 def device_name() -> str:
@@ -203,7 +257,7 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
     Raises:
       FloatingPointError: where loss or gradient are not finite; the last good checkpoint stays.
     """
-    training = cell.training
+    training, stop = cell.training, cell.stop_step
     mesh = devices_for(training.batch_size)
     optimizer = cell.optimizer.build(training.outer_steps)
     cell.folder.mkdir(parents=True, exist_ok=True)
@@ -214,32 +268,33 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
     init = functools.partial(meta.init_state, cell.learner, optimizer, cell.seed)
     # Jitted, so that no two leaves share a buffer: the step takes them over.
     state = jax.jit(init, out_shardings=NamedSharding(mesh, PartitionSpec()))(cell.coords)
-    step_fn = jax.jit(
-        functools.partial(
-            meta.train_step,
-            learner=cell.learner,
-            optimizer=optimizer,
-            seed=cell.seed,
-            outer_steps=training.outer_steps,
-            mesh=mesh,
-            chunk_size=chunk(training.chunk_size, training.batch_size // mesh.size),
-        ),
-        donate_argnums=0,
+    if stop == 0:
+        return state, 0, 0.0
+    step = functools.partial(
+        meta.train_step,
+        learner=cell.learner,
+        optimizer=optimizer,
+        outer_steps=training.outer_steps,
+        mesh=mesh,
+        chunk_size=chunk(training.chunk_size, training.batch_size // mesh.size),
     )
     batches = data.batches(cell.images["train"], training.batch_size, cell.seed)
-    with Checkpoints(cell.folder / "checkpoints") as checkpoints:
-        start = checkpoints.latest_step() or 0
+    # Rounds of pruning are evaluated one after the other: the state after each stays.
+    keep_period = getattr(cell.learner.controller, "round_steps", None)
+    with Checkpoints(cell.folder / "checkpoints", keep_period=keep_period) as checkpoints:
+        start = checkpoints.latest_step_by(stop) or 0
         if start:
             state = checkpoints.restore(start, state)
         began = time.perf_counter()
-        step_fn = step_fn.lower(state, *_batch(cell, batches, 0)).compile()
+        statics = ("train", for_any_budget(cell.learner), cell.optimizer, training)
+        step_fn = compiled(step, statics, state, *_batch(cell, batches, 0), np.int32(cell.seed), donate_argnums=0)
         compile_s = time.perf_counter() - began
         unchecked = []
-        with Progress(cell.run_id, training.outer_steps, start) as progress:
-            for step in range(start, training.outer_steps):
-                state, logged = step_fn(state, *_batch(cell, batches, step))
+        with Progress(cell.run_id, stop, start) as progress:
+            for step in range(start, stop):
+                state, logged = step_fn(state, *_batch(cell, batches, step), np.int32(cell.seed))
                 unchecked.append((step, logged))
-                save = (step + 1) % training.checkpoint_every == 0 or step + 1 == training.outer_steps
+                save = (step + 1) % training.checkpoint_every == 0 or step + 1 == stop
                 # Reading a value waits for its step, so values are read a few steps at a time.
                 if save or len(unchecked) == 20:
                     values = _check(unchecked, gin_file, checkpoints.latest_step())
@@ -248,6 +303,32 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
                 if save:
                     checkpoints.save(step + 1, state)
     return state, start, compile_s
+
+
+def for_any_budget(learner: meta.MetaLearner) -> meta.MetaLearner:
+    """The learner as a compilation sees it, to which the budget is data."""
+    if not learner.learns_gates:
+        return learner
+    return dataclasses.replace(learner, controller=dataclasses.replace(learner.controller, budget=1))
+
+
+_COMPILED = {}
+
+
+def compiled(fn: Callable, statics: Hashable, *arguments, **options) -> Callable:
+    """`fn` compiled for arguments like these, from memory where another cell has compiled it before.
+
+    Args:
+      fn: to compile.
+      statics: all that decides the computation besides the shapes of `arguments`.
+      *arguments: examples.
+      **options: for `jax.jit`.
+    """
+    leaves, structure = jax.tree.flatten(arguments)
+    key = (statics, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+    if key not in _COMPILED:
+        _COMPILED[key] = jax.jit(fn, **options).lower(*arguments).compile()
+    return _COMPILED[key]
 
 
 def _batch(cell: Cell, batches, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -276,75 +357,3 @@ def _check(unchecked: list, gin_file: pathlib.Path, good: int | None) -> dict[st
                 f"reproduce with --gin_file={gin_file}; last good checkpoint: {last}"
             )
     return values
-
-
-def evaluate(cell: Cell, state: meta.TrainState) -> tuple[list[dict], list[dict]]:
-    """One row a test signal, and one a modulation kept by the shared mask (none without a shared mask)."""
-    images = cell.images["test"]
-    count = min(len(images), cell.training.test_signals or len(images))
-    targets = signals.image_to_targets(np.stack([images[i] for i in range(count)]))
-    codes, values, seconds = _encode_and_decode(cell, state, targets)
-
-    errors = np.asarray(metrics.mse(values, targets))
-    errors8 = np.asarray(metrics.mse(metrics.to_8_bit(values), targets))
-    kept = np.count_nonzero(codes.reshape(count, -1), axis=1)
-    if (kept != cell.budget).any():
-        print(f"{cell.run_id}: {np.sum(kept != cell.budget)} of {count} codes do not have {cell.budget} non-zeros")
-    common = {
-        "experiment": cell.experiment,
-        "preset": cell.preset,
-        "dataset": cell.dataset,
-        "source": images.source,
-        "method": cell.method,
-        "seed": cell.seed,
-        "run_id": cell.run_id,
-    }
-    per_run = common | {
-        "budget_unit": "modulations",
-        "inner_steps": cell.learner.inner_steps,
-        "inner_optimizer": "meta_sgd",
-        "outer_steps": cell.training.outer_steps,
-        "encode_s": f"{seconds['encode'] / count:.3g}",
-        "decode_s": f"{seconds['decode'] / count:.3g}",
-    }
-    rows = [
-        dict.fromkeys(records.COLUMNS, "")
-        | per_run
-        | {
-            "signal_id": i,
-            "budget": int(kept[i]),
-            "surviving_fraction": f"{kept[i] / codes[i].size:.6g}",
-            "mse": f"{errors[i]:.7g}",
-            "psnr_db": f"{metrics.psnr(errors[i]):.4f}",
-            "psnr8_db": f"{metrics.psnr(errors8[i]):.4f}",
-        }
-        for i in range(count)
-    ]
-    masks = []
-    if state.gates is not None and not cell.learner.adapt_gates:
-        kept_at = np.argwhere(np.asarray(state.gates.mask))
-        masks = [common | {"budget": cell.budget, "layer": int(a), "unit": int(b)} for a, b in kept_at]
-    return rows, masks
-
-
-def _encode_and_decode(
-    cell: Cell, state: meta.TrainState, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
-    """Codes [n, *code], values [n, N, c], and the seconds of each stage, compilation apart."""
-    mesh = Mesh(np.array(jax.devices()), (meta.SIGNALS,))
-    block = mesh.size * cell.training.chunk_size
-    padded = np.concatenate([targets, np.repeat(targets[-1:], -len(targets) % block, axis=0)])
-    state = jax.device_put(jax.device_get(state), NamedSharding(mesh, PartitionSpec()))
-    settings = {"mesh": mesh, "chunk_size": cell.training.chunk_size}
-    seconds = {}
-
-    def timed(stage, fn, *arguments):
-        compiled = jax.jit(functools.partial(fn, cell.learner, **settings)).lower(*arguments).compile()
-        began = time.perf_counter()
-        result = jax.block_until_ready(compiled(*arguments))
-        seconds[stage] = (time.perf_counter() - began) * len(targets) / len(padded)
-        return result
-
-    codes = timed("encode", meta.encode, state.theta, state.gates, jnp.asarray(cell.coords), padded)
-    values = timed("decode", meta.decode, state.theta, jnp.asarray(cell.coords), codes)
-    return np.asarray(codes)[: len(targets)], np.asarray(values)[: len(targets)], seconds

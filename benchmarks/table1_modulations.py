@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import gin
+import numpy as np
 
-from benchmarks import cli, dry_run, runner
+from benchmarks import cli, dry_run, evaluation, records, runner
 from mscn_flax import data
 from mscn_flax.budget import BudgetController
-from mscn_flax.meta import MetaLearner
+from mscn_flax.meta import MetaLearner, TrainState
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
@@ -74,12 +75,33 @@ def table1(
         dry_run.show(cells)
         return
     for cell in cells:
-        runner.run(cell)
+        runner.run(cell, _evaluate)
 
 
 def _learner(method: str, budget: int) -> MetaLearner:
     with gin.config_scope(method):
         return METHODS[method](budget)
+
+
+def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
+    """One row a test signal, and one a modulation kept by the shared mask (none without a shared mask)."""
+    fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals))
+    codes = fitted.codes.reshape(len(fitted.codes), -1)
+    kept = np.count_nonzero(codes, axis=1)
+    if (kept != cell.budget).any():
+        print(f"{cell.run_id}: {np.sum(kept != cell.budget)} of {len(kept)} codes do not have {cell.budget} non-zeros")
+
+    def per_signal(i):
+        return {"budget": int(kept[i]), "surviving_fraction": f"{kept[i] / codes.shape[1]:.6g}"}
+
+    masks = []
+    if state.gates is not None and not cell.learner.adapt_gates:
+        common = evaluation.common(cell) | {"budget": cell.budget}
+        masks = [common | {"layer": int(a), "unit": int(b)} for a, b in np.argwhere(np.asarray(state.gates.mask))]
+    return [
+        runner.Table("", evaluation.rows(cell, fitted, per_signal, budget_unit="modulations")),
+        runner.Table("_masks", masks, records.MASK_COLUMNS),
+    ]
 
 
 def main() -> None:

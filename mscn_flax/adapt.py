@@ -13,12 +13,12 @@ def adapt(
     *,
     steps: int,
     first_order: bool = False,
+    remat: bool = True,
 ) -> tuple[PyTree[Float[Array, "..."]], Float[Array, " steps"]]:
     """`steps` steps of MetaSGD (one learning rate an entry; equal rates are plain SGD) from `start`.
 
     Plain gradient descent on purpose: the gradient *through* Adam or a norm clip is NaN where the inner gradient is
-    exactly zero, which closed gates make normal. `scan(checkpoint(step))` keeps memory constant in `steps`, at the
-    price of computing every step twice.
+    exactly zero, which closed gates make normal.
 
     Args:
       loss_fn: the signal's loss as a function of what is adapted.
@@ -26,6 +26,8 @@ def adapt(
       inner_lr: learning rates, the structure and shapes of `start`.
       steps: K, number of gradient steps, >= 0.
       first_order: treat the inner gradients as constants in the outer gradient (first-order MAML).
+      remat: keep nothing of a step for the outer gradient but its start, and compute it again: memory constant in
+        `steps`, at the price of a forward and a backward pass a step.
 
     Returns:
       What was adapted, and the loss before each step.
@@ -37,5 +39,8 @@ def adapt(
             gradient = jax.lax.stop_gradient(gradient)
         return jax.tree.map(lambda value, lr, g: value - lr * g, current, inner_lr, gradient), loss
 
+    if not remat:
+        # Unrolled: a plain scan would store every intermediate value of every step in one buffer each.
+        return jax.lax.scan(step, start, None, length=steps, unroll=max(steps, 1))
     # Inside a scan nothing can be merged across the checkpoint, so the costly guard against it is not needed.
     return jax.lax.scan(jax.checkpoint(step, prevent_cse=False), start, None, length=steps)

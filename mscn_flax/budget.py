@@ -10,10 +10,13 @@ count: a gate with P(z > 0) = 0.4 counts 0.4 there and 1 here.
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import gin
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+from mscn_flax.gates import GateState, top_n_mask
 
 
 @gin.configurable
@@ -42,6 +45,8 @@ class BudgetController:
     integral: float = 0.1
     max_lambda: float = 1.0
 
+    learns_gates: ClassVar[bool] = True
+
     def __post_init__(self):
         if not 0 < self.close_by <= self.freeze_at <= 1:
             raise ValueError(
@@ -49,10 +54,33 @@ class BudgetController:
                 f"got close_by={self.close_by}, freeze_at={self.freeze_at}"
             )
 
-    def target(self, step: Int[Array, ""], outer_steps: int, gates: int) -> Float[Array, ""]:
-        """Gates that should be open after `step` of `outer_steps`: gates (n / gates)^progress."""
+    def start(self, shape: tuple[int, ...]) -> GateState:
+        """All gates learned, none frozen."""
+        return GateState.all_open(shape, frozen=False, budget=self.budget, initial_lambda=self.initial_lambda)
+
+    def next(
+        self,
+        gates: GateState,
+        log_alpha: Float[Array, "*gates"],
+        open_gates: Float[Array, ""],
+        step: Int[Array, ""],
+        outer_steps: int,
+    ) -> GateState:
+        """The gates for the step after outer step `step` (from 0); `open_gates` is the count at test time."""
+        target = self.target(step + 1, outer_steps, log_alpha.size, gates.budget.astype(jnp.float32))
+        integral, log_lambda = self.control(gates.log_lambda_integral, open_gates, target)
+        freeze_now = self.is_frozen(step + 1, outer_steps) & ~gates.frozen
+        return gates.replace(
+            mask=jnp.where(freeze_now, top_n_mask(log_alpha, gates.budget), gates.mask),
+            frozen=gates.frozen | freeze_now,
+            log_lambda=log_lambda,
+            log_lambda_integral=integral,
+        )
+
+    def target(self, step: Int[Array, ""], outer_steps: int, gates: int, budget: Float[Array, ""]) -> Float[Array, ""]:
+        """Gates that should be open after `step` of `outer_steps`: gates (budget / gates)^progress."""
         progress = jnp.clip(step.astype(jnp.float32) / (self.close_by * outer_steps), 0, 1)
-        return gates * (self.budget / gates) ** progress
+        return gates * (budget / gates) ** progress
 
     def is_frozen(self, step: Int[Array, ""], outer_steps: int) -> Array:
         """Whether outer step `step` (from 0) trains with the mask."""

@@ -15,9 +15,11 @@ class Checkpoints:
     checkpoint as the latest.
     """
 
-    def __init__(self, folder: pathlib.Path, *, keep: int = 2):
-        """`keep`: how many of the latest checkpoints stay."""
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
+    def __init__(self, folder: pathlib.Path, *, keep: int = 2, keep_period: int | None = None):
+        """`keep`: how many of the latest checkpoints stay; besides, those whose step `keep_period` divides."""
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, keep_period=keep_period, create=True, cleanup_tmp_directories=True
+        )
         # The handler is named so that a new process can ask for the shapes of what another has saved.
         handler = ocp.StandardCheckpointHandler()
         self._manager = ocp.CheckpointManager(folder.resolve(), options=options, item_handlers=handler)
@@ -32,12 +34,16 @@ class Checkpoints:
         self._manager.close()
 
     def save(self, step: int, state: PyTree) -> None:
-        """Writes `state` in the background; the arrays may be donated right after."""
+        """Writes `state` in the background; the arrays may be donated right after. Earlier than the latest: nothing."""
         self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def latest_step(self) -> int | None:
         """Step of the latest complete checkpoint, None where there is none."""
         return self._manager.latest_step()
+
+    def latest_step_by(self, step: int) -> int | None:
+        """The latest complete checkpoint of at most `step` outer steps, None where there is none."""
+        return max((found for found in self._manager.all_steps() if found <= step), default=None)
 
     def restore(self, step: int, like: PyTree) -> PyTree:
         """The checkpoint of `step`, with the structure, shapes, dtypes and shardings of `like`.

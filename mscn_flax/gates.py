@@ -10,10 +10,11 @@ so that z is exactly 0 or exactly 1 with positive probability, and P(z > 0) has 
 import dataclasses
 import math
 
+import flax.struct
 import gin
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 _EPSILON = 1e-6
 """u is drawn from (_EPSILON, 1 - _EPSILON), as in the reference code, so that its logits stay finite."""
@@ -87,13 +88,45 @@ def initial_log_alpha(
     return logit + spread * jax.random.normal(key, shape)
 
 
-def top_n_mask(scores: Float[Array, "..."], n: int) -> Bool[Array, "..."]:
+def top_n_mask(scores: Float[Array, "..."], n: int | Int[Array, ""]) -> Bool[Array, "..."]:
     """True at exactly the `n` largest scores; ties go to the lower index.
 
     Raises:
-      ValueError: where `n` is not between 0 and the number of scores.
+      ValueError: where `n` is a number not between 0 and the number of scores.
     """
-    if not 0 <= n <= scores.size:
+    if isinstance(n, int) and not 0 <= n <= scores.size:
         raise ValueError(f"cannot keep {n} of {scores.size} gates")
     order = jnp.argsort(-scores.ravel(), stable=True)
-    return jnp.zeros(scores.size, bool).at[order[:n]].set(True).reshape(scores.shape)
+    return jnp.zeros(scores.size, bool).at[order].set(jnp.arange(scores.size) < n).reshape(scores.shape)
+
+
+class GateState(flax.struct.PyTreeNode):
+    """What decides the gates besides log_alpha: not learned by gradient.
+
+    Attributes:
+      mask: the gates' values once they are frozen.
+      frozen: whether `mask` has replaced the learned gates.
+      budget: gates open at the end; data, so that another budget needs no other compilation.
+      log_lambda: of eq. 8, for the next step.
+      log_lambda_integral: state of the controller in `budget.py`.
+    """
+
+    mask: Bool[Array, "*gates"]
+    frozen: Bool[Array, ""]
+    budget: Int[Array, ""]
+    log_lambda: Float[Array, ""]
+    log_lambda_integral: Float[Array, ""]
+
+    @classmethod
+    def all_open(
+        cls, shape: tuple[int, ...], *, frozen: bool, budget: int = 0, initial_lambda: float = 1.0
+    ) -> "GateState":
+        """Every gate open: learned from here on, or `frozen`."""
+        log_lambda = jnp.log(jnp.float32(initial_lambda))
+        return cls(
+            mask=jnp.ones(shape, bool),
+            frozen=jnp.full((), frozen),
+            budget=jnp.full((), budget, jnp.int32),
+            log_lambda=log_lambda,
+            log_lambda_integral=log_lambda,
+        )

@@ -15,27 +15,22 @@ import gin
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from mscn_flax import metrics
 from mscn_flax.adapt import adapt
 from mscn_flax.budget import BudgetController
-from mscn_flax.gates import HardConcrete, initial_log_alpha, top_n_mask
+from mscn_flax.delta import DeltaSiren
+from mscn_flax.gates import GateState, HardConcrete, initial_log_alpha, top_n_mask
+from mscn_flax.prune import PruningRounds
+from mscn_flax.sparsity import CodeGates, Form, GradientGates
 
 SIGNALS = "signals"
 """Name of the mesh axis along which signals are divided."""
 
 Theta = dict[str, PyTree]
-
-
-class GateState(flax.struct.PyTreeNode):
-    """What decides the gates besides log_alpha: not learned by gradient."""
-
-    mask: Bool[Array, "*code"]
-    frozen: Bool[Array, ""]
-    log_lambda: Float[Array, ""]
-    log_lambda_integral: Float[Array, ""]
 
 
 @gin.configurable
@@ -44,12 +39,16 @@ class MetaLearner:
     """A field, what gates it, and how its code is fitted to one signal.
 
     Attributes:
-      field: maps coordinates and a code to values; see `siren.py`.
-      controller: budget and schedule of the gates; None for a method without gates (Functa).
+      field: maps coordinates and a code to values; see `siren.py` and `delta.py`.
+      controller: what closes gates, and when: the budget of learned gates, or rounds of pruning; None for a method
+        without gates (Functa).
+      form: where the gates act.
       hard_concrete: distribution of the gates.
       inner_steps: K, gradient steps a signal.
-      inner_lr_range: MetaSGD learning rates start at U(low, high), one an entry of the code.
+      inner_lr_range: the inner learning rates start at U(low, high), one an entry of the code.
+      meta_sgd: learn them in the outer loop; otherwise they stay as they start.
       first_order: drop second derivatives.
+      remat: memory constant in `inner_steps`, at the price of speed; see `adapt`.
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
       gate_inner_lr: start of the learned learning rates of delta phi; large, because the mean loss changes by only some
         1e-5 a unit of log_alpha.
@@ -57,23 +56,34 @@ class MetaLearner:
       log_alpha_spread: standard deviation of log_alpha at initialisation.
     """
 
-    field: nn.Module
-    controller: BudgetController | None = None
+    field: nn.Module | DeltaSiren
+    controller: BudgetController | PruningRounds | None = None
+    form: Form = dataclasses.field(default_factory=CodeGates)
     hard_concrete: HardConcrete = dataclasses.field(default_factory=HardConcrete)
     inner_steps: int = 3
     inner_lr_range: tuple[float, float] = (0.005, 0.1)
+    meta_sgd: bool = True
     first_order: bool = False
+    remat: bool = True
     adapt_gates: bool = False
     gate_inner_lr: float = 1e4
     open_probability: float = 0.9
     log_alpha_spread: float = 0.01
 
     def __post_init__(self):
-        size = math.prod(self.field.code_shape)
-        if self.controller is not None and not 1 <= self.controller.budget <= size:
-            raise ValueError(f"a budget of {self.controller.budget} needs as many modulations, the field has {size}")
+        if self.learns_gates:
+            gates = math.prod(self.form.gate_shape(self.field))
+            if not 1 <= self.controller.budget <= gates:
+                raise ValueError(f"a budget of {self.controller.budget} needs as many gates, the field has {gates}")
         if self.inner_steps < 1:
             raise ValueError(f"MetaLearner.inner_steps must be at least 1, got {self.inner_steps}")
+        if self.adapt_gates and isinstance(self.form, GradientGates):
+            raise ValueError("MetaLearner.adapt_gates needs gates that the inner loss sees, gradient gates are not")
+
+    @property
+    def learns_gates(self) -> bool:
+        """Whether there are gates with a log_alpha."""
+        return self.controller is not None and self.controller.learns_gates
 
     def init(self, key: Key[Array, ""], coords: Float[Array, "N d"]) -> Theta:
         """theta0, phi0 and the inner learning rates; the field's parameters depend on `key` alone, not the budget."""
@@ -84,23 +94,16 @@ class MetaLearner:
             "field": self.field.init(field_key, coords, jnp.zeros(shape))["params"],
             "inner_lr": {"code": jax.random.uniform(lr_key, shape, minval=low, maxval=high)},
         }
-        if self.controller is not None:
-            theta["log_alpha"] = initial_log_alpha(gate_key, shape, self.open_probability, self.log_alpha_spread)
+        if self.learns_gates:
+            gates = self.form.gate_shape(self.field)
+            theta["log_alpha"] = initial_log_alpha(gate_key, gates, self.open_probability, self.log_alpha_spread)
             if self.adapt_gates:
-                theta["inner_lr"]["log_alpha"] = jnp.full(shape, self.gate_inner_lr, jnp.float32)
+                theta["inner_lr"]["log_alpha"] = jnp.full(gates, self.gate_inner_lr, jnp.float32)
         return theta
 
     def init_gates(self) -> GateState | None:
-        """All gates learned, none frozen; None for a method without gates."""
-        if self.controller is None:
-            return None
-        log_lambda = jnp.log(jnp.float32(self.controller.initial_lambda))
-        return GateState(
-            mask=jnp.ones(self.field.code_shape, bool),
-            frozen=jnp.zeros((), bool),
-            log_lambda=log_lambda,
-            log_lambda_integral=log_lambda,
-        )
+        """All gates open; None for a method without gates."""
+        return None if self.controller is None else self.controller.start(self.form.gate_shape(self.field))
 
     def render(self, theta: Theta, code: Float[Array, "*code"], coords: Float[Array, "N d"]) -> Float[Array, "N c"]:
         """Values of the field with `code` (already gated) at `coords`."""
@@ -130,10 +133,18 @@ class MetaLearner:
           steps: K, `inner_steps` where None.
 
         Returns:
-          The gated code z * m, the expected number of open gates, the loss before each inner step.
+          The gated code, the expected number of open gates, the loss before each inner step.
         """
+        inner_lr = theta["inner_lr"] if self.meta_sgd else jax.lax.stop_gradient(theta["inner_lr"])
+        start = jax.tree.map(jnp.zeros_like, inner_lr)
 
-        def gate(log_alpha, *, last):
+        def phi(adapted):
+            return theta["log_alpha"] + adapted["log_alpha"] if self.adapt_gates else theta["log_alpha"]
+
+        def gate(adapted, *, last):
+            if not self.learns_gates:
+                return gates.mask.astype(jnp.float32)
+            log_alpha = phi(adapted)
             sample = self.hard_concrete.sample(key, log_alpha)
             if not self.adapt_gates:
                 return jnp.where(gates.frozen, gates.mask.astype(sample.dtype), sample)
@@ -141,29 +152,31 @@ class MetaLearner:
             # After it the signal's own top-n pattern, with the gradient of the open gate passed straight through.
             soft = jax.nn.sigmoid(log_alpha)
             if last:
-                top = top_n_mask(log_alpha, self.controller.budget).astype(soft.dtype)
+                top = top_n_mask(log_alpha, gates.budget).astype(soft.dtype)
                 soft = soft + jax.lax.stop_gradient(top - soft)
             return jnp.where(gates.frozen, soft, sample)
 
-        def phi(adapted):
-            return theta["log_alpha"] + adapted["log_alpha"] if self.adapt_gates else theta["log_alpha"]
-
-        def gated(adapted, *, last=False):
-            return adapted["code"] if gates is None else adapted["code"] * gate(phi(adapted), last=last)
+        def code(adapted, *, last=False):
+            if gates is None:
+                return adapted["code"]
+            return self.form.code(self.field, theta["field"], adapted["code"], gate(adapted, last=last))
 
         def loss(adapted):
-            return metrics.mse(self.render(theta, gated(adapted), coords), targets)
+            return metrics.mse(self.render(theta, code(adapted), coords), targets)
 
-        start = jax.tree.map(jnp.zeros_like, theta["inner_lr"])
+        if gates is not None and not self.adapt_gates:
+            # z does not change within the inner loop.
+            inner_lr = {"code": self.form.inner_lr(inner_lr["code"], gate(start, last=False))}
         adapted, losses = adapt(
             loss,
             start,
-            theta["inner_lr"],
+            inner_lr,
             steps=self.inner_steps if steps is None else steps,
             first_order=self.first_order,
+            remat=self.remat,
         )
-        expected = jnp.zeros(()) if gates is None else self.hard_concrete.expected_l0(phi(adapted))
-        return gated(adapted, last=True), expected, losses
+        expected = self.hard_concrete.expected_l0(phi(adapted)) if self.learns_gates else jnp.zeros(())
+        return code(adapted, last=True), expected, losses
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -241,7 +254,10 @@ def meta_gradient(
         logged = {name: jnp.zeros(()) for name in ("mse", "psnr", "expected_l0")}
         chunks = _in_chunks((keys, targets), chunk_size)
         total, _ = jax.lax.scan(add_chunk, (logged, jax.tree.map(jnp.zeros_like, theta)), chunks)
-        return jax.lax.pmean(jax.tree.map(lambda t: t / (targets.shape[0] // chunk_size), total), SIGNALS)
+        # One reduction of one vector: XLA's CPU threads wait inside a reduction, and two of them at once, with a thread
+        # a core, leave none to the other device (seen: a run that hung).
+        flat, unravel = ravel_pytree(total)
+        return unravel(jax.lax.pmean(flat, SIGNALS) / (targets.shape[0] // chunk_size))
 
     shared, split = PartitionSpec(), PartitionSpec(SIGNALS)
     return jax.shard_map(
@@ -253,10 +269,10 @@ def train_step(
     state: TrainState,
     coords: Float[Array, "N d"],
     targets: Float[Array, "B N c"],
+    seed: int | Int[Array, ""],
     *,
     learner: MetaLearner,
     optimizer: optax.GradientTransformation,
-    seed: int,
     outer_steps: int,
     mesh: Mesh,
     chunk_size: int,
@@ -266,7 +282,8 @@ def train_step(
     Returns:
       The next state; mse, psnr (mean over signals, after adaptation), expected_l0, open_gates, lambda, gradient_norm.
     """
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step), targets.shape[0])
+    step_key = jax.random.fold_in(jax.random.key(seed), state.step)
+    keys = jax.random.split(step_key, targets.shape[0])
     logged, gradient = meta_gradient(
         learner, state.theta, state.gates, keys, coords, targets, mesh=mesh, chunk_size=chunk_size
     )
@@ -275,31 +292,27 @@ def train_step(
     theta = optax.apply_updates(state.theta, updates)
     gates = state.gates
     if gates is not None:
-        gates, logged["open_gates"] = _next_gates(learner, theta["log_alpha"], gates, state.step, outer_steps)
+        gates, logged["open_gates"] = _next_gates(learner, theta, gates, step_key, state.step, outer_steps)
         logged["lambda"] = jnp.exp(gates.log_lambda)
     return TrainState(step=state.step + 1, theta=theta, gates=gates, opt_state=opt_state), logged
 
 
 def _next_gates(
-    learner: MetaLearner, log_alpha: Float[Array, "*code"], gates: GateState, step: Int[Array, ""], outer_steps: int
+    learner: MetaLearner,
+    theta: Theta,
+    gates: GateState,
+    key: Key[Array, ""],
+    step: Int[Array, ""],
+    outer_steps: int,
 ) -> tuple[GateState, Float[Array, ""]]:
     """The gates of the next step, and how many are open at test time now."""
-    controller = learner.controller
-    open_gates = jnp.where(
-        gates.frozen, jnp.sum(gates.mask, dtype=jnp.float32), learner.hard_concrete.test_l0(log_alpha)
-    )
-    target = controller.target(step + 1, outer_steps, log_alpha.size)
-    integral, log_lambda = controller.control(gates.log_lambda_integral, open_gates, target)
-    freeze_now = controller.is_frozen(step + 1, outer_steps) & ~gates.frozen
-    return (
-        GateState(
-            mask=jnp.where(freeze_now, top_n_mask(log_alpha, controller.budget), gates.mask),
-            frozen=gates.frozen | freeze_now,
-            log_lambda=log_lambda,
-            log_lambda_integral=integral,
-        ),
-        open_gates,
-    )
+    open_gates = jnp.sum(gates.mask, dtype=jnp.float32)
+    if not learner.learns_gates:
+        magnitude = jnp.abs(learner.field.flat(theta["field"]))
+        return learner.controller.next(gates, magnitude, jnp.asarray(learner.field.is_weight), key, step), open_gates
+    log_alpha = theta["log_alpha"]
+    open_gates = jnp.where(gates.frozen, open_gates, learner.hard_concrete.test_l0(log_alpha))
+    return learner.controller.next(gates, log_alpha, open_gates, step, outer_steps), open_gates
 
 
 def encode(
@@ -324,7 +337,7 @@ def encode(
         theta, gates, coords = shared
         return learner.fit(theta, gates, jax.random.key(0), coords, target, steps=steps)[0]
 
-    return _map_signals(fit, (theta, gates, coords), targets, mesh=mesh, chunk_size=chunk_size)
+    return map_signals(fit, (theta, gates, coords), targets, mesh=mesh, chunk_size=chunk_size)
 
 
 def decode(
@@ -342,10 +355,10 @@ def decode(
         theta, coords = shared
         return learner.render(theta, code, coords)
 
-    return _map_signals(render, (theta, coords), codes, mesh=mesh, chunk_size=chunk_size)
+    return map_signals(render, (theta, coords), codes, mesh=mesh, chunk_size=chunk_size)
 
 
-def _map_signals(
+def map_signals(
     fn: Callable, shared: PyTree, signals: Float[Array, "B *in"], *, mesh: Mesh, chunk_size: int
 ) -> Float[Array, "B *out"]:
     """`fn(shared, signal)` of each signal: over the devices of `mesh`, a chunk at a time on each."""

@@ -17,7 +17,8 @@ class OuterOptimizer:
       inner_lr_factor: times `learning_rate` for the MetaSGD learning rates.
       gate_learning_rate: of log_alpha; constant, because the gates have to travel from open to closed on time.
       warmup: fraction of the outer steps during which the rates rise linearly from 0.
-      decay: cosine decay to 0 at the last step.
+      decay: cosine decay to `floor` at the last step.
+      floor: fraction of the rates that the decay leaves, and with which a run goes on after that.
       clip_norm: largest global norm of the gradient with respect to the field's parameters and the MetaSGD rates
         together (log_alpha apart, so that a method with gates is clipped like one without); None for no limit.
 
@@ -30,6 +31,7 @@ class OuterOptimizer:
     gate_learning_rate: float = 3e-4
     warmup: float = 0.0
     decay: bool = False
+    floor: float = 0.0
     clip_norm: float | None = None
 
     def __post_init__(self):
@@ -39,7 +41,11 @@ class OuterOptimizer:
     def build(self, outer_steps: int) -> optax.GradientTransformation:
         """The transformation for a run of `outer_steps` steps."""
         rise = int(self.warmup * outer_steps)
-        plateau = optax.cosine_decay_schedule(1.0, outer_steps - rise) if self.decay else optax.constant_schedule(1.0)
+        plateau = (
+            optax.cosine_decay_schedule(1.0, outer_steps - rise, self.floor)
+            if self.decay
+            else optax.constant_schedule(1.0)
+        )
         schedule = optax.join_schedules([optax.linear_schedule(0.0, 1.0, rise), plateau], [rise])
 
         def adam(factor):

@@ -1,7 +1,8 @@
 """An array as a signal: coordinates [N, d] and targets [N, c], and back.
 
-Images are [H, W, C] uint8. Their targets are value / 255 in [0, 1]; their coordinates are pixel centres in [0, 1],
-row first, as in Functa's code (COIN++ and MetaSparseINR space the same grid from 0 to 1 inclusive or 1 exclusive).
+Images are [H, W, C] uint8; their targets are value / 255 in [0, 1]. Other signals are float32, in [0, 1] as they are.
+Coordinates are pixel centres in [0, 1], row first, as in Functa's code (COIN++ and MetaSparseINR space the same grid
+from 0 to 1 inclusive or 1 exclusive).
 """
 
 import numpy as np
@@ -35,16 +36,20 @@ def stratified_points(shape: tuple[int, ...], stride: int, rng: np.random.Genera
     return np.ravel_multi_index(tuple(corners + rng.integers(stride, size=corners.shape)), shape).ravel()
 
 
-def image_to_targets(images: UInt8[np.ndarray, "*B H W C"]) -> Float[np.ndarray, "*B N C"]:
-    """8-bit images as targets in [0, 1], N = H W.
+def image_to_targets(
+    images: UInt8[np.ndarray, "*B H W C"] | Float[np.ndarray, "*B H W C"],
+) -> Float[np.ndarray, "*B N C"]:
+    """8-bit images, or float32 signals in [0, 1], as targets in [0, 1], N = H W.
 
     Raises:
-      ValueError: where the array is not 8-bit.
+      ValueError: where the array is neither 8-bit nor float32.
     """
-    if images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8, got {images.dtype}")
     *batch, height, width, channels = images.shape
-    return (images.astype(np.float32) / np.float32(255)).reshape(*batch, height * width, channels)
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / np.float32(255)
+    if images.dtype != np.float32:
+        raise ValueError(f"images must be uint8 or float32, got {images.dtype}")
+    return images.reshape(*batch, height * width, channels)
 
 
 def targets_to_image(values: Float[np.ndarray, "*B N C"], height: int, width: int) -> UInt8[np.ndarray, "*B H W C"]:

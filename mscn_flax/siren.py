@@ -31,21 +31,27 @@ def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:
 
 
 class _Affine(nn.Module):
-    """x W + b with W initialised as a SIREN layer and b at zero."""
+    """x W + b with W initialised as a SIREN layer, b at zero or drawn from the same range."""
 
     features: int
     kernel_init: nn.initializers.Initializer
+    uniform_bias: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, "N i"]) -> Float[Array, "N o"]:
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        if self.uniform_bias:
+            # Drawn as a row of the kernel, whose range depends on its number of rows.
+            bias = self.param("bias", lambda key: self.kernel_init(key, shape)[0])
+        else:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
         return x @ kernel + bias[None, :]
 
 
 @gin.configurable(denylist=["name", "parent"])
 class Siren(nn.Module):
-    """SIREN with shift modulations: x -> sin(w0 (W x + b + m)), last layer linear, + 0.5 (eq. 10 without its gate).
+    """SIREN with shift modulations: x -> sin(w0 (W x + b + m)), last layer linear, + shift (eq. 10 without its gate).
 
     Attributes:
       depth: number of layers, the linear output included: `depth - 1` sine layers, all modulated.
@@ -53,6 +59,9 @@ class Siren(nn.Module):
       w0: frequency factor of every sine layer.
       out_dim: c, values a point.
       sine: the activation, a key of `sine.SINES`.
+      centred: coordinates in [0, 1] are mapped to [-1, 1] first, as in MetaSparseINR's code.
+      uniform_bias: biases start in the range of their layer's weights (MetaSparseINR's code), not at zero.
+      shift: added to the output; 0.5, the middle of the targets' range, in Functa's code, 0 in MetaSparseINR's.
     """
 
     depth: int = 15
@@ -60,6 +69,9 @@ class Siren(nn.Module):
     w0: float = 30.0
     out_dim: int = 3
     sine: str = "fast"
+    centred: bool = False
+    uniform_bias: bool = False
+    shift: float = 0.5
 
     def __post_init__(self):
         if self.sine not in SINES:
@@ -74,18 +86,26 @@ class Siren(nn.Module):
         return (self.depth - 1, self.width)
 
     @nn.compact
-    def __call__(self, coords: Float[Array, "N d"], modulations: Float[Array, "L w"]) -> Float[Array, "N c"]:
-        """Values at `coords`; zero modulations give the base network."""
-        if modulations.shape != self.code_shape:
+    def __call__(
+        self, coords: Float[Array, "N d"], modulations: Float[Array, "L w"] | None = None
+    ) -> Float[Array, "N c"]:
+        """Values at `coords`; zero modulations, or none, give the base network."""
+        if modulations is not None and modulations.shape != self.code_shape:
             raise ValueError(f"modulations have shape {modulations.shape}, this SIREN takes {self.code_shape}")
         sine = SINES[self.sine]
-        h = coords
+
+        def affine(features, name, *, first=False):
+            return _Affine(features, siren_init(self.w0, first=first), self.uniform_bias, name=name)
+
+        h = 2 * coords - 1 if self.centred else coords
         for layer in range(self.depth - 1):
-            affine = _Affine(self.width, siren_init(self.w0, first=layer == 0), name=f"layer_{layer:02d}")
-            # The modulation is added to the pre-activation, so that a first layer whose coordinates are shared by
-            # all signals of a batch is computed once.
-            h = sine(self.w0 * (affine(h) + modulations[layer][None, :]))
-        return _Affine(self.out_dim, siren_init(self.w0, first=False), name="output")(h) + 0.5
+            pre = affine(self.width, f"layer_{layer:02d}", first=layer == 0)(h)
+            if modulations is not None:
+                # Added to the pre-activation, so that a first layer whose coordinates are shared by all signals of a
+                # batch is computed once.
+                pre += modulations[layer][None, :]
+            h = sine(self.w0 * pre)
+        return affine(self.out_dim, "output")(h) + self.shift
 
 
 @gin.configurable(denylist=["name", "parent"])

@@ -7,7 +7,7 @@ from mscn_flax.budget import BudgetController
 
 def test_target_falls_from_all_to_the_budget():
     controller = BudgetController(budget=64, close_by=0.25, freeze_at=0.5)
-    targets = [float(controller.target(jnp.int32(step), 1000, 7168)) for step in (0, 125, 250, 600)]
+    targets = [float(controller.target(jnp.int32(step), 1000, 7168, jnp.float32(64))) for step in (0, 125, 250, 600)]
     np.testing.assert_allclose(targets, [7168, np.sqrt(7168 * 64), 64, 64], rtol=1e-5)
     assert not controller.is_frozen(jnp.int32(499), 1000)
     assert controller.is_frozen(jnp.int32(500), 1000)
@@ -35,7 +35,7 @@ def test_count_follows_the_target_on_a_simple_plant():
         log_alpha += 0.1 * np.clip(np.log(importance / np.exp(float(log_lambda))), -1, 1)
         log_alpha = np.clip(log_alpha, -4.6, 4.6)
         counts.append(int(np.sum(log_alpha > closed)))
-        target = controller.target(jnp.int32(step + 1), steps, gates)
+        target = controller.target(jnp.int32(step + 1), steps, gates, jnp.float32(64))
         integral, log_lambda = controller.control(integral, jnp.float32(counts[-1]), target)
     assert min(counts) > 32
     assert 48 <= counts[-1] <= 80

@@ -126,7 +126,6 @@ def train(learner, steps=60, seed=0):
             meta.train_step,
             learner=learner,
             optimizer=optimizer,
-            seed=seed,
             outer_steps=steps,
             mesh=mesh(2),
             chunk_size=4,
@@ -134,7 +133,7 @@ def train(learner, steps=60, seed=0):
     )
     logs = []
     for _ in range(steps):
-        state, logged = step(state, COORDS, TARGETS)
+        state, logged = step(state, COORDS, TARGETS, seed)
         logs.append(logged)
     assert step._cache_size() == 1  # One compilation, frozen or not.
     return state, logs

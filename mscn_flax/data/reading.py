@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import grain
 import numpy as np
+import PIL.Image
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 RECORD_FORMAT = "array_record"
 """The one TFDS file format with random access."""
@@ -21,35 +22,45 @@ class MissingDataError(FileNotFoundError):
 
 @dataclasses.dataclass(frozen=True)
 class Images(Sequence):
-    """The images of one split, `[i] -> [H, W, C] uint8`.
+    """The images of one split, `[i] -> [H, W, C]`, uint8, or float32 in [0, 1] for what is not a picture.
 
     Attributes:
       name: of the data set, as the `dataset` column has it.
       source: "real", "subset" or "standin", as the `source` column has it.
       records: the TFDS data source behind.
-      resolution: H = W; images stored larger are reduced by area.
+      resolution: H = W; pictures stored larger are reduced by area.
+      shorter_side: pictures are first resized (bilinear, antialiased) so that the shorter side has so many pixels; None
+        to leave them.
+      centre_crop: then they are cut to the middle square of so many pixels; None to leave them.
     """
 
     name: str
     source: str
     records: Sequence
     resolution: int
+    shorter_side: int | None = None
+    centre_crop: int | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index) -> UInt8[np.ndarray, "H W C"]:
+    def __getitem__(self, index) -> UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "H W C"]:
         image = self.records[index]["image"]
+        if self.shorter_side is not None:
+            factor = self.shorter_side / min(image.shape[:2])
+            size = tuple(round(factor * extent) for extent in image.shape[1::-1])
+            image = np.asarray(PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BILINEAR))
+        if self.centre_crop is not None:
+            top, left = ((extent - self.centre_crop) // 2 for extent in image.shape[:2])
+            image = image[top : top + self.centre_crop, left : left + self.centre_crop]
         if image.shape[0] == self.resolution:
             return image
-        import PIL.Image
-
         side = (self.resolution, self.resolution)
         return np.asarray(PIL.Image.fromarray(image).resize(side, PIL.Image.Resampling.BOX))
 
 
 def batches(images: Images, batch_size: int, seed: int) -> grain.MapDataset:
-    """Shuffled batches without end: `batches(...)[step]` is [B, H, W, C] uint8, a function of (seed, step) alone.
+    """Shuffled batches without end: `batches(...)[step]` is [B, H, W, C], a function of (seed, step) alone.
 
     Every epoch has its own order.
 

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import tensorflow_datasets as tfds
 
 from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
+from mscn_flax.data.faces import faces_dataset_builder as faces_builder
 from mscn_flax.data.local_copy import LocalCopyConfig
 from mscn_flax.data.photos import photos_dataset_builder as photos_builder
 from mscn_flax.data.reading import RECORD_FORMAT, Images, MissingDataError, is_prepared, prepare
+from mscn_flax.data.sdf2d import sdf2d_dataset_builder as sdf2d_builder
 
 
 def tfds_dir() -> pathlib.Path:
@@ -70,6 +72,68 @@ def _celeb_a_hq(split: str, resolution: int, data_dir: pathlib.Path | None) -> I
     return Images("celeb_a_hq", "real", builder.as_data_source(part), resolution)
 
 
+def _celeb_a(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    del data_dir  # TFDS downloads it.
+    builder = _downloaded("celeb_a", "celeb_a", "CelebA (1.4 GB)", "`faces` or `photos`")
+    # The aligned 178 x 218 pictures, cut to their middle square, as in MetaSparseINR's code.
+    return Images("celeb_a", "real", builder.as_data_source(split), resolution, centre_crop=178)
+
+
+def _imagenette(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    del data_dir  # TFDS downloads it.
+    builder = _downloaded("imagenette", "imagenette/full-size-v2", "Imagenette (1.5 GB)", "`photos`")
+    part = {"train": "train[:95%]", "validation": "train[95%:]", "test": "validation"}[split]
+    # As in MetaSparseINR's code.
+    source = builder.as_data_source(part)
+    return Images("imagenette", "real", source, resolution, shorter_side=200, centre_crop=178)
+
+
+def _faces(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    folder = data_dir and data_dir / faces_builder.FOLDER
+    if not (folder and faces_builder.files(folder)):
+        raise MissingDataError(
+            f"There are no portraits at $MSCN_DATA_DIR/{faces_builder.FOLDER}/*.png. Take the Face Research Lab London "
+            "Set (doi:10.6084/m9.figshare.5047666.v5), crop to 178 x 178 pixels with the eyes where CelebA has them, "
+            "and name each <expression>_<person>_<camera>.png. Without: use the embedded stand-in `photos`."
+        )
+    config = faces_builder.FacesConfig(folder=folder)
+    builder = faces_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return Images("faces", "standin", builder.as_data_source(split), resolution)
+
+
+def _sdf2d(split: str, resolution: int, data_dir: pathlib.Path | None, *, glyphs: bool = False) -> Images:
+    path = None
+    if glyphs:
+        path = data_dir and data_dir / sdf2d_builder.GLYPHS
+        if not (path and path.is_file()):
+            raise MissingDataError(
+                f"There are no font masks at $MSCN_DATA_DIR/{sdf2d_builder.GLYPHS}: an array `bits` of np.packbits of "
+                "512 x 512 masks, a row a glyph. Without: use `sdf2d`, which has circles, boxes and polygons."
+            )
+    config = sdf2d_builder.SdfConfig(resolution=resolution, glyphs=path)
+    builder = sdf2d_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    name = "sdf2d_glyphs" if glyphs else "sdf2d"
+    return Images(name, "standin", builder.as_data_source(split), resolution)
+
+
+def _downloaded(name: str, config: str, title: str, standins: str) -> tfds.core.DatasetBuilder:
+    """The builder of a data set that TFDS downloads.
+
+    Raises:
+      MissingDataError: where it is not prepared.
+    """
+    builder = tfds.builder(config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    if not is_prepared(builder):
+        raise MissingDataError(
+            f"{name} is not prepared in {tfds_dir()}. With a network: `tfds build {config} "
+            f"--file_format={RECORD_FORMAT} --data_dir={tfds_dir()}` downloads and prepares {title}. Without: use the "
+            f"stand-in {standins}."
+        )
+    return builder
+
+
 class DataSet(NamedTuple):
     """How a data set is read.
 
@@ -86,6 +150,11 @@ DATA_SETS = {
     "photos": DataSet(_photos, resolution=32),
     "cifar10": DataSet(_cifar10, resolution=32),
     "celeb_a_hq": DataSet(_celeb_a_hq, resolution=64),
+    "celeb_a": DataSet(_celeb_a, resolution=178),
+    "imagenette": DataSet(_imagenette, resolution=178),
+    "faces": DataSet(_faces, resolution=178),
+    "sdf2d": DataSet(_sdf2d, resolution=178),
+    "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178),
 }
 
 

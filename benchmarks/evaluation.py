@@ -1,0 +1,123 @@
+"""A trained cell on the test signals: codes, values, and a row each."""
+
+import functools
+import time
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from benchmarks import records, runner
+from mscn_flax import meta, metrics, signals
+
+
+class Fitted(NamedTuple):
+    """Some test signals and what was fitted to them.
+
+    Attributes:
+      targets: [n, N, c].
+      codes: [n, *code].
+      values: [n, N, c], decoded from the codes.
+      encode_s: seconds a signal, within a batch, compilation apart.
+      decode_s: likewise.
+    """
+
+    targets: np.ndarray
+    codes: np.ndarray
+    values: np.ndarray
+    encode_s: float
+    decode_s: float
+
+
+def test_targets(cell: runner.Cell, limit: int | None) -> np.ndarray:
+    """The first `limit` test signals [n, N, c]; all where None."""
+    images = cell.images["test"]
+    count = min(len(images), limit or len(images))
+    return signals.image_to_targets(np.stack([images[i] for i in range(count)]))
+
+
+def fit(
+    cell: runner.Cell,
+    state: meta.TrainState,
+    targets: np.ndarray,
+    encode: Callable = meta.encode,
+    statics: Hashable = "encode",
+    *arguments,
+) -> Fitted:
+    """Fits and decodes every signal.
+
+    Args:
+      cell: what was trained.
+      state: its trained state.
+      targets: the signals.
+      encode: as `meta.encode`, with `arguments` behind its own.
+      statics: tells one `encode` from another.
+      *arguments: arrays.
+    """
+    mesh = Mesh(np.array(jax.devices()), (meta.SIGNALS,))
+    block = mesh.size * cell.training.chunk_size
+    padded = np.concatenate([targets, np.repeat(targets[-1:], -len(targets) % block, axis=0)])
+    state = jax.device_put(jax.device_get(state), NamedSharding(mesh, PartitionSpec()))
+    settings = {"mesh": mesh, "chunk_size": cell.training.chunk_size}
+    coords = jnp.asarray(cell.coords)
+
+    def timed(stage, fn, *arguments):
+        key = (stage, runner.for_any_budget(cell.learner), cell.training.chunk_size)
+        fn = runner.compiled(functools.partial(fn, cell.learner, **settings), key, *arguments)
+        began = time.perf_counter()
+        result = jax.block_until_ready(fn(*arguments))
+        return result, (time.perf_counter() - began) / len(padded)
+
+    codes, encode_s = timed(statics, encode, state.theta, state.gates, coords, padded, *arguments)
+    values, decode_s = timed("decode", meta.decode, state.theta, coords, codes)
+    count = len(targets)
+    return Fitted(targets, np.asarray(codes)[:count], np.asarray(values)[:count], encode_s, decode_s)
+
+
+def common(cell: runner.Cell) -> dict:
+    """What every row of a run has, whatever the file."""
+    return {
+        "experiment": cell.experiment,
+        "preset": cell.preset,
+        "dataset": cell.dataset,
+        "source": cell.images["test"].source,
+        "method": cell.method,
+        "seed": cell.seed,
+        "run_id": cell.run_id,
+    }
+
+
+def rows(cell: runner.Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
+    """One row a signal.
+
+    Args:
+      cell: what was trained.
+      fitted: its signals.
+      per_signal: index of a signal -> columns of its own.
+      **per_run: columns with one value.
+    """
+    errors = np.asarray(metrics.mse(fitted.values, fitted.targets))
+    errors8 = np.asarray(metrics.mse(metrics.to_8_bit(fitted.values), fitted.targets))
+    return [
+        dict.fromkeys(records.COLUMNS, "")
+        | common(cell)
+        | {
+            "inner_steps": cell.learner.inner_steps,
+            "inner_optimizer": "meta_sgd" if cell.learner.meta_sgd else "sgd",
+            "outer_steps": cell.stop_step,
+            "encode_s": f"{fitted.encode_s:.3g}",
+            "decode_s": f"{fitted.decode_s:.3g}",
+        }
+        | per_run
+        | {
+            "signal_id": i,
+            "mse": f"{errors[i]:.7g}",
+            "psnr_db": f"{metrics.psnr(errors[i]):.4f}",
+            "psnr8_db": f"{metrics.psnr(errors8[i]):.4f}",
+        }
+        | per_signal(i)
+        for i in range(len(fitted.targets))
+    ]

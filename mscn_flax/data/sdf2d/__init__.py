@@ -1,0 +1,1 @@
+"""TFDS data set of signed distance functions of random shapes."""

@@ -1,0 +1,107 @@
+"""Fitting codes by Adam from the meta-learned start: MetaSparseINR's second regime of evaluation, 100 steps.
+
+Its baselines MAML+OneShot and MAML+IMP prune on the way: the first once, half-way; the second a fifth of the surviving
+weights at evenly spaced steps, as often as the budget asks.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import gin
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+
+from mscn_flax import meta, metrics
+from mscn_flax.gates import GateState
+from mscn_flax.prune import prune
+
+
+@gin.configurable
+@dataclasses.dataclass(frozen=True)
+class AdamFit:
+    """Adam on one signal's code.
+
+    Attributes:
+      learning_rate: constant.
+      steps: of Adam.
+    """
+
+    learning_rate: float = 1e-4
+    steps: int = 100
+
+    def schedule(self, weights: Sequence[int]) -> Int[np.ndarray, " steps"]:
+        """Weights to keep before each step where `weights` is what is left after each pruning; -1 for no pruning.
+
+        The prunings are evenly spaced: one is half-way.
+        """
+        keep = np.full(self.steps, -1, np.int32)
+        for index, count in enumerate(weights, start=1):
+            keep[self.steps * index // (len(weights) + 1)] = count
+        return keep
+
+    def encode(
+        self,
+        learner: meta.MetaLearner,
+        theta: meta.Theta,
+        gates: GateState | None,
+        coords: Float[Array, "N d"],
+        targets: Float[Array, "B N c"],
+        keep: Int[Array, " steps"],
+        *,
+        mesh: Mesh,
+        chunk_size: int,
+    ) -> Float[Array, "B *code"]:
+        """The codes of B signals, to be jitted; as `meta.encode`, which takes a few steps of gradient descent.
+
+        Adam moves what the inner loop moves: everything, or with gated updates what the mask leaves open.
+
+        Args:
+          learner: field and form.
+          theta: what the outer loop has learned.
+          gates: their mask is used; None for a method without.
+          coords: shared by all signals.
+          targets: the signals.
+          keep: see `schedule`; pruning is by magnitude, of theta0 + delta, biases never.
+          mesh: devices.
+          chunk_size: signals at a time on each.
+        """
+        if learner.adapt_gates:
+            raise ValueError("AdamFit cannot adapt gates; evaluate with the inner loop alone")
+        optimizer = optax.adam(self.learning_rate)
+
+        def fit(shared, target):
+            theta, gates, coords, keep = shared
+            params = theta["field"]
+            start = jnp.zeros(learner.field.code_shape)
+            mask = jnp.ones(learner.field.code_shape, bool) if gates is None else gates.mask
+
+            def code(adapted, mask):
+                if gates is None:
+                    return adapted
+                return learner.form.code(learner.field, params, adapted, mask.astype(adapted.dtype))
+
+            def loss(adapted, mask):
+                return metrics.mse(learner.render(theta, code(adapted, mask), coords), target)
+
+            def step(carry, keep):
+                adapted, mask, state = carry
+
+                def pruned():
+                    magnitude = jnp.abs(learner.field.flat(params) + adapted)
+                    return prune(mask, magnitude, jnp.asarray(learner.field.is_weight), keep)
+
+                if isinstance(learner.field, meta.DeltaSiren) and mask.shape == adapted.shape:
+                    mask = jax.lax.cond(keep >= 0, pruned, lambda: mask)
+                updates, state = optimizer.update(jax.grad(loss)(adapted, mask), state)
+                if gates is not None:
+                    updates = learner.form.inner_lr(updates, mask.astype(updates.dtype))
+                return (adapted + updates, mask, state), None
+
+            (adapted, mask, _), _ = jax.lax.scan(step, (start, mask, optimizer.init(start)), keep)
+            return code(adapted, mask)
+
+        return meta.map_signals(fit, (theta, gates, coords, keep), targets, mesh=mesh, chunk_size=chunk_size)
