@@ -30,6 +30,13 @@ CATALOGUE = {
         methods="functa, mscn",
         expected={"smoke": "1 min", "quick": "6 min", "paper": "days on a GPU (not measured)"},
     ),
+    "fig2_unstructured": Entry(
+        paper="Figures 2 and 3",
+        figures=(),
+        datasets="faces (or photos), sdf2d; paper: celeb_a, imagenette, sdf2d",
+        methods="mscn (3 forms), meta_sparse_inr and its 5 baselines",
+        expected={"smoke": "1 min", "quick": "15 min", "paper": "days on a GPU (not measured)"},
+    ),
     "speed": Entry(
         paper="none: cost of a meta-step",
         figures=("speed",),

@@ -12,9 +12,6 @@ from rich.console import Console
 from benchmarks import runner
 from mscn_flax import data, meta, metrics
 
-CHANNELS = 3
-"""Of every image."""
-
 
 def show(cells: list[runner.Cell]) -> None:
     """Prints the operative gin and a line for each method and budget of the first data set and seed."""
@@ -49,6 +46,10 @@ def _abstract_state(cell: runner.Cell) -> meta.TrainState:
     return jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
 
 
+def _siren(cell: runner.Cell):
+    return getattr(cell.learner.field, "siren", cell.learner.field)
+
+
 def _points(cell: runner.Cell) -> int:
     return len(cell.coords) // cell.training.stride**2
 
@@ -66,7 +67,7 @@ def _temporary(cell: runner.Cell) -> str:
         chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
     coords = jax.ShapeDtypeStruct((_points(cell), cell.coords.shape[1]), jnp.float32)
-    targets = jax.ShapeDtypeStruct((training.batch_size, _points(cell), CHANNELS), jnp.float32)
+    targets = jax.ShapeDtypeStruct((training.batch_size, _points(cell), _siren(cell).out_dim), jnp.float32)
     compiled = jax.jit(step).lower(_abstract_state(cell), coords, targets, 0).compile()
     return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
 
@@ -75,12 +76,17 @@ def _line(cell: runner.Cell) -> list[str]:
     """One run's sizes but its memory, from abstract values alone."""
     training, learner = cell.training, cell.learner
     state, points = _abstract_state(cell), _points(cell)
-    siren = getattr(learner.field, "siren", learner.field)
-    forward = metrics.siren_flops(points, cell.coords.shape[1], siren.width, siren.depth, CHANNELS)
-    flops = training.batch_size * metrics.meta_step_flops(forward, learner.inner_steps, first_order=learner.first_order)
+    siren = _siren(cell)
+    forward = metrics.siren_flops(points, cell.coords.shape[1], siren.width, siren.depth, siren.out_dim)
+    flops = training.batch_size * metrics.meta_step_flops(
+        forward,
+        learner.inner_steps,
+        first_order=learner.first_order,
+        products=3 if isinstance(learner.field, meta.DeltaSiren) else 2,
+    )
     return [
         cell.method,
-        str(cell.budget),
+        f"{cell.budget:g}",
         f"{sum(leaf.size for leaf in jax.tree.leaves(state.theta['field'])):,}",
         f"{math.prod(siren.code_shape):,} {list(siren.code_shape)}",
         str(list(learner.field.code_shape)),

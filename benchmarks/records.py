@@ -27,7 +27,11 @@ COLUMNS = (
     "seed",
     "budget",  # non-zeros of the fitted code, as measured
     "budget_unit",  # modulations, fraction or bits
-    "surviving_fraction",  # budget over what could be non-zero
+    "surviving_fraction",  # what the budget counts over what could be non-zero; fig2_unstructured: over all weights
+    "kept_weights",  # non-zeros among the weights of what is counted (delta or the network)
+    "kept_biases",
+    "weights",  # of the full network
+    "biases",
     "signal_id",  # index in the test split
     "inner_steps",
     "inner_optimizer",
@@ -47,6 +51,10 @@ COLUMNS = (
 
 MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
 """Of `<benchmark>_masks.csv`: one row a modulation that a run's shared mask keeps."""
+
+LAYER_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "kind", "kept")
+LAYER_COLUMNS += ("size", "run_id")
+"""Of `<benchmark>_layers.csv`: one row an array of the network (`kind` kernel or bias), entries kept of all."""
 
 
 def cell_of(run_id: str) -> str:

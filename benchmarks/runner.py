@@ -74,6 +74,7 @@ class Cell:
       stop: outer steps after which the cell is evaluated: fewer or more than `training.outer_steps`, to which the
         schedules refer; None for just as many.
       trained_as: name that cells with one training in common share; None for a training of its own.
+      axis: name and value of the grid's parameter that `budget` follows from; None for `budgets` itself.
       evaluation: whatever else decides the rows; its repr is part of the run's id.
     """
 
@@ -90,6 +91,7 @@ class Cell:
     training: Training
     stop: int | None = None
     trained_as: str | None = None
+    axis: tuple[str, float] | None = None
     evaluation: Hashable = None
 
     @functools.cached_property
@@ -125,7 +127,8 @@ class Cell:
     @property
     def gin_text(self) -> str:
         """The operative configuration, with the grid narrowed to this cell: a gin file that repeats this run alone."""
-        only = {"datasets": self.dataset, "methods": self.method, "budgets": self.budget, "seeds": self.seed}
+        name, value = self.axis or ("budgets", self.budget)
+        only = {"datasets": self.dataset, "methods": self.method, name: value, "seeds": self.seed}
         lines = [f"{self.grid}.{name} = {[value]!r}" for name, value in only.items()]
         return "\n".join([gin.operative_config_str(), f"# Run {self.run_id} alone:", *lines, ""])
 

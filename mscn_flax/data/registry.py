@@ -140,10 +140,12 @@ class DataSet(NamedTuple):
     Attributes:
       read: function of (split, resolution, folder of local copies).
       resolution: pixels a side in the experiments that do not say otherwise.
+      channels: c, values a pixel.
     """
 
     read: Callable[[str, int, pathlib.Path | None], Images]
     resolution: int
+    channels: int = 3
 
 
 DATA_SETS = {
@@ -153,8 +155,8 @@ DATA_SETS = {
     "celeb_a": DataSet(_celeb_a, resolution=178),
     "imagenette": DataSet(_imagenette, resolution=178),
     "faces": DataSet(_faces, resolution=178),
-    "sdf2d": DataSet(_sdf2d, resolution=178),
-    "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178),
+    "sdf2d": DataSet(_sdf2d, resolution=178, channels=1),
+    "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178, channels=1),
 }
 
 
