@@ -77,6 +77,12 @@ def fit(
     return Fitted(targets, np.asarray(codes)[:count], np.asarray(values)[:count], encode_s, decode_s)
 
 
+def counted(cell: runner.Cell, state: meta.TrainState, codes: np.ndarray) -> np.ndarray:
+    """What the budget counts the non-zeros of, for each of the codes [n, *code]; see `sparsity.Form.counted`."""
+    learner, params = cell.learner, state.theta["field"]
+    return np.asarray(jax.vmap(lambda code: learner.form.counted(learner.field, params, code))(jnp.asarray(codes)))
+
+
 def common(cell: runner.Cell) -> dict:
     """What every row of a run has, whatever the file."""
     return {

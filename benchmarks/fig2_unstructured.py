@@ -230,7 +230,7 @@ def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
 
 def _rows(cell: runner.Cell, state: TrainState, fitted: evaluation.Fitted, regime: dict) -> list[dict]:
     how, field = cell.evaluation, cell.learner.field
-    counted = np.asarray(cell.learner.form.counted(field, state.theta["field"], fitted.codes))
+    counted = evaluation.counted(cell, state, fitted.codes)
     kept_weights = np.count_nonzero(counted[:, field.is_weight], axis=1)
     kept_biases = np.count_nonzero(counted[:, ~field.is_weight], axis=1)
     surviving_count = kept_weights + kept_biases if how.counts_biases else kept_weights

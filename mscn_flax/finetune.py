@@ -50,7 +50,7 @@ class AdamFit:
         gates: GateState | None,
         coords: Float[Array, "N d"],
         targets: Float[Array, "B N c"],
-        keep: Int[Array, " steps"],
+        keep: Int[Array, " steps"] | Int[np.ndarray, " steps"],
         *,
         mesh: Mesh,
         chunk_size: int,
@@ -96,7 +96,9 @@ class AdamFit:
 
                 if isinstance(learner.field, meta.DeltaSiren) and mask.shape == adapted.shape:
                     mask = jax.lax.cond(keep >= 0, pruned, lambda: mask)
-                updates, state = optimizer.update(jax.grad(loss)(adapted, mask), state)
+                gradient = jax.grad(loss)(adapted, mask)
+                with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by its integer step counts.
+                    updates, state = optimizer.update(gradient, state)
                 if gates is not None:
                     updates = learner.form.inner_lr(updates, mask.astype(updates.dtype))
                 return (adapted + updates, mask, state), None

@@ -309,7 +309,7 @@ def _next_gates(
     open_gates = jnp.sum(gates.mask, dtype=jnp.float32)
     if not learner.learns_gates:
         magnitude = jnp.abs(learner.field.flat(theta["field"]))
-        return learner.controller.next(gates, magnitude, jnp.asarray(learner.field.is_weight), key, step), open_gates
+        return learner.controller.next(gates, magnitude, learner.field.is_weight, key, step), open_gates
     log_alpha = theta["log_alpha"]
     open_gates = jnp.where(gates.frozen, open_gates, learner.hard_concrete.test_l0(log_alpha))
     return learner.controller.next(gates, log_alpha, open_gates, step, outer_steps), open_gates

@@ -10,6 +10,7 @@ from typing import ClassVar
 import gin
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from mscn_flax.gates import GateState, top_n_mask
@@ -19,11 +20,9 @@ AMOUNT = 0.2
 """Part of the surviving weights that a round removes."""
 
 
-def surviving(weights: int, rounds: Int[Array, ""] | int) -> Int[Array, ""] | int:
+def surviving(weights: int, rounds: int) -> int:
     """Weights left after `rounds` rounds: 0.8^rounds of them, to the nearest whole number."""
-    if isinstance(rounds, int):
-        return round(weights * (1 - AMOUNT) ** rounds)
-    return jnp.rint(weights * (1 - AMOUNT) ** rounds.astype(jnp.float32)).astype(jnp.int32)
+    return round(weights * (1 - AMOUNT) ** rounds)
 
 
 def prune(
@@ -80,18 +79,19 @@ class PruningRounds:
         self,
         gates: GateState,
         scores: Float[Array, " P"],
-        prunable: Bool[Array, " P"],
+        prunable: Bool[np.ndarray, " P"],
         key: Key[Array, ""],
         step: Int[Array, ""],
     ) -> GateState:
         """The mask for the step after outer step `step` (from 0); `scores` is |theta0|, `key` this step's."""
+        counts = jnp.asarray([surviving(int(prunable.sum()), k) for k in range(self.rounds + 1)], jnp.int32)
         since = step - self.dense_steps
         k = since // self.round_steps + 1
         due = (since >= 0) & (since % self.round_steps == 0) & (k <= self.rounds)
 
         def pruned():
             ranked = scores if self.criterion == "magnitude" else jax.random.uniform(key, scores.shape)
-            return prune(gates.mask, ranked, prunable, surviving(jnp.sum(prunable), k))
+            return prune(gates.mask, ranked, jnp.asarray(prunable), counts[k])
 
         return gates.replace(mask=jax.lax.cond(due, pruned, lambda: gates.mask))
 

@@ -91,7 +91,7 @@ def test_a_damaged_local_copy_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("cifar11", "train", 32), "celeb_a_hq, cifar10, photos"),
+        (("cifar11", "train", 32), "celeb_a, celeb_a_hq, cifar10, faces"),
         (("photos", "training", 32), "train, validation, test"),
         (("cifar10", "train", 64), "32x32"),
     ],
@@ -105,3 +105,52 @@ def test_wrong_names_end_with_the_valid_ones(arguments, says):
 def test_too_large_a_batch_is_refused():
     with pytest.raises(ValueError, match="larger than"):
         data.batches(photos("validation"), 10_000, 0)
+
+
+def test_signed_distances_come_at_any_resolution_and_only_once_per_split():
+    coarse, fine = (data.load("sdf2d", "validation", resolution=side) for side in (16, 48))
+    assert len(coarse) == len(fine) == 50
+    assert coarse[3].shape == (16, 16, 1)
+    assert coarse[3].dtype == np.float32
+    # The same shapes at every resolution: a pixel's middle is one of the finer pixels' middles.
+    np.testing.assert_array_equal(coarse[3], fine[3][1::3, 1::3])
+    test = data.load("sdf2d", "test", resolution=16)
+    seen = {image.tobytes() for images in (coarse, test) for image in images}
+    assert len(seen) == 150
+    for image in coarse:
+        assert 0 < image.min() < 0.5 < image.max() < 1
+
+
+def test_nobodys_face_is_in_two_splits(data_dir):
+    persons = {}
+    for split in ("train", "validation", "test"):
+        images = data.load("faces", split, resolution=178, data_dir=data_dir)
+        persons[split] = {images.records[i]["person"] for i in range(len(images))}
+        assert images[0].shape == (178, 178, 3)
+        assert images.source == "standin"
+    assert sum(map(len, persons.values())) == len(set.union(*persons.values()))
+    assert len(persons["test"]) > len(persons["validation"]) > 5
+
+
+def test_glyphs_are_other_shapes(data_dir):
+    with_glyphs = data.load("sdf2d_glyphs", "validation", resolution=16, data_dir=data_dir)
+    without = data.load("sdf2d", "validation", resolution=16)
+    assert with_glyphs.name == "sdf2d_glyphs"
+    assert not np.array_equal(with_glyphs[0], without[0]) or not np.array_equal(with_glyphs[1], without[1])
+
+
+@pytest.mark.parametrize("name", ["celeb_a", "imagenette", "faces", "sdf2d_glyphs"])
+def test_what_is_not_here_is_named_with_its_remedy(name, tmp_path):
+    with pytest.raises(data.MissingDataError, match=r"Without: use"):
+        data.load(name, "train", resolution=64, data_dir=str(tmp_path))
+
+
+def test_pictures_are_resized_and_cut_to_their_middle():
+    wide = np.zeros((100, 200, 3), np.uint8)
+    wide[:, 90:110] = 255
+    images = data.Images("x", "real", [{"image": wide}], 20, shorter_side=50, centre_crop=40)
+    picture = images[0]
+    assert picture.shape == (20, 20, 3)
+    # The middle tenth of 200 columns is 5 of the 20 that are left of 100 after the cut.
+    assert picture[:, 8:12].min() == 255
+    assert picture[:, :6].max() == picture[:, 14:].max() == 0

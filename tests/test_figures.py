@@ -3,10 +3,21 @@ import sys
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from benchmarks import records
-from benchmarks.figures import fig4_reuse, speed, style, table1_modulations
+from benchmarks import sparsity_forms as sparsity_forms_benchmark
+from benchmarks.figures import (
+    fig2_unstructured,
+    fig3_layers,
+    fig3_reconstructions,
+    fig4_reuse,
+    sparsity_forms,
+    speed,
+    style,
+    table1_modulations,
+)
 from benchmarks.speed import COLUMNS
 
 BLOCK_JAX = """
@@ -151,3 +162,94 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
     written = speed.draw(tmp_path, tmp_path / "plots", "quick")
     assert {path.name for path in written} == {"speed.md", "speed.pdf", "speed.png"}
     assert "| 4.00 |" in written[0].read_text()
+
+
+def fig2_rows(method, budget, seed, psnrs, optimizer="meta_sgd"):
+    base = dict.fromkeys(records.COLUMNS, "") | {
+        "experiment": "fig2_unstructured",
+        "preset": "quick",
+        "dataset": "celeb_a",
+        "source": "real",
+        "method": method,
+        "seed": seed,
+        "budget": budget,
+        "budget_unit": "fraction",
+        "surviving_fraction": budget,
+        "kept_weights": 90,
+        "kept_biases": 10,
+        "inner_steps": 100 if optimizer == "adam" else 2,
+        "inner_optimizer": optimizer,
+        "outer_steps": 10,
+    }
+    run_id = f"celeb_a-real-{method}-{budget:g}-s{seed}-00"
+    return [base | {"signal_id": i, "psnr_db": psnr, "run_id": run_id} for i, psnr in enumerate(psnrs)]
+
+
+def test_figure_2_averages_over_signals_then_seeds(tmp_path):
+    csv = tmp_path / "quick" / "fig2_unstructured.csv"
+    for seed, psnrs in enumerate([(20, 22), (24, 26)]):
+        adam = fig2_rows("mscn_meta_sgd", 0.4096, seed, psnrs, "adam")
+        records.append(csv, fig2_rows("mscn_meta_sgd", 0.4096, seed, psnrs) + adam)
+    table = fig2_unstructured.summary(records.read(csv))
+    assert list(table["regime"]) == ["adam", "inner loop"]
+    assert set(table["psnr"]) == {23}
+    np.testing.assert_allclose(table["psnr_std"], 8**0.5)
+    assert set(table["kept_parameters"]) == {100}
+    written = fig2_unstructured.draw(tmp_path, tmp_path / "plots", "quick")
+    assert {path.suffix for path in written} == {".csv", ".pdf", ".png"}
+
+
+def test_published_curves_are_those_of_the_same_data():
+    curves = fig2_unstructured.published("celeb_a").set_index(["method", "surviving_fraction"])["psnr"]
+    assert curves["meta_sparse_inr", 0.4096] == 40.1
+    assert fig2_unstructured.published("faces").empty
+
+
+def test_erdos_renyi_fills_small_layers_first():
+    fan_in, fan_out = np.asarray([2, 64, 64, 64, 64]), np.asarray([64, 64, 64, 64, 3])
+    for kept in (200, 1000, 6000):
+        density = fig3_layers.erdos_renyi(fan_in, fan_out, kept)
+        assert np.sum(density * fan_in * fan_out) == pytest.approx(kept)
+        assert np.all((density > 0) & (density <= 1))
+        np.testing.assert_allclose(density[1], density[2:4])
+        assert density[0] >= density[1]
+
+
+def test_figure_3_draws_layers_and_pictures(tmp_path):
+    csv = tmp_path / "quick" / "fig2_unstructured.csv"
+    records.append(csv, fig2_rows("mscn_meta_sgd", 0.4096, 0, (20, 22)))
+    common = {key: fig2_rows("mscn_meta_sgd", 0.4096, 0, (20,))[0][key] for key in ("experiment", "preset", "dataset")}
+    common |= {"source": "real", "method": "mscn_meta_sgd", "seed": 0, "budget": 0.4096}
+    common |= {"run_id": "celeb_a-real-mscn_meta_sgd-0.4096-s0-00"}
+    sizes = {"kernel": (8, 16, 12), "bias": (4, 4, 3)}
+    rows = [
+        common | {"layer": layer, "kind": kind, "kept": size // 2, "size": size}
+        for kind, per_layer in sizes.items()
+        for layer, size in enumerate(per_layer)
+    ]
+    records.append(csv.with_name("fig2_unstructured_layers.csv"), rows, records.LAYER_COLUMNS)
+    folder = tmp_path / "quick" / "fig2_unstructured_images"
+    folder.mkdir()
+    for label in ("original", "mscn_meta_sgd_0.4096"):
+        PIL.Image.fromarray(np.zeros((8, 24, 3), np.uint8)).save(folder / f"celeb_a_real_{label}.png")
+    assert len(fig3_layers.draw(tmp_path, tmp_path / "plots", "quick")) == 2
+    assert len(fig3_reconstructions.draw(tmp_path, tmp_path / "plots", "quick")) == 2
+
+
+def test_the_table_of_forms_has_savings_and_speed(tmp_path):
+    row = dict.fromkeys(sparsity_forms_benchmark.COLUMNS, 1) | {
+        "dataset": "faces",
+        "source": "standin",
+        "method": "structured",
+        "budget": 0.3,
+        "flops_dense": 100,
+        "flops_non_zero": 40,
+        "flops_compacted": 50,
+        "dense_s": 0.4,
+        "compacted_s": 0.1,
+        "run_id": "faces-standin-structured-0.3-s0-00",
+    }
+    csv = tmp_path / "quick" / "sparsity_forms_summary.csv"
+    records.append(csv, [row], sparsity_forms_benchmark.COLUMNS)
+    written = sparsity_forms.draw(tmp_path, tmp_path / "plots", "quick")
+    assert "| 60% | 50% | 4.00 |" in written[0].read_text()

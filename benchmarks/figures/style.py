@@ -11,13 +11,34 @@ import seaborn as sns
 
 from benchmarks import records
 
-METHOD_NAMES = {"mscn": "MSCN", "functa": "Functa"}
+METHOD_NAMES = {
+    "mscn": "MSCN",
+    "functa": "Functa",
+    "mscn_meta_sgd": "MSCN, MetaSGD",
+    "mscn_fixed_lr": "MSCN, fixed rate",
+    "mscn_sparse_final": "MSCN, sparse network",
+    "meta_sparse_inr": "MetaSparseINR",
+    "random_pruning": "random pruning",
+    "dense_narrow": "dense, narrow",
+    "maml_one_shot": "MAML + OneShot",
+    "maml_imp": "MAML + IMP",
+    "scratch": "scratch",
+}
 """`method` column -> name in figures and tables."""
 
 METHOD_STYLES = {
     # Line style and marker differ too, and the colours differ in lightness: legible in grey.
     "mscn": {"color": "#08306b", "linestyle": "-", "marker": "o"},
     "functa": {"color": "#fc8d59", "linestyle": "--", "marker": "s"},
+    "mscn_meta_sgd": {"color": "#08306b", "linestyle": "-", "marker": "o"},
+    "mscn_fixed_lr": {"color": "#2171b5", "linestyle": "--", "marker": "s"},
+    "mscn_sparse_final": {"color": "#6baed6", "linestyle": "-.", "marker": "^"},
+    "meta_sparse_inr": {"color": "#a63603", "linestyle": "-", "marker": "D"},
+    "random_pruning": {"color": "#e6550d", "linestyle": "--", "marker": "v"},
+    "dense_narrow": {"color": "#fd8d3c", "linestyle": "-.", "marker": "P"},
+    "maml_one_shot": {"color": "#238b45", "linestyle": ":", "marker": "<"},
+    "maml_imp": {"color": "#74c476", "linestyle": ":", "marker": ">"},
+    "scratch": {"color": "#252525", "linestyle": ":", "marker": "x"},
 }
 
 SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}

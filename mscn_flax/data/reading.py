@@ -45,7 +45,9 @@ class Images(Sequence):
         return len(self.records)
 
     def __getitem__(self, index) -> UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "H W C"]:
-        image = self.records[index]["image"]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.name} has {len(self)} images here, there is none at {index}")
+        image = self.records[index % len(self)]["image"]
         if self.shorter_side is not None:
             factor = self.shorter_side / min(image.shape[:2])
             size = tuple(round(factor * extent) for extent in image.shape[1::-1])

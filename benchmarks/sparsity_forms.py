@@ -1,0 +1,211 @@
+"""The five forms of sparsity of section 3.2, one gate mechanism, at one budget fraction; and gates adapted per signal.
+
+A budget is a fraction of what a form has gates for: parameters, columns, groups, activations. What that leaves of the
+network's parameters, what it saves of a forward pass, and how fast the compacted network is, is measured.
+"""
+
+import functools
+import itertools
+import time
+from collections.abc import Callable
+
+import gin
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import cli, dry_run, evaluation, runner
+from mscn_flax import compact, data
+from mscn_flax.budget import BudgetController
+from mscn_flax.delta import DeltaSiren
+from mscn_flax.meta import MetaLearner, TrainState
+from mscn_flax.outer import OuterOptimizer
+from mscn_flax.siren import Siren
+from mscn_flax.sparsity import (
+    ActivationGates,
+    CodeGates,
+    Form,
+    GradientGates,
+    GroupGates,
+    StructuredGates,
+    UnstructuredGates,
+)
+
+NAME = "sparsity_forms"
+
+FORMS: dict[str, tuple[Callable[[], Form], bool]] = {
+    "unstructured": (UnstructuredGates, False),
+    "structured": (StructuredGates, False),
+    "group": (GroupGates, False),
+    "representational": (ActivationGates, False),
+    "gradient": (GradientGates, False),
+    # theta0 + z * delta, the gates shared, or adapted to each signal within the inner loop (delta phi, eq. 8).
+    "delta": (CodeGates, False),
+    "delta_adapted": (CodeGates, True),
+}
+"""`method` column -> where the gates act, and whether the inner loop adapts them."""
+
+COLUMNS = (
+    "experiment",
+    "preset",
+    "dataset",
+    "source",
+    "method",
+    "seed",
+    "budget",  # fraction of the gates
+    "gates",
+    "open_gates",
+    "signals",
+    "psnr_db",  # mean over test signals
+    "kept_fraction",  # non-zeros over all parameters, of theta0 + delta; of delta for gradient and delta forms
+    "overlap",  # of two signals' patterns: gates in common over gates open, mean over pairs
+    "flops_dense",  # of a forward pass, a point; the network theta0 + delta of the first test signal
+    "flops_non_zero",  # of the non-zero weights alone
+    "flops_compacted",  # of the compacted network
+    "dense_s",  # of a forward pass on `points` points, median
+    "compacted_s",
+    "points",
+    "largest_difference",  # of an output value, compacted against gated
+    "device",
+    "run_id",
+)
+"""Of `sparsity_forms_summary.csv`: one row a run."""
+
+
+@gin.configurable("forms")
+def forms(
+    preset: str = "custom",
+    datasets: list[str] = gin.REQUIRED,
+    standin: str | None = None,
+    methods: list[str] = gin.REQUIRED,
+    budgets: list[float] = gin.REQUIRED,
+    seeds: list[int] = gin.REQUIRED,
+    resolution: int | None = None,
+) -> None:
+    """Runs the grid.
+
+    Args:
+      preset: name of the gin overlay, and of the folder of the results.
+      datasets: keys of `data.DATA_SETS`.
+      standin: data set that takes the place of one that is not here; None to stop instead.
+      methods: keys of `FORMS`.
+      budgets: fractions of the gates that stay open.
+      seeds: of the runs.
+      resolution: pixels a side; None for the data set's own.
+    """
+    runner.check_choices("forms.methods", methods, FORMS)
+    runner.check_choices("forms.datasets", datasets, data.DATA_SETS)
+    if standin is not None:
+        runner.check_choices("forms.standin", [standin], data.DATA_SETS)
+    if not budgets or not all(0 < budget <= 1 for budget in budgets):
+        raise ValueError(f"forms.budgets is {budgets}; fractions in (0, 1] are valid")
+    cells = [
+        runner.Cell(
+            experiment=NAME,
+            grid="forms/forms",
+            preset=preset,
+            dataset=dataset,
+            resolution=resolution or data.DATA_SETS[dataset].resolution,
+            method=method,
+            budget=budget,
+            seed=seed,
+            learner=_learner(method, budget, data.DATA_SETS[dataset].channels),
+            optimizer=OuterOptimizer(),
+            training=runner.Training(),
+        )
+        for dataset in runner.available(datasets, standin)
+        for seed in cli.seeds(seeds)
+        for budget in budgets
+        for method in methods
+    ]
+    if cli.dry_run():
+        dry_run.show(cells)
+        return
+    for cell in cells:
+        runner.run(cell, _evaluate)
+
+
+def _learner(method: str, fraction: float, channels: int) -> MetaLearner:
+    form, adapt_gates = FORMS[method]
+    with gin.config_scope(method):
+        field, form = DeltaSiren(Siren(out_dim=channels)), form()
+        count = max(1, round(fraction * int(np.prod(form.gate_shape(field)))))
+        return MetaLearner(field=field, controller=BudgetController(budget=count), form=form, adapt_gates=adapt_gates)
+
+
+def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
+    """A row a test signal, and the run's summary."""
+    fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals))
+    field = cell.learner.field
+    counted = evaluation.counted(cell, state, fitted.codes)
+    kept_weights = np.count_nonzero(counted[:, field.is_weight], axis=1)
+    kept_biases = np.count_nonzero(counted[:, ~field.is_weight], axis=1)
+    size, weights = counted.shape[1], int(field.is_weight.sum())
+
+    def per_signal(i):
+        kept = kept_weights[i] + kept_biases[i]
+        return {
+            "surviving_fraction": f"{kept / size:.6g}",
+            "kept_weights": int(kept_weights[i]),
+            "kept_biases": int(kept_biases[i]),
+        }
+
+    per_run = {"budget": f"{cell.budget:g}", "budget_unit": "fraction", "weights": weights, "biases": size - weights}
+    rows = evaluation.rows(cell, fitted, per_signal, **per_run)
+    mask = np.asarray(state.gates.mask)
+    summary = evaluation.common(cell) | {
+        "budget": f"{cell.budget:g}",
+        "gates": mask.size,
+        "open_gates": cell.learner.controller.budget if cell.learner.adapt_gates else int(mask.sum()),
+        "signals": len(rows),
+        "psnr_db": f"{np.mean([float(row['psnr_db']) for row in rows]):.4f}",
+        "kept_fraction": f"{np.mean(kept_weights + kept_biases) / size:.6g}",
+        "overlap": f"{_overlap(fitted.codes != 0) if cell.learner.adapt_gates else 1:.4f}",
+        "device": runner.device_name(),
+    }
+    summary |= _saving(cell, state, fitted.codes[0])
+    return [runner.Table("", rows), runner.Table("_summary", [summary], COLUMNS)]
+
+
+def _overlap(patterns: np.ndarray) -> float:
+    """Mean over pairs of signals of the gates that both have open, over those that one has; `patterns` [n, P] bool."""
+    pairs = itertools.combinations(range(len(patterns)), 2)
+    return float(np.mean([np.sum(patterns[a] & patterns[b]) / max(patterns[a].sum(), 1) for a, b in pairs]))
+
+
+def _saving(cell: runner.Cell, state: TrainState, code: np.ndarray) -> dict:
+    """What the zeros of one signal's network save of a forward pass: counted, and realised by a compacted network."""
+    field = cell.learner.field
+    siren, coords = field.siren, jnp.asarray(cell.coords)
+    params = jax.device_get(field.tree(field.flat(state.theta["field"]) + code))
+    small = compact.compact(siren, params)
+    render = jax.jit(functools.partial(compact.apply, siren))
+    values, seconds = {}, {}
+    for _ in range(2):  # The first time compiles.
+        for name, network in (("dense", params), ("compacted", small)):
+            network = jax.device_put(network)
+            times = []
+            for _ in range(50):
+                began = time.perf_counter()
+                values[name] = jax.block_until_ready(render(network, coords))
+                times.append(time.perf_counter() - began)
+            seconds[name] = float(np.median(times))
+    return {
+        "flops_dense": compact.weight_flops(params),
+        "flops_non_zero": compact.weight_flops(params, non_zero=True),
+        "flops_compacted": compact.weight_flops(small),
+        "dense_s": f"{seconds['dense']:.4g}",
+        "compacted_s": f"{seconds['compacted']:.4g}",
+        "points": len(coords),
+        "largest_difference": f"{float(np.max(np.abs(values['dense'] - values['compacted']))):.2g}",
+    }
+
+
+def main() -> None:
+    """The grid as gin has it, its bindings scoped by `forms`."""
+    with gin.config_scope("forms"):
+        forms()
+
+
+if __name__ == "__main__":
+    cli.run(main)
