@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,3 +123,40 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     )
     assert again.returncode == 2
     assert again.stderr.strip().splitlines()[-1].split(" at outer step ")[0] == last.split(" at outer step ")[0]
+
+
+CHAIN = [
+    "--gin_file=gin/fig2_unstructured.gin",
+    "--gin_file=gin/presets/smoke.gin",
+    "--gin_param=fig2.methods=['meta_sparse_inr']",
+    "--gin_param=fig2/Siren.width=8",
+    "--gin_param=fig2/Training.outer_steps=6",
+    "--gin_param=fig2/AdamFit.steps=2",
+]
+
+
+def chain(folder: pathlib.Path, rounds: list[int]) -> pd.DataFrame:
+    folders = [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
+    command = [sys.executable, "-m", "benchmarks.fig2_unstructured", *CHAIN, f"--gin_param=fig2.rounds={rounds}"]
+    done = subprocess.run(
+        [*command, *folders], cwd=records.REPOSITORY, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    found = records.read(folder / "results" / "smoke" / "fig2_unstructured.csv")
+    return found.drop(columns=["encode_s", "decode_s"])
+
+
+def test_rounds_of_pruning_share_one_training(tmp_path):
+    both = chain(tmp_path / "both", [2, 3])
+    assert set(both["inner_optimizer"]) == {"sgd", "adam"}
+    for _, row in both.iterrows():
+        assert row["kept_weights"] == round(row["weights"] * row["budget"])
+        assert row["kept_biases"] == row["biases"]
+    # The later round alone ends with the same numbers as after a stop at the earlier one.
+    later = chain(tmp_path / "later", [3])
+    expected = both[both["run_id"].isin(later["run_id"])].reset_index(drop=True)
+    assert len(expected) == len(later)
+    pd.testing.assert_frame_equal(later, expected)
+    # Rows of the earlier round that are lost come back, though the training has gone on since.
+    shutil.rmtree(tmp_path / "both" / "results")
+    pd.testing.assert_frame_equal(chain(tmp_path / "both", [2, 3]), both)

@@ -48,9 +48,9 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
             axis, of_kind = axes[row][column], part[part["kind"] == kind]
             density = of_kind.assign(density=of_kind["kept"] / of_kind["size"]).groupby("layer")["density"]
             mean, spread = density.mean(), density.std(ddof=1).fillna(0)
-            # Bars on a logarithmic axis have no natural foot; an empty layer has no bar.
-            axis.bar(
-                mean.index + 1, mean, yerr=spread, color="0.65", edgecolor="black", capsize=3, label="MSCN's gates"
+            # A logarithmic axis has no place for an empty layer: it has no point.
+            axis.errorbar(
+                mean.index + 1, mean, yerr=spread, color="#2171b5", marker="o", capsize=3, label="MSCN's gates"
             )
             axis.axhline(total, color="black", linestyle=":", label="uniform")
             if kind == "kernel":
@@ -67,7 +67,8 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
             axis.set_xlabel("layer (last: output)" if row else "")
             if column == 0:
                 axis.set_ylabel(f"share kept of {'weights' if kind == 'kernel' else 'biases'}")
-    axes[0][0].set_ylim(0, 1.05)
+    axes[0][0].set_yscale("log")
+    axes[0][0].set_ylim(1e-3, 1.5)
     seeds = style.count(layers["seed"].nunique(), "seed")
     figure.suptitle(f"{title}\nmean and standard deviation over {seeds}", fontsize=9)
     handles, labels = axes[0][0].get_legend_handles_labels()
