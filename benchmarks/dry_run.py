@@ -19,10 +19,14 @@ def show(cells: list[runner.Cell]) -> None:
     for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
         table.add_column(column, justify="right")
     first, largest = cells[0], max(cell.budget for cell in cells)
+    temporary = {}
     for cell in cells:
         if (cell.dataset, cell.seed) == (first.dataset, first.seed):
-            # One compilation a method: the budget hardly changes the memory.
-            table.add_row(*_line(cell), _temporary(cell) if cell.budget == largest else "")
+            # One compilation a field: budget and gates hardly change the memory.
+            field = cell.learner.field
+            if cell.budget == largest and field not in temporary:
+                temporary[field] = _temporary(cell)
+            table.add_row(*_line(cell), temporary[field] if cell.budget == largest else "")
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
     training = first.training
@@ -35,7 +39,7 @@ def show(cells: list[runner.Cell]) -> None:
     print(f" of {side}, {training.outer_steps} outer steps of {training.batch_size} signals")
     console.print(table)
     print(
-        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget; "
+        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a network; "
         "FLOPs of matrix products, recomputation apart"
     )
 

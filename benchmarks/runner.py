@@ -177,7 +177,8 @@ def available(datasets: list[str], standin: str | None) -> list[str]:
     found = []
     for name in datasets:
         try:
-            data.load(name, "train", resolution=data.DATA_SETS[name].resolution, data_dir=cli.data_dir())
+            if not data.DATA_SETS[name].embedded:
+                data.load(name, "train", resolution=data.DATA_SETS[name].resolution, data_dir=cli.data_dir())
         except data.MissingDataError as error:
             if standin is not None:
                 print(f"{error} Going on with the stand-in {standin}.")

@@ -46,6 +46,7 @@ def test_rounds_keep_exactly_their_share_and_never_revive(criterion):
     weights, before = siren_weights(FIELD.siren), np.ones(FIELD.code_shape, bool)
     stops = {one.controller.stop(k): k for k in range(5)}
     assert stops == {6: 0, 9: 1, 12: 2, 15: 3, 18: 4}
+    encode = jax.jit(functools.partial(meta.encode, one, mesh=MESH, chunk_size=2))
     for number in range(1, 19):
         state, _ = step(state, COORDS, TARGETS, 0)
         mask = np.asarray(state.gates.mask)
@@ -54,7 +55,7 @@ def test_rounds_keep_exactly_their_share_and_never_revive(criterion):
         before = mask
         if number in stops:
             assert mask[FIELD.is_weight].sum() == round(weights * 0.8 ** stops[number])
-            codes = meta.encode(one, state.theta, state.gates, COORDS, TARGETS, mesh=MESH, chunk_size=2)
+            codes = encode(state.theta, state.gates, COORDS, TARGETS)
             for code in codes:
                 assert np.all((np.asarray(one.form.counted(FIELD, state.theta["field"], code)) != 0) == mask)
     assert step._cache_size() == 1

@@ -141,21 +141,23 @@ class DataSet(NamedTuple):
       read: function of (split, resolution, folder of local copies).
       resolution: pixels a side in the experiments that do not say otherwise.
       channels: c, values a pixel.
+      embedded: needs no files, so that it is always there; its first use at a resolution may take minutes to make it.
     """
 
     read: Callable[[str, int, pathlib.Path | None], Images]
     resolution: int
     channels: int = 3
+    embedded: bool = False
 
 
 DATA_SETS = {
-    "photos": DataSet(_photos, resolution=32),
+    "photos": DataSet(_photos, resolution=32, embedded=True),
     "cifar10": DataSet(_cifar10, resolution=32),
     "celeb_a_hq": DataSet(_celeb_a_hq, resolution=64),
     "celeb_a": DataSet(_celeb_a, resolution=178),
     "imagenette": DataSet(_imagenette, resolution=178),
     "faces": DataSet(_faces, resolution=178),
-    "sdf2d": DataSet(_sdf2d, resolution=178, channels=1),
+    "sdf2d": DataSet(_sdf2d, resolution=178, channels=1, embedded=True),
     "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178, channels=1),
 }
 
