@@ -35,14 +35,14 @@ CATALOGUE = {
         figures=("fig2_unstructured", "fig3_layers", "fig3_reconstructions"),
         datasets="faces (or photos), sdf2d; paper: celeb_a, imagenette, sdf2d",
         methods="mscn (3 forms), meta_sparse_inr and its 5 baselines",
-        expected={"smoke": "1 min", "quick": "18 min", "paper": "days on a GPU (not measured)"},
+        expected={"smoke": "1 min", "quick": "16 min", "paper": "days on a GPU (not measured)"},
     ),
     "sparsity_forms": Entry(
         paper="none: the five forms of section 3.2",
         figures=("sparsity_forms",),
         datasets="faces (or photos); paper: celeb_a",
         methods="unstructured, structured, group, representational, gradient; adapted gates",
-        expected={"smoke": "30 s", "quick": "5 min", "paper": "days on a GPU (not measured)"},
+        expected={"smoke": "30 s", "quick": "3 min", "paper": "days on a GPU (not measured)"},
     ),
     "speed": Entry(
         paper="none: cost of a meta-step",
