@@ -10,10 +10,12 @@ import rich.table
 from rich.console import Console
 
 from benchmarks import runner
+from benchmarks.cell import Cell
 from mscn_flax import data, meta, metrics
+from mscn_flax.delta import DeltaSiren
 
 
-def show(cells: list[runner.Cell]) -> None:
+def show(cells: list[Cell]) -> None:
     """Prints the operative gin and a line for each method and budget of the first data set and seed."""
     table = rich.table.Table(title=f"{len(cells)} runs; per run:")
     for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
@@ -44,21 +46,21 @@ def show(cells: list[runner.Cell]) -> None:
     )
 
 
-def _abstract_state(cell: runner.Cell) -> meta.TrainState:
+def _abstract_state(cell: Cell) -> meta.TrainState:
     """Shapes and dtypes of the train state."""
     optimizer = cell.optimizer.build(cell.training.outer_steps)
     return jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
 
 
-def _siren(cell: runner.Cell):
+def _siren(cell: Cell):
     return getattr(cell.learner.field, "siren", cell.learner.field)
 
 
-def _points(cell: runner.Cell) -> int:
+def _points(cell: Cell) -> int:
     return len(cell.coords) // cell.training.stride**2
 
 
-def _temporary(cell: runner.Cell) -> str:
+def _temporary(cell: Cell) -> str:
     """Temporary memory of one outer step in MiB, from a compilation without data."""
     training = cell.training
     mesh = runner.devices_for(training.batch_size)
@@ -76,7 +78,7 @@ def _temporary(cell: runner.Cell) -> str:
     return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
 
 
-def _line(cell: runner.Cell) -> list[str]:
+def _line(cell: Cell) -> list[str]:
     """One run's sizes but its memory, from abstract values alone."""
     training, learner = cell.training, cell.learner
     state, points = _abstract_state(cell), _points(cell)
@@ -86,7 +88,7 @@ def _line(cell: runner.Cell) -> list[str]:
         forward,
         learner.inner_steps,
         first_order=learner.first_order,
-        products=3 if isinstance(learner.field, meta.DeltaSiren) else 2,
+        products=3 if isinstance(learner.field, DeltaSiren) else 2,
     )
     return [
         cell.method,

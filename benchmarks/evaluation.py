@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records, runner
+from benchmarks.cell import Cell
 from mscn_flax import meta, metrics, signals
 
 
@@ -32,7 +33,7 @@ class Fitted(NamedTuple):
     decode_s: float
 
 
-def test_targets(cell: runner.Cell, limit: int | None) -> np.ndarray:
+def test_targets(cell: Cell, limit: int | None) -> np.ndarray:
     """The first `limit` test signals [n, N, c]; all where None."""
     images = cell.images["test"]
     count = min(len(images), limit or len(images))
@@ -40,11 +41,10 @@ def test_targets(cell: runner.Cell, limit: int | None) -> np.ndarray:
 
 
 def fit(
-    cell: runner.Cell,
+    cell: Cell,
     state: meta.TrainState,
     targets: np.ndarray,
     encode: Callable = meta.encode,
-    statics: Hashable = "encode",
     *arguments,
 ) -> Fitted:
     """Fits and decodes every signal.
@@ -53,9 +53,8 @@ def fit(
       cell: what was trained.
       state: its trained state.
       targets: the signals.
-      encode: as `meta.encode`, with `arguments` behind its own.
-      statics: tells one `encode` from another.
-      *arguments: arrays.
+      encode: as `meta.encode`, with `arguments` behind its own; equal ones are compiled once.
+      *arguments: arrays, or None.
     """
     mesh = Mesh(np.array(jax.devices()), (meta.SIGNALS,))
     block = mesh.size * cell.training.chunk_size
@@ -64,26 +63,28 @@ def fit(
     settings = {"mesh": mesh, "chunk_size": cell.training.chunk_size}
     coords = jnp.asarray(cell.coords)
 
-    def timed(stage, fn, *arguments):
-        key = (stage, runner.for_any_budget(cell.learner), cell.training.chunk_size)
+    def timed(fn, *arguments):
+        key = (fn, runner.for_any_budget(cell.learner), cell.training.chunk_size)
         fn = runner.compiled(functools.partial(fn, cell.learner, **settings), key, *arguments)
         began = time.perf_counter()
         result = jax.block_until_ready(fn(*arguments))
         return result, (time.perf_counter() - began) / len(padded)
 
-    codes, encode_s = timed(statics, encode, state.theta, state.gates, coords, padded, *arguments)
-    values, decode_s = timed("decode", meta.decode, state.theta, coords, codes)
+    codes, encode_s = timed(encode, state.theta, state.gates, coords, padded, *arguments)
+    values, decode_s = timed(meta.decode, state.theta, coords, codes)
     count = len(targets)
     return Fitted(targets, np.asarray(codes)[:count], np.asarray(values)[:count], encode_s, decode_s)
 
 
-def counted(cell: runner.Cell, state: meta.TrainState, codes: np.ndarray) -> np.ndarray:
-    """What the budget counts the non-zeros of, for each of the codes [n, *code]; see `sparsity.Form.counted`."""
+def kept(cell: Cell, state: meta.TrainState, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-zero weights [n] and biases [n] of what the budget counts of codes [n, P] (`sparsity.Form.counted`)."""
     learner, params = cell.learner, state.theta["field"]
-    return np.asarray(jax.vmap(lambda code: learner.form.counted(learner.field, params, code))(jnp.asarray(codes)))
+    counted = jax.vmap(lambda code: learner.form.counted(learner.field, params, code))(jnp.asarray(codes))
+    is_weight = learner.field.is_weight
+    return tuple(np.count_nonzero(np.asarray(counted)[:, part], axis=1) for part in (is_weight, ~is_weight))
 
 
-def common(cell: runner.Cell) -> dict:
+def common(cell: Cell) -> dict:
     """What every row of a run has, whatever the file."""
     return {
         "experiment": cell.experiment,
@@ -96,7 +97,7 @@ def common(cell: runner.Cell) -> dict:
     }
 
 
-def rows(cell: runner.Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
+def rows(cell: Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
     """One row a signal.
 
     Args:

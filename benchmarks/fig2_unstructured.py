@@ -12,12 +12,14 @@ import gin
 import numpy as np
 import PIL.Image
 
-from benchmarks import cli, dry_run, evaluation, records, runner
+from benchmarks import cli, evaluation, grid, records, runner
+from benchmarks.cell import Cell, Training
 from mscn_flax import data, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
-from mscn_flax.meta import MetaLearner, TrainState
+from mscn_flax.learner import MetaLearner
+from mscn_flax.meta import TrainState
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, siren_weights, surviving
 from mscn_flax.siren import Siren
@@ -151,35 +153,26 @@ def fig2(
       resolution: pixels a side; None for the data set's own.
       adam_signals: test signals that are fitted by Adam too; None for all.
     """
-    runner.check_choices("fig2.methods", methods, METHODS)
-    runner.check_choices("fig2.datasets", datasets, data.DATA_SETS)
-    if standin is not None:
-        runner.check_choices("fig2.standin", [standin], data.DATA_SETS)
+    grid.check("fig2", methods=methods, valid=METHODS, datasets=datasets, standin=standin)
     if not rounds or min(rounds) < 0:
         raise ValueError(f"fig2.rounds is {rounds}; the paper's are 4 to 20, for budgets of 0.8^k")
     cells = [
         _cell(preset, dataset, method, k, seed, resolution or data.DATA_SETS[dataset].resolution, adam_signals)
-        for dataset in runner.available(datasets, standin)
+        for dataset in grid.available(datasets, standin)
         for seed in cli.seeds(seeds)
         for method in methods
         for k in sorted(rounds)
     ]
-    if cli.dry_run():
-        dry_run.show(cells)
-        return
-    for cell in cells:
-        runner.run(cell, _evaluate)
+    grid.run(cells, _evaluate)
 
 
-def _cell(
-    preset: str, dataset: str, name: str, k: int, seed: int, resolution: int, adam_signals: int | None
-) -> runner.Cell:
-    method, training = METHODS[name], runner.Training()
+def _cell(preset: str, dataset: str, name: str, k: int, seed: int, resolution: int, adam_signals: int | None) -> Cell:
+    method, training = METHODS[name], Training()
     with gin.config_scope(name):
         siren = Siren(out_dim=data.DATA_SETS[dataset].channels)
-        learner = method.learner(siren, k, training.outer_steps)
+        learner, optimizer = method.learner(siren, k, training.outer_steps), OuterOptimizer()
     weights = siren_weights(siren)
-    return runner.Cell(
+    return Cell(
         experiment=NAME,
         grid="fig2/fig2",
         preset=preset,
@@ -189,7 +182,7 @@ def _cell(
         budget=0.8**k,
         seed=seed,
         learner=learner,
-        optimizer=OuterOptimizer(),
+        optimizer=optimizer,
         training=training,
         stop=method.stop(learner, k, training.outer_steps),
         trained_as=method.shares_training,
@@ -206,21 +199,14 @@ def _cell(
     )
 
 
-def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
+def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     """Rows of both regimes, and what the mask keeps of every array of the network."""
     how = cell.evaluation
     fits = []
     if how.two_steps:
         fits.append((evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals)), {}))
-    keep = how.adam.schedule(how.pruned)
-    fitted = evaluation.fit(
-        cell,
-        state,
-        evaluation.test_targets(cell, how.adam_signals),
-        how.adam.encode,
-        ("adam", how.adam),
-        keep,
-    )
+    keep = how.adam.schedule(how.pruned) if how.pruned else None
+    fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, how.adam_signals), how.adam.encode, keep)
     fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))
     rows = [row for fitted, regime in fits for row in _rows(cell, state, fitted, regime)]
     if cell.seed == 0:
@@ -228,11 +214,9 @@ def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
     return [runner.Table("", rows), runner.Table("_layers", _layers(cell, state), records.LAYER_COLUMNS)]
 
 
-def _rows(cell: runner.Cell, state: TrainState, fitted: evaluation.Fitted, regime: dict) -> list[dict]:
-    how, field = cell.evaluation, cell.learner.field
-    counted = evaluation.counted(cell, state, fitted.codes)
-    kept_weights = np.count_nonzero(counted[:, field.is_weight], axis=1)
-    kept_biases = np.count_nonzero(counted[:, ~field.is_weight], axis=1)
+def _rows(cell: Cell, state: TrainState, fitted: evaluation.Fitted, regime: dict) -> list[dict]:
+    how = cell.evaluation
+    kept_weights, kept_biases = evaluation.kept(cell, state, fitted.codes)
     surviving_count = kept_weights + kept_biases if how.counts_biases else kept_weights
 
     def per_signal(i):
@@ -246,7 +230,7 @@ def _rows(cell: runner.Cell, state: TrainState, fitted: evaluation.Fitted, regim
     return evaluation.rows(cell, fitted, per_signal, **per_run, **regime)
 
 
-def _layers(cell: runner.Cell, state: TrainState) -> list[dict]:
+def _layers(cell: Cell, state: TrainState) -> list[dict]:
     """Entries that the shared mask keeps of each array; none without a mask of the parameters."""
     if state.gates is None or cell.evaluation.pruned:
         return []
@@ -258,7 +242,7 @@ def _layers(cell: runner.Cell, state: TrainState) -> list[dict]:
     ]
 
 
-def _save_images(cell: runner.Cell, fitted: evaluation.Fitted) -> None:
+def _save_images(cell: Cell, fitted: evaluation.Fitted) -> None:
     """The first test signals side by side, as reconstructed, and the originals: what figure 3b is drawn from."""
     folder = cell.csv.with_name(f"{NAME}_images")
     name = f"{cell.dataset}_{cell.images['test'].source}"

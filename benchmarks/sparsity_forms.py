@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import cli, dry_run, evaluation, runner
+from benchmarks import cli, evaluation, grid, runner
+from benchmarks.cell import Cell, Training
 from mscn_flax import compact, data
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
-from mscn_flax.meta import MetaLearner, TrainState
+from mscn_flax.learner import MetaLearner
+from mscn_flax.meta import TrainState
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import (
@@ -93,14 +95,11 @@ def forms(
       seeds: of the runs.
       resolution: pixels a side; None for the data set's own.
     """
-    runner.check_choices("forms.methods", methods, FORMS)
-    runner.check_choices("forms.datasets", datasets, data.DATA_SETS)
-    if standin is not None:
-        runner.check_choices("forms.standin", [standin], data.DATA_SETS)
+    grid.check("forms", methods=methods, valid=FORMS, datasets=datasets, standin=standin)
     if not budgets or not all(0 < budget <= 1 for budget in budgets):
         raise ValueError(f"forms.budgets is {budgets}; fractions in (0, 1] are valid")
     cells = [
-        runner.Cell(
+        Cell(
             experiment=NAME,
             grid="forms/forms",
             preset=preset,
@@ -111,18 +110,14 @@ def forms(
             seed=seed,
             learner=_learner(method, budget, data.DATA_SETS[dataset].channels),
             optimizer=OuterOptimizer(),
-            training=runner.Training(),
+            training=Training(),
         )
-        for dataset in runner.available(datasets, standin)
+        for dataset in grid.available(datasets, standin)
         for seed in cli.seeds(seeds)
         for budget in budgets
         for method in methods
     ]
-    if cli.dry_run():
-        dry_run.show(cells)
-        return
-    for cell in cells:
-        runner.run(cell, _evaluate)
+    grid.run(cells, _evaluate)
 
 
 def _learner(method: str, fraction: float, channels: int) -> MetaLearner:
@@ -133,14 +128,12 @@ def _learner(method: str, fraction: float, channels: int) -> MetaLearner:
         return MetaLearner(field=field, controller=BudgetController(budget=count), form=form, adapt_gates=adapt_gates)
 
 
-def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
+def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     """A row a test signal, and the run's summary."""
     fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals))
-    field = cell.learner.field
-    counted = evaluation.counted(cell, state, fitted.codes)
-    kept_weights = np.count_nonzero(counted[:, field.is_weight], axis=1)
-    kept_biases = np.count_nonzero(counted[:, ~field.is_weight], axis=1)
-    size, weights = counted.shape[1], int(field.is_weight.sum())
+    kept_weights, kept_biases = evaluation.kept(cell, state, fitted.codes)
+    is_weight = cell.learner.field.is_weight
+    size, weights = is_weight.size, int(is_weight.sum())
 
     def per_signal(i):
         kept = kept_weights[i] + kept_biases[i]
@@ -173,7 +166,7 @@ def _overlap(patterns: np.ndarray) -> float:
     return float(np.mean([np.sum(patterns[a] & patterns[b]) / max(patterns[a].sum(), 1) for a, b in pairs]))
 
 
-def _saving(cell: runner.Cell, state: TrainState, code: np.ndarray) -> dict:
+def _saving(cell: Cell, state: TrainState, code: np.ndarray) -> dict:
     """What the zeros of one signal's network save of a forward pass: counted, and realised by a compacted network."""
     field = cell.learner.field
     siren, coords = field.siren, jnp.asarray(cell.coords)

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks import cli, runner
 from mscn_flax import meta, metrics, signals
 from mscn_flax.budget import BudgetController
+from mscn_flax.learner import MetaLearner
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
 
@@ -60,16 +61,16 @@ def main(settings: dict) -> None:
     )
 
 
-def _learner(settings: dict) -> meta.MetaLearner:
+def _learner(settings: dict) -> MetaLearner:
     siren = Siren(depth=settings["depth"], width=settings["width"], sine=settings["sine"])
     if settings["code"] == "functa":
         field, controller = LatentModulatedSiren(siren=siren, latent_dim=settings["budget"]), None
     else:
         field, controller = siren, BudgetController(budget=settings["budget"])
-    return meta.MetaLearner(field=field, controller=controller, inner_steps=settings["inner_steps"])
+    return MetaLearner(field=field, controller=controller, inner_steps=settings["inner_steps"])
 
 
-def _plain_gradient(learner: meta.MetaLearner):
+def _plain_gradient(learner: MetaLearner):
     """The same gradient as `meta.meta_gradient`, written without any of its economies."""
 
     def signal_loss(theta, gates, key, coords, target):

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import gin
 import numpy as np
 
-from benchmarks import cli, dry_run, evaluation, records, runner
+from benchmarks import cli, evaluation, grid, records, runner
+from benchmarks.cell import Cell, Training
 from mscn_flax import data
 from mscn_flax.budget import BudgetController
-from mscn_flax.meta import MetaLearner, TrainState
+from mscn_flax.learner import MetaLearner
+from mscn_flax.meta import TrainState
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
@@ -46,14 +48,11 @@ def table1(
       budgets: non-zeros a signal.
       seeds: of the runs.
     """
-    runner.check_choices("table1.methods", methods, METHODS)
-    runner.check_choices("table1.datasets", datasets, data.DATA_SETS)
-    if standin is not None:
-        runner.check_choices("table1.standin", [standin], data.DATA_SETS)
+    grid.check("table1", methods=methods, valid=METHODS, datasets=datasets, standin=standin)
     if not budgets:
         raise ValueError("table1.budgets is empty; the paper's are 64, 128, 256, 512, 1024")
     cells = [
-        runner.Cell(
+        Cell(
             experiment=NAME,
             grid="table1/table1",
             preset=preset,
@@ -64,18 +63,14 @@ def table1(
             seed=seed,
             learner=_learner(method, budget),
             optimizer=OuterOptimizer(),
-            training=runner.Training(),
+            training=Training(),
         )
-        for dataset in runner.available(datasets, standin)
+        for dataset in grid.available(datasets, standin)
         for seed in cli.seeds(seeds)
         for budget in budgets
         for method in methods
     ]
-    if cli.dry_run():
-        dry_run.show(cells)
-        return
-    for cell in cells:
-        runner.run(cell, _evaluate)
+    grid.run(cells, _evaluate)
 
 
 def _learner(method: str, budget: int) -> MetaLearner:
@@ -83,7 +78,7 @@ def _learner(method: str, budget: int) -> MetaLearner:
         return METHODS[method](budget)
 
 
-def _evaluate(cell: runner.Cell, state: TrainState) -> list[runner.Table]:
+def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     """One row a test signal, and one a modulation kept by the shared mask (none without a shared mask)."""
     fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals))
     codes = fitted.codes.reshape(len(fitted.codes), -1)

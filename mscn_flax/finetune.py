@@ -17,7 +17,9 @@ from jaxtyping import Array, Float, Int
 
 from mscn_flax import meta, metrics
 from mscn_flax.gates import GateState
+from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.prune import prune
+from mscn_flax.sparsity import UnstructuredGates
 
 
 @gin.configurable
@@ -34,7 +36,7 @@ class AdamFit:
     steps: int = 100
 
     def schedule(self, weights: Sequence[int]) -> Int[np.ndarray, " steps"]:
-        """Weights to keep before each step where `weights` is what is left after each pruning; -1 for no pruning.
+        """How many weights to prune to before each step, -1 for no pruning; `weights` are left after each pruning.
 
         The prunings are evenly spaced: one is half-way.
         """
@@ -45,12 +47,12 @@ class AdamFit:
 
     def encode(
         self,
-        learner: meta.MetaLearner,
-        theta: meta.Theta,
+        learner: MetaLearner,
+        theta: Theta,
         gates: GateState | None,
         coords: Float[Array, "N d"],
         targets: Float[Array, "B N c"],
-        keep: Int[Array, " steps"] | Int[np.ndarray, " steps"],
+        keep: Int[Array, " steps"] | Int[np.ndarray, " steps"] | None = None,
         *,
         mesh: Mesh,
         chunk_size: int,
@@ -65,12 +67,15 @@ class AdamFit:
           gates: their mask is used; None for a method without.
           coords: shared by all signals.
           targets: the signals.
-          keep: see `schedule`; pruning is by magnitude, of theta0 + delta, biases never.
+          keep: see `schedule`; pruning is by magnitude, of theta0 + delta, biases never. None to prune nothing; needs
+            unstructured gates of the parameters otherwise.
           mesh: devices.
           chunk_size: signals at a time on each.
         """
         if learner.adapt_gates:
             raise ValueError("AdamFit cannot adapt gates; evaluate with the inner loop alone")
+        if keep is not None and not isinstance(learner.form, UnstructuredGates):
+            raise ValueError(f"AdamFit prunes with UnstructuredGates alone, this learner has {learner.form}")
         optimizer = optax.adam(self.learning_rate)
 
         def fit(shared, target):
@@ -94,7 +99,7 @@ class AdamFit:
                     magnitude = jnp.abs(learner.field.flat(params) + adapted)
                     return prune(mask, magnitude, jnp.asarray(learner.field.is_weight), keep)
 
-                if isinstance(learner.field, meta.DeltaSiren) and mask.shape == adapted.shape:
+                if keep is not None:
                     mask = jax.lax.cond(keep >= 0, pruned, lambda: mask)
                 gradient = jax.grad(loss)(adapted, mask)
                 with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by its integer step counts.
@@ -103,7 +108,7 @@ class AdamFit:
                     updates = learner.form.inner_lr(updates, mask.astype(updates.dtype))
                 return (adapted + updates, mask, state), None
 
-            (adapted, mask, _), _ = jax.lax.scan(step, (start, mask, optimizer.init(start)), keep)
+            (adapted, mask, _), _ = jax.lax.scan(step, (start, mask, optimizer.init(start)), keep, length=self.steps)
             return code(adapted, mask)
 
         return meta.map_signals(fit, (theta, gates, coords, keep), targets, mesh=mesh, chunk_size=chunk_size)

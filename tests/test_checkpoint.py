@@ -41,3 +41,17 @@ def test_another_run_s_arrays_are_refused(tmp_path, other, says):
         checkpoints.save(1, STATE)
     with Checkpoints(tmp_path / "c") as checkpoints, pytest.raises(ValueError, match=says):
         checkpoints.restore(1, {**STATE, **other})
+
+
+def test_what_lies_behind_the_latest_is_found_and_not_written_again(tmp_path):
+    with Checkpoints(tmp_path / "c", keep=1, keep_period=10) as checkpoints:
+        for step in (5, 10, 15, 20, 25):
+            checkpoints.save(step, {**STATE, "a": STATE["a"] + step})
+    with Checkpoints(tmp_path / "c", keep=1, keep_period=10) as checkpoints:
+        assert [checkpoints.latest_step_by(step) for step in (9, 10, 19, 24, 25, 99)] == [None, 10, 10, 20, 25, 25]
+        for step in (10, 12):  # As training does that goes from an earlier checkpoint to an earlier stop.
+            checkpoints.save(step, STATE)
+        assert checkpoints.latest_step() == 25
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        assert checkpoints.latest_step_by(24) == 20
+        np.testing.assert_array_equal(checkpoints.restore(10, STATE)["a"], np.arange(4.0) + 10)

@@ -2,6 +2,7 @@ import collections
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from mscn_flax import data
 from mscn_flax.data.photos.photos_dataset_builder import PATCHES, PHOTOGRAPHS
@@ -154,3 +155,56 @@ def test_pictures_are_resized_and_cut_to_their_middle():
     # The middle tenth of 200 columns is 5 of the 20 that are left of 100 after the cut.
     assert picture[:, 8:12].min() == 255
     assert picture[:, :6].max() == picture[:, 14:].max() == 0
+
+
+class Small(tfds.core.GeneratorBasedBuilder):
+    """Three pictures a split, of the size and in the splits that a data set of TFDS has; the middle is white."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    shape: tuple[int, int, int]
+    splits: tuple[str, ...]
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3))})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(index) for index, split in enumerate(self.splits)}
+
+    def _generate_examples(self, index):
+        for number in range(40):
+            image = np.zeros(self.shape, np.uint8)
+            middle = tuple(slice(extent // 2 - 10, extent // 2 + 10) for extent in self.shape[:2])
+            image[middle] = 100 + 40 * index + number
+            yield number, {"image": image}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "splits", "counts", "brightest"),
+    [
+        ("celeb_a", (218, 178, 3), ("train", "validation", "test"), (40, 40, 40), (100, 140, 180)),
+        # The test images are TFDS's validation split; ours is held out from the training split.
+        ("imagenette", (300, 400, 3), ("train", "validation"), (38, 2, 40), (100, 100, 140)),
+    ],
+)
+def test_downloaded_data_sets_are_cut_and_split(name, shape, splits, counts, brightest, tmp_path, monkeypatch):
+    small = type(f"Small{name.title()}", (Small,), {"__module__": __name__, "shape": shape, "splits": splits})
+    monkeypatch.setattr(
+        tfds, "builder", lambda config, **kwargs: small(data_dir=tmp_path, **{"file_format": "array_record"})
+    )
+    small(data_dir=tmp_path).download_and_prepare(file_format="array_record")
+    data.load.cache_clear()
+    found = [data.load(name, split, resolution=178) for split in ("train", "validation", "test")]
+    data.load.cache_clear()
+    assert tuple(map(len, found)) == counts
+    for images, low in zip(found, brightest, strict=True):
+        assert images.source == "real"
+        pictures = np.stack([images[i] for i in range(len(images))])
+        assert pictures.shape[1:] == (178, 178, 3)
+        assert np.all(pictures[:, 89, 89] >= low)
+        assert np.all(pictures[:, 89, 89] < low + 40)
+        # 20 pixels wide and in the middle; of Imagenette's, reduced by 2 / 3.
+        width = np.count_nonzero(pictures[0, 89, :, 0] > low / 2)
+        assert width == (20 if name == "celeb_a" else pytest.approx(40 / 3, abs=1))
+        lit = np.flatnonzero(pictures[0, 89, :, 0] > low / 2)
+        assert lit.mean() == pytest.approx(88.5, abs=1)

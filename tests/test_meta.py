@@ -8,6 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mscn_flax import meta, metrics, signals
 from mscn_flax.budget import BudgetController
+from mscn_flax.learner import MetaLearner
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
@@ -22,11 +23,11 @@ def mesh(devices=1):
 
 
 def mscn(budget=10, **kwargs):
-    return meta.MetaLearner(field=SIREN, controller=BudgetController(budget=budget), **kwargs)
+    return MetaLearner(field=SIREN, controller=BudgetController(budget=budget), **kwargs)
 
 
 def functa(**kwargs):
-    return meta.MetaLearner(field=LatentModulatedSiren(siren=SIREN, latent_dim=10), **kwargs)
+    return MetaLearner(field=LatentModulatedSiren(siren=SIREN, latent_dim=10), **kwargs)
 
 
 def plain_gradient(learner, theta, gates, keys, coords, targets):

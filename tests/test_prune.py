@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from mscn_flax import meta, signals
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
+from mscn_flax.learner import MetaLearner
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, prune, siren_weights, surviving
 from mscn_flax.siren import Siren
@@ -23,7 +24,7 @@ MESH = Mesh(np.array(jax.devices()[:2]), (meta.SIGNALS,))
 
 def pruned(criterion, rounds=4):
     controller = PruningRounds(rounds=rounds, dense_steps=6, round_steps=3, criterion=criterion)
-    return meta.MetaLearner(
+    return MetaLearner(
         field=FIELD,
         controller=controller,
         form=UnstructuredGates(),
@@ -106,6 +107,14 @@ def test_adam_prunes_on_the_way_to_the_exact_count():
         assert np.all(final[:, ~FIELD.is_weight] != 0)
 
 
+def test_adam_prunes_where_the_mask_is_of_parameters_alone():
+    one = MetaLearner(field=FIELD, form=GradientGates())
+    fit = AdamFit(steps=4)
+    theta = one.init(jax.random.key(0), COORDS)
+    with pytest.raises(ValueError, match="UnstructuredGates alone"):
+        fit.encode(one, theta, None, COORDS, TARGETS, fit.schedule([7]), mesh=MESH, chunk_size=2)
+
+
 def test_prunings_are_evenly_spaced():
     assert list(np.flatnonzero(AdamFit().schedule([7]) == 7)) == [50]
     assert list(np.flatnonzero(AdamFit().schedule([9, 8, 7, 6]) >= 0)) == [20, 40, 60, 80]
@@ -113,12 +122,12 @@ def test_prunings_are_evenly_spaced():
 
 def test_adam_moves_only_what_the_gates_leave_open_and_fits():
     one = pruned("magnitude", rounds=0)
-    one = meta.MetaLearner(field=FIELD, controller=one.controller, form=GradientGates(), meta_sgd=False)
+    one = MetaLearner(field=FIELD, controller=one.controller, form=GradientGates(), meta_sgd=False)
     theta, gates = one.init(jax.random.key(0), COORDS), one.init_gates()
     mask = jax.random.uniform(jax.random.key(1), FIELD.code_shape) < 0.3
     fit = AdamFit(learning_rate=1e-2, steps=30)
     gates = gates.replace(mask=mask)
-    codes = fit.encode(one, theta, gates, COORDS, TARGETS, fit.schedule(()), mesh=MESH, chunk_size=2)
+    codes = fit.encode(one, theta, gates, COORDS, TARGETS, mesh=MESH, chunk_size=2)
     assert not np.asarray(codes)[:, ~np.asarray(mask)].any()
     before = one.render(theta, jnp.zeros(FIELD.code_shape), COORDS)
     after = one.render(theta, codes[0], COORDS)

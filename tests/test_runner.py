@@ -1,5 +1,6 @@
 """A benchmark as a user runs it: in a process of its own that may be killed at any moment."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -149,6 +150,11 @@ def chain(folder: pathlib.Path, rounds: list[int]) -> pd.DataFrame:
 def test_rounds_of_pruning_share_one_training(tmp_path):
     both = chain(tmp_path / "both", [2, 3])
     assert set(both["inner_optimizer"]) == {"sgd", "adam"}
+    lines = (tmp_path / "both" / "results" / "smoke" / "fig2_unstructured.provenance.jsonl").read_text().splitlines()
+    for line in lines:
+        found = json.loads(line)["gin"]
+        assert "fig2/meta_sparse_inr/PruningRounds.round_steps = 2" in found
+        assert "fig2/Training.outer_steps = 6" in found
     for _, row in both.iterrows():
         assert row["kept_weights"] == round(row["weights"] * row["budget"])
         assert row["kept_biases"] == row["biases"]

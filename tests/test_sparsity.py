@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from mscn_flax import compact, meta, metrics, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
+from mscn_flax.learner import MetaLearner
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import (
@@ -37,7 +38,7 @@ MESH = Mesh(np.array(jax.devices()[:2]), (meta.SIGNALS,))
 def learner(form, fraction=0.25, **kwargs):
     count = round(fraction * int(np.prod(form.gate_shape(FIELD))))
     controller = BudgetController(budget=count)
-    return meta.MetaLearner(field=FIELD, controller=controller, form=form, inner_steps=2, remat=False, **kwargs)
+    return MetaLearner(field=FIELD, controller=controller, form=form, inner_steps=2, remat=False, **kwargs)
 
 
 @functools.cache

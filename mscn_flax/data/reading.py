@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import sys
 from collections.abc import Sequence
 
 import grain
@@ -87,6 +88,7 @@ def prepare(builder: tfds.core.DatasetBuilder, **kwargs) -> None:
       **kwargs: for `download_and_prepare`.
     """
     if not is_prepared(builder):
+        print(f"preparing data set {builder.info.full_name} in {builder.data_dir}, once", file=sys.stderr)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         tfds.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,0 +1,161 @@
+"""One cell of a benchmark's grid: what is trained on what, its names and its files."""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+import re
+from collections.abc import Hashable
+
+import flax.linen as nn
+import gin
+import numpy as np
+
+from benchmarks import cli
+from mscn_flax import data, signals
+from mscn_flax.learner import MetaLearner
+from mscn_flax.outer import OuterOptimizer
+
+
+@gin.configurable
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Length and size of a run; the same for every method of a comparison.
+
+    Attributes:
+      outer_steps: steps of the outer loop.
+      batch_size: B, signals a step.
+      stride: one random point is drawn of every `stride` x `stride` cell of the image, afresh every step, for inner and
+        outer loss alike; 1 trains on all points. Evaluation is on all points.
+      chunk_size: signals that a device works on at a time: memory against parallelism, no effect on the result.
+      test_signals: signals of the test split that are evaluated; None for all.
+      checkpoint_every: steps between checkpoints.
+    """
+
+    outer_steps: int = 500_000
+    batch_size: int = 16
+    stride: int = 1
+    chunk_size: int = 16
+    test_signals: int | None = None
+    checkpoint_every: int = 1000
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name == "test_signals":
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"Training.{field.name} must be at least 1 and whole, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One line of a figure or table: what is trained on what, and at which point of its training it counts.
+
+    Attributes:
+      experiment: the benchmark's name.
+      grid: gin selector of the function whose datasets, methods, budgets and seeds span the grid.
+      preset: name of the gin overlay.
+      dataset: a key of `data.DATA_SETS`.
+      resolution: pixels a side.
+      method: as in the `method` column.
+      budget: what is asked for, in the benchmark's unit.
+      seed: of initialisation, batches and gates.
+      learner: field, gates and inner loop.
+      optimizer: of the outer loop.
+      training: length and size.
+      stop: outer steps after which the cell is evaluated: fewer or more than `training.outer_steps`, to which the
+        schedules refer; None for just as many.
+      trained_as: name that cells with one training in common share; None for a training of its own.
+      axis: name and value of the grid's parameter that `budget` follows from; None for `budgets` itself.
+      evaluation: whatever else decides the rows; its repr is part of the run's id.
+    """
+
+    experiment: str
+    grid: str
+    preset: str
+    dataset: str
+    resolution: int
+    method: str
+    budget: float
+    seed: int
+    learner: MetaLearner
+    optimizer: OuterOptimizer
+    training: Training
+    stop: int | None = None
+    trained_as: str | None = None
+    axis: tuple[str, float] | None = None
+    evaluation: Hashable = None
+
+    @functools.cached_property
+    def images(self) -> dict[str, data.Images]:
+        """Split -> images."""
+        return {
+            split: data.load(self.dataset, split, resolution=self.resolution, data_dir=cli.data_dir())
+            for split in ("train", "test")
+        }
+
+    @functools.cached_property
+    def coords(self) -> np.ndarray:
+        """All coordinates of an image."""
+        return signals.grid_coordinates((self.resolution, self.resolution))
+
+    @property
+    def stop_step(self) -> int:
+        """Outer steps after which the cell is evaluated."""
+        return self.training.outer_steps if self.stop is None else self.stop
+
+    def _id(self, name: str, *more) -> str:
+        """Cell of the grid, then a digest of everything that decides the numbers."""
+        source = self.images["train"].source
+        decides = (self.resolution, self.learner, self.optimizer, self.training, *more)
+        digest = hashlib.sha256(choices(decides).encode()).hexdigest()[:8]
+        return f"{self.dataset}-{source}-{name}-s{self.seed}-{digest}"
+
+    @property
+    def run_id(self) -> str:
+        """Of the cell's rows."""
+        return self._id(f"{self.method}-{self.budget:g}", self.stop_step, self.evaluation)
+
+    @property
+    def gin_text(self) -> str:
+        """The operative configuration, with the grid narrowed to this cell: a gin file that repeats this run alone.
+
+        Without the sections of the grid's other methods, which a run of this one alone does not have.
+        """
+        name, value = self.axis or ("budgets", self.budget)
+        only = {"datasets": self.dataset, "methods": self.method, name: value, "seeds": self.seed}
+        lines = [f"{self.grid}.{name} = {[value]!r}" for name, value in only.items()]
+        scope = self.grid.split("/")[0]
+        sections = [
+            section
+            for section in re.split(r"(?m)^(?=# Parameters for )", gin.operative_config_str())
+            if not (found := re.match(rf"# Parameters for {scope}/(\w+)/", section)) or found[1] == self.method
+        ]
+        return "\n".join(["".join(sections).rstrip(), "", f"# Run {self.run_id} alone:", *lines, ""])
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Of checkpoints and logs: the training's, whichever of its cells."""
+        name = self._id(self.trained_as or f"{self.method}-{self.budget:g}")
+        return cli.runs_dir() / self.preset / self.experiment / name
+
+    @property
+    def csv(self) -> pathlib.Path:
+        """Of the rows."""
+        return cli.results_dir() / self.preset / f"{self.experiment}.csv"
+
+
+def choices(value) -> str:
+    """A configuration as text, without what stands at its default: a new option leaves it as it is."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(choices, value))})"
+    if not dataclasses.is_dataclass(value):
+        return repr(value)
+    chosen = {}
+    for field in dataclasses.fields(value):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        now = getattr(value, field.name)
+        if now != default and not (isinstance(value, nn.Module) and field.name in ("name", "parent")):
+            chosen[field.name] = choices(now)
+    return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"
