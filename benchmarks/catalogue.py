@@ -44,6 +44,20 @@ CATALOGUE = {
         methods="unstructured, structured, group, representational, gradient; adapted gates",
         expected={"smoke": "30 s", "quick": "3 min", "paper": "days on a GPU (not measured)"},
     ),
+    "fig7_rate_distortion": Entry(
+        paper="Figure 7",
+        figures=("fig7_rate_distortion", "fig7_strip"),
+        datasets="cifar10 (or photos), kodak",
+        methods="mscn, coin_pp, coin; jpeg, jpeg2000, webp, avif, jpeg_xl, bpg",
+        expected={"smoke": "1 min", "quick": "15 min", "paper": "days on a GPU (not measured)"},
+    ),
+    "codec_robustness": Entry(
+        paper="none: damaged streams",
+        figures=("codec_robustness",),
+        datasets="damaged streams",
+        methods="the codec's decoder",
+        expected={"smoke": "10 s", "quick": "1 min", "paper": "1 min"},
+    ),
     "speed": Entry(
         paper="none: cost of a meta-step",
         figures=("speed",),

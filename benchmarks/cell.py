@@ -67,7 +67,8 @@ class Cell:
       stop: outer steps after which the cell is evaluated: fewer or more than `training.outer_steps`, to which the
         schedules refer; None for just as many.
       trained_as: name that cells with one training in common share; None for a training of its own.
-      axis: name and value of the grid's parameter that `budget` follows from; None for `budgets` itself.
+      axis: name of the grid's parameter that `budget` follows from, and its value for this cell alone; None for
+        `budgets` and a list of it.
       evaluation: whatever else decides the rows; its repr is part of the run's id.
     """
 
@@ -84,7 +85,7 @@ class Cell:
     training: Training
     stop: int | None = None
     trained_as: str | None = None
-    axis: tuple[str, float] | None = None
+    axis: tuple[str, list | dict] | None = None
     evaluation: Hashable = None
 
     @functools.cached_property
@@ -123,9 +124,9 @@ class Cell:
 
         Without the sections of the grid's other methods, which a run of this one alone does not have.
         """
-        name, value = self.axis or ("budgets", self.budget)
-        only = {"datasets": self.dataset, "methods": self.method, name: value, "seeds": self.seed}
-        lines = [f"{self.grid}.{name} = {[value]!r}" for name, value in only.items()]
+        name, value = self.axis or ("budgets", [self.budget])
+        only = {"datasets": [self.dataset], "methods": [self.method], name: value, "seeds": [self.seed]}
+        lines = [f"{self.grid}.{name} = {value!r}" for name, value in only.items()]
         scope = self.grid.split("/")[0]
         sections = [
             section

@@ -46,6 +46,7 @@ def fit(
     targets: np.ndarray,
     encode: Callable = meta.encode,
     *arguments,
+    coords: np.ndarray | None = None,
 ) -> Fitted:
     """Fits and decodes every signal.
 
@@ -55,13 +56,14 @@ def fit(
       targets: the signals.
       encode: as `meta.encode`, with `arguments` behind its own; equal ones are compiled once.
       *arguments: arrays, or None.
+      coords: of the signals' points, those of the cell where None.
     """
     mesh = Mesh(np.array(jax.devices()), (meta.SIGNALS,))
     block = mesh.size * cell.training.chunk_size
     padded = np.concatenate([targets, np.repeat(targets[-1:], -len(targets) % block, axis=0)])
     state = jax.device_put(jax.device_get(state), NamedSharding(mesh, PartitionSpec()))
     settings = {"mesh": mesh, "chunk_size": cell.training.chunk_size}
-    coords = jnp.asarray(cell.coords)
+    coords = jnp.asarray(cell.coords if coords is None else coords)
 
     def timed(fn, *arguments):
         key = (fn, runner.for_any_budget(cell.learner), cell.training.chunk_size)
@@ -97,6 +99,18 @@ def common(cell: Cell) -> dict:
     }
 
 
+def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
+    """A signal's columns of quality, from its values [N, c] and targets."""
+    values, targets = jnp.asarray(values), jnp.asarray(targets)
+    error = metrics.mse(values, targets)
+    error8 = metrics.mse(metrics.to_8_bit(values), targets)
+    return {
+        "mse": f"{error:.7g}",
+        "psnr_db": f"{metrics.psnr(error):.4f}",
+        "psnr8_db": f"{metrics.psnr(error8):.4f}",
+    }
+
+
 def rows(cell: Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
     """One row a signal.
 
@@ -106,8 +120,6 @@ def rows(cell: Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_ru
       per_signal: index of a signal -> columns of its own.
       **per_run: columns with one value.
     """
-    errors = np.asarray(metrics.mse(fitted.values, fitted.targets))
-    errors8 = np.asarray(metrics.mse(metrics.to_8_bit(fitted.values), fitted.targets))
     return [
         dict.fromkeys(records.COLUMNS, "")
         | common(cell)
@@ -119,12 +131,8 @@ def rows(cell: Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_ru
             "decode_s": f"{fitted.decode_s:.3g}",
         }
         | per_run
-        | {
-            "signal_id": i,
-            "mse": f"{errors[i]:.7g}",
-            "psnr_db": f"{metrics.psnr(errors[i]):.4f}",
-            "psnr8_db": f"{metrics.psnr(errors8[i]):.4f}",
-        }
+        | {"signal_id": i}
+        | distortion(fitted.values[i], fitted.targets[i])
         | per_signal(i)
         for i in range(len(fitted.targets))
     ]

@@ -186,7 +186,7 @@ def _cell(preset: str, dataset: str, name: str, k: int, seed: int, resolution: i
         training=training,
         stop=method.stop(learner, k, training.outer_steps),
         trained_as=method.shares_training,
-        axis=("rounds", k),
+        axis=("rounds", [k]),
         evaluation=Evaluation(
             adam=AdamFit(),
             adam_signals=adam_signals,

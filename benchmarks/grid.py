@@ -46,7 +46,7 @@ def available(datasets: list[str], standin: str | None) -> list[str]:
     for name in datasets:
         try:
             if not data.DATA_SETS[name].embedded:
-                data.load(name, "train", resolution=data.DATA_SETS[name].resolution, data_dir=cli.data_dir())
+                data.load(name, "test", resolution=data.DATA_SETS[name].resolution, data_dir=cli.data_dir())
         except data.MissingDataError as error:
             if standin is not None:
                 print(f"{error} Going on with the stand-in {standin}.")

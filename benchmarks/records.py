@@ -5,14 +5,14 @@ import csv
 import fcntl
 import importlib.metadata
 import json
-import os
 import pathlib
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
 
 import pandas as pd
+
+from mscn_flax.files import replaced
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PUBLISHED = REPOSITORY / "results" / "published"
@@ -48,6 +48,15 @@ COLUMNS = (
     "run_id",  # cell of the grid + digest of its configuration
 )
 """One row a test signal and seed. A column that does not apply stays empty."""
+
+RATE_COLUMNS = (
+    *COLUMNS,
+    "bits",  # of a quantised modulation; 32: float32 codes; 16: COIN's weights
+    "pixels",  # of the image
+    "bpp_payload",  # `bpp` without the file's headers; empty where the format has none to take off
+    "trained_on",  # what the network was trained on
+)
+"""Of `fig7_rate_distortion.csv`: one row an image, seed and setting; `bytes` and `bpp` are those of the whole file."""
 
 MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
 """Of `<benchmark>_masks.csv`: one row a modulation that a run's shared mask keeps."""
@@ -85,6 +94,11 @@ def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     if list(rows.columns) != columns:
         raise ValueError(f"{path} has columns {list(rows.columns)}, expected {columns}: move it away or redo it")
     return rows
+
+
+def has(path: pathlib.Path, run_id: str) -> bool:
+    """Whether a CSV has rows of a run."""
+    return path.exists() and bool((pd.read_csv(path, usecols=["run_id"])["run_id"] == run_id).any())
 
 
 def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMNS) -> None:
@@ -150,25 +164,6 @@ def commit() -> str:
 
     changed = git("status", "--porcelain", "--", "mscn_flax", "benchmarks", "gin")
     return (git("rev-parse", "HEAD") or "unknown") + (" with changes" if changed else "")
-
-
-@contextlib.contextmanager
-def replaced(path: pathlib.Path, mode: str = "w") -> Iterator:
-    """A file, text ("w") or binary ("wb"), that takes `path`'s place once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    newline = None if "b" in mode else ""
-    with tempfile.NamedTemporaryFile(
-        mode, dir=path.parent, prefix=f".{path.name}.", delete=False, newline=newline
-    ) as out:
-        try:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-            os.chmod(out.name, 0o644)
-            os.replace(out.name, path)
-        except BaseException:
-            os.unlink(out.name)
-            raise
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records
 from benchmarks.cell import Cell
-from benchmarks.progress import Progress
 from mscn_flax import data, meta, signals
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
+from mscn_flax.progress import Progress
 
 SHOWN = ("mse", "psnr", "open_gates")
 """What the progress bar shows of the logged values."""
@@ -51,7 +51,7 @@ def run(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) ->
       evaluate: gives the tables, that of the signals' rows first.
     """
     done = cell.folder / f"{cell.run_id}.done"
-    if done.exists() and (records.read(cell.csv)["run_id"] == cell.run_id).any():
+    if done.exists() and records.has(cell.csv, cell.run_id):
         print(f"{cell.run_id}: done before")
         return
     began, commit = time.perf_counter(), records.commit()

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from benchmarks import cli, runner
-from mscn_flax import meta, metrics, signals
+from benchmarks import runner
+from mscn_flax import devices, meta, metrics, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.siren import LatentModulatedSiren, Siren
@@ -21,7 +21,7 @@ def main(settings: dict) -> None:
     """Measures; `settings` as `benchmarks.speed` makes them."""
     plain = settings["variant"] == "plain"
     if not plain:
-        cli.choose_devices()
+        devices.choose()
     side, batch = settings["resolution"], settings["batch"]
     coords = jnp.asarray(signals.grid_coordinates((side, side)))
     targets = jax.random.uniform(jax.random.key(1), (batch, side * side, 3))
@@ -43,18 +43,18 @@ def main(settings: dict) -> None:
     compiled = jax.jit(step).lower(*state, keys, coords, targets).compile()
     compile_s = time.perf_counter() - began
     seconds = _seconds(lambda: compiled(*state, keys, coords, targets), settings["repeats"])
-    devices = 1 if plain else mesh.size
+    count = 1 if plain else mesh.size
     forward = metrics.siren_flops(side * side, 2, settings["width"], settings["depth"], 3)
     print(
         json.dumps(
             {
                 "seconds": seconds,
                 "compile_s": compile_s,
-                "temp_bytes": compiled.memory_analysis().temp_size_in_bytes * devices,
+                "temp_bytes": compiled.memory_analysis().temp_size_in_bytes * count,
                 "flops": batch * metrics.meta_step_flops(forward, settings["inner_steps"]),
                 "matmul_flops_per_s": _matmul_rate(batch * side * side, settings["width"]),
                 "chunk_size": chunk_size,
-                "devices": devices,
+                "devices": count,
                 "device": runner.device_name(),
             }
         )

@@ -24,10 +24,14 @@ def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:
 
     def init(key, shape, dtype=jnp.float32):
         fan_in = shape[0]
-        bound = 1 / fan_in if first else (6 / fan_in) ** 0.5 / w0
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
+        return _uniform(1 / fan_in if first else (6 / fan_in) ** 0.5 / w0)(key, shape, dtype)
 
     return init
+
+
+def _uniform(bound: float) -> nn.initializers.Initializer:
+    """U(-bound, bound)."""
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
 class _Affine(nn.Module):
@@ -115,10 +119,13 @@ class LatentModulatedSiren(nn.Module):
     Attributes:
       siren: the modulated base network.
       latent_dim: size of the latent vector, the signal's code.
+      uniform_map: the map's weights and biases start at U(-1, 1) / sqrt(latent_dim), as in COIN++'s code; otherwise as
+        in Functa's: a normal of deviation 1 / sqrt(latent_dim) truncated at two of them, bias 0.
     """
 
     siren: Siren
     latent_dim: int = 64
+    uniform_map: bool = False
 
     @property
     def code_shape(self) -> tuple[int]:
@@ -129,11 +136,12 @@ class LatentModulatedSiren(nn.Module):
     def __call__(self, coords: Float[Array, "N d"], latent: Float[Array, " latent"]) -> Float[Array, "N c"]:
         """Values at `coords`; a zero latent gives the base network up to the map's bias."""
         layers, width = self.siren.code_shape
-        # The reference code's initialisation: a normal of standard deviation 1 / sqrt(latent_dim) truncated at two of
-        # them, bias 0. (Not lecun_normal, which widens the normal so that the truncated one has that deviation.)
+        spread = self.latent_dim**-0.5
+        # Not lecun_normal, which widens the normal so that the truncated one has that deviation.
+        kernel_init, bias_init = nn.initializers.truncated_normal(spread), nn.initializers.zeros
+        if self.uniform_map:
+            kernel_init = bias_init = _uniform(spread)
         latent_to_modulations = nn.Dense(
-            layers * width,
-            kernel_init=nn.initializers.truncated_normal(self.latent_dim**-0.5),
-            name="latent_to_modulations",
+            layers * width, kernel_init=kernel_init, bias_init=bias_init, name="latent_to_modulations"
         )
         return self.siren(coords, latent_to_modulations(latent).reshape(layers, width))

@@ -23,6 +23,14 @@ METHOD_NAMES = {
     "maml_one_shot": "MAML + OneShot",
     "maml_imp": "MAML + IMP",
     "scratch": "scratch",
+    "coin_pp": "COIN++",
+    "coin": "COIN",
+    "jpeg": "JPEG",
+    "jpeg2000": "JPEG 2000",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "jpeg_xl": "JPEG XL",
+    "bpg": "BPG",
 }
 """`method` column -> name in figures and tables."""
 
@@ -39,6 +47,14 @@ METHOD_STYLES = {
     "maml_one_shot": {"color": "#238b45", "linestyle": ":", "marker": "<"},
     "maml_imp": {"color": "#74c476", "linestyle": ":", "marker": ">"},
     "scratch": {"color": "#252525", "linestyle": ":", "marker": "x"},
+    "coin_pp": {"color": "#fc8d59", "linestyle": "--", "marker": "s"},
+    "coin": {"color": "#74c476", "linestyle": ":", "marker": ">"},
+    "jpeg": {"color": "#a63603", "linestyle": "-", "marker": "v"},
+    "jpeg2000": {"color": "#238b45", "linestyle": "-.", "marker": "^"},
+    "webp": {"color": "#807dba", "linestyle": "--", "marker": "<"},
+    "avif": {"color": "#252525", "linestyle": ":", "marker": "x"},
+    "jpeg_xl": {"color": "#41b6c4", "linestyle": "-.", "marker": "P"},
+    "bpg": {"color": "#636363", "linestyle": "--", "marker": "D"},
 }
 
 SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}

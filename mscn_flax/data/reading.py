@@ -29,7 +29,7 @@ class Images(Sequence):
       name: of the data set, as the `dataset` column has it.
       source: "real", "subset" or "standin", as the `source` column has it.
       records: the TFDS data source behind.
-      resolution: H = W; pictures stored larger are reduced by area.
+      resolution: H = W; pictures stored larger are reduced by area. None: as they are stored, each of its own size.
       shorter_side: pictures are first resized (bilinear, antialiased) so that the shorter side has so many pixels; None
         to leave them.
       centre_crop: then they are cut to the middle square of so many pixels; None to leave them.
@@ -38,7 +38,7 @@ class Images(Sequence):
     name: str
     source: str
     records: Sequence
-    resolution: int
+    resolution: int | None
     shorter_side: int | None = None
     centre_crop: int | None = None
 
@@ -56,7 +56,7 @@ class Images(Sequence):
         if self.centre_crop is not None:
             top, left = ((extent - self.centre_crop) // 2 for extent in image.shape[:2])
             image = image[top : top + self.centre_crop, left : left + self.centre_crop]
-        if image.shape[0] == self.resolution:
+        if self.resolution in (None, image.shape[0]):
             return image
         side = (self.resolution, self.resolution)
         return np.asarray(PIL.Image.fromarray(image).resize(side, PIL.Image.Resampling.BOX))

@@ -7,17 +7,23 @@ import functools
 import logging
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
 from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
+from mscn_flax.data.crops import crops_dataset_builder as crops_builder
+from mscn_flax.data.crops import photographs
 from mscn_flax.data.faces import faces_dataset_builder as faces_builder
-from mscn_flax.data.local_copy import LocalCopyConfig
+from mscn_flax.data.kodak import kodak_dataset_builder as kodak_builder
+from mscn_flax.data.local_copy import LocalCopyConfig, files_digest
 from mscn_flax.data.photos import photos_dataset_builder as photos_builder
 from mscn_flax.data.reading import RECORD_FORMAT, Images, MissingDataError, is_prepared, prepare
 from mscn_flax.data.sdf2d import sdf2d_dataset_builder as sdf2d_builder
+
+TRAINING = ("train", "validation")
+"""The splits that are not for testing."""
 
 
 def tfds_dir() -> pathlib.Path:
@@ -118,6 +124,62 @@ def _sdf2d(split: str, resolution: int, data_dir: pathlib.Path | None, *, glyphs
     return Images(name, "standin", builder.as_data_source(split), resolution)
 
 
+def _kodak(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    """Tests on Kodak's whole images; trains on crops of other photographs, the best that are here.
+
+    The name and source of what is returned say which: DIV2K, its stand-in CID22, or the embedded photographs.
+    """
+    if split != "test":
+        return _div2k(split, resolution) or _cid22(split, resolution, data_dir) or _photos(split, resolution, data_dir)
+    folder = data_dir and data_dir / kodak_builder.FOLDER
+    expected = kodak_builder.files(folder or kodak_builder.FOLDER)
+    missing = [path.name for path in expected if not (folder and path.is_file())]
+    if missing:
+        raise MissingDataError(
+            f"$MSCN_DATA_DIR/{kodak_builder.FOLDER}/{missing[0]} is missing ({len(missing)} of {len(expected)} are). "
+            "Take kodim01.png to kodim24.png from https://r0k.us/graphics/kodak/ and put them into "
+            f"$MSCN_DATA_DIR/{kodak_builder.FOLDER}. Without: use the embedded stand-in `photos`."
+        )
+    config = kodak_builder.KodakConfig(folder=folder)
+    builder = kodak_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return Images("kodak", "real", builder.as_data_source("test"), resolution=None)
+
+
+def _div2k(split: str, resolution: int) -> Images | None:
+    """Crops of DIV2K's training photographs; None where it is not prepared.
+
+    `tfds build div2k/bicubic_x2 --file_format=array_record` downloads and prepares it.
+    """
+    whole = tfds.builder("div2k/bicubic_x2", data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    if not is_prepared(whole):
+        return None
+    sources = {part: functools.partial(photographs.of_records, whole, _slice(part), "hr") for part in TRAINING}
+    records = _crops(f"div2k-{whole.info.version}", split, resolution, 100, sources)
+    return Images("div2k", "real", records, resolution)
+
+
+def _cid22(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images | None:
+    """Crops of the photographs at $MSCN_DATA_DIR/photos/{train,val}_*.png; None where there are none."""
+    files = {
+        part: sorted((data_dir / "photos").glob(pattern)) if data_dir else []
+        for part, pattern in zip(TRAINING, ("train_*.png", "val_*.png"), strict=True)
+    }
+    if not all(files.values()):
+        return None
+    sources = {part: functools.partial(photographs.of_files, paths) for part, paths in files.items()}
+    digest = files_digest([path for paths in files.values() for path in paths])
+    return Images("cid22", "standin", _crops(f"cid22-{digest}", split, resolution, 256, sources), resolution)
+
+
+def _crops(source: str, split: str, side: int, per_photograph: int, sources: Mapping) -> Sequence:
+    """Makes the crops once, of `sources`: split -> photographs."""
+    config = crops_builder.CropsConfig(source=source, side=side, per_photograph=per_photograph, photographs=sources)
+    builder = crops_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return builder.as_data_source(split)
+
+
 def _downloaded(name: str, config: str, title: str, standins: str) -> tfds.core.DatasetBuilder:
     """The builder of a data set that TFDS downloads.
 
@@ -157,6 +219,7 @@ DATA_SETS = {
     "celeb_a": DataSet(_celeb_a, resolution=178),
     "imagenette": DataSet(_imagenette, resolution=178),
     "faces": DataSet(_faces, resolution=178),
+    "kodak": DataSet(_kodak, resolution=32),
     "sdf2d": DataSet(_sdf2d, resolution=178, channels=1, embedded=True),
     "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178, channels=1),
 }
@@ -179,7 +242,7 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
     Args:
       name: a key of `DATA_SETS`.
       split: "train", "validation" (held out from training) or "test".
-      resolution: pixels a side.
+      resolution: pixels a side; test images of `kodak` are whole all the same.
       data_dir: folder of prepared local copies, `$MSCN_DATA_DIR` where None.
 
     Raises:

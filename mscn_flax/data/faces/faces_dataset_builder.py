@@ -4,13 +4,14 @@ The first number in a file's name is the person: of ten persons one is for valid
 nobody is in two splits.
 """
 
-import hashlib
 import pathlib
 import re
 
 import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
+
+from mscn_flax.data.local_copy import files_digest
 
 FOLDER = pathlib.Path("faces")
 """Below the folder of prepared local copies: <expression>_<person>_<camera>.png, 178 x 178."""
@@ -28,10 +29,7 @@ class FacesConfig(tfds.core.BuilderConfig):
     """Portraits of `folder`, named by its files and their contents."""
 
     def __init__(self, *, folder: pathlib.Path):
-        digest = hashlib.sha256()
-        for path in files(folder):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-        name = digest.hexdigest()[:12]
+        name = files_digest(files(folder))
         super().__init__(name=name, description=f"local copy, sha256 {name}...")
         self.folder = folder
 

@@ -1,0 +1,1 @@
+"""TFDS data set of random crops of a collection of photographs."""

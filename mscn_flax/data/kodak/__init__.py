@@ -1,0 +1,1 @@
+"""TFDS data set of a prepared local copy of the Kodak images."""

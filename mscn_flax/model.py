@@ -1,0 +1,232 @@
+"""A model that codes signals: what all streams share, in one safetensors file; loading it executes nothing."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+
+import flax.linen as nn
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jaxtyping import Float, Int, UInt32
+
+from mscn_flax import entropy
+from mscn_flax.budget import BudgetController
+from mscn_flax.files import replaced
+from mscn_flax.learner import MetaLearner
+from mscn_flax.network import Network
+from mscn_flax.quantize import Quantizer
+from mscn_flax.siren import LatentModulatedSiren, Siren
+
+FORMAT = "mscn-flax model 1"
+
+ID_BYTES = 4
+"""Bytes of the model's id that a stream carries."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """All that encoder and decoder share.
+
+    Attributes:
+      network: codes patches.
+      quantizer: of the code's entries, in row-major order: those of the network's mask, or all.
+      tables: symbol frequencies.
+      groups: row of `tables` of each of the quantiser's entries.
+      mask_tables: frequencies of closed and open for each entry; None with a shared mask.
+      gin: configuration of the training, for people.
+      trained_on: data set and number of outer steps, for people.
+    """
+
+    network: Network
+    quantizer: Quantizer
+    tables: UInt32[np.ndarray, "G A"]
+    groups: Int[np.ndarray, " n"]
+    mask_tables: UInt32[np.ndarray, "P 2"] | None
+    gin: str = ""
+    trained_on: str = ""
+
+    @functools.cached_property
+    def id(self) -> str:
+        """SHA-256, in hexadecimal, of weights, mask, quantiser, tables and architecture."""
+        digest = hashlib.sha256(_architecture(self).encode())
+        for name, tensor in sorted(_tensors(self).items()):
+            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor).tobytes())
+        return digest.hexdigest()
+
+    def explain(self) -> str:
+        """What it is, a line each, and the gin text."""
+        network, field = self.network, self.network.learner.field
+        siren = getattr(field, "siren", field)
+        weights = sum(leaf.size for leaf in jax.tree.leaves(network.theta["field"]))
+        stored = f"{len(self.groups)} of {network.size} entries"
+        if network.mask is None:
+            stored = f"a mask and up to {stored}"
+        return "\n".join(
+            [
+                f"MSCN model {self.id[: 2 * ID_BYTES]}",
+                f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {network.channels} channels",
+                f"code       {stored} a patch of {network.side}x{network.side} pixels, {network.steps} inner steps",
+                f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
+                f"trained on {self.trained_on or 'unknown'}",
+                "",
+                self.gin,
+            ]
+        )
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes the file, atomically."""
+        metadata = {"format": FORMAT, "architecture": _architecture(self), "id": self.id}
+        metadata |= {"gin": self.gin, "trained_on": self.trained_on}
+        tensors = {name: np.ascontiguousarray(tensor) for name, tensor in _tensors(self).items()}
+        with replaced(path, "wb") as out:
+            out.write(safetensors.numpy.save(tensors, metadata))
+
+
+def fit(
+    network: Network, codes: Float[np.ndarray, "S *code"], bits: int, *, gin: str = "", trained_on: str = ""
+) -> Model:
+    """A model with quantiser and tables fitted to the codes of training signals.
+
+    Args:
+      network: coded them.
+      codes: gated, of training signals (never of test signals).
+      bits: of a symbol.
+      gin: see `Model`.
+      trained_on: see `Model`.
+    """
+    codes = codes.reshape(len(codes), -1)
+    stored = np.ones(network.size, bool) if network.mask is None else network.mask.ravel()
+    values, entries = codes[:, stored], np.flatnonzero(stored)
+    together = np.zeros(len(entries), np.int32)
+    groupings = {"all": together, "entry": np.arange(len(entries), dtype=np.int32)}
+    if len(network.learner.field.code_shape) == 2:
+        layers = entries // network.learner.field.code_shape[1]
+        groupings["layer"] = np.unique(layers, return_inverse=True)[1].astype(np.int32)
+    sample, mask_tables = values, None
+    if network.mask is None:
+        opened = np.count_nonzero(codes, axis=0)
+        mask_tables = entropy.frequencies(np.stack([len(codes) - opened, opened], axis=1) + 0.5)
+        sample = values[values != 0][:, None]
+    quantizer = Quantizer.fit(sample, bits, together[: sample.shape[1]])
+    quantizer = dataclasses.replace(quantizer, groups=together)
+    tables, groups = entropy.fit(quantizer.quantize(values), groupings, quantizer.levels)
+    return Model(network, quantizer, tables, groups, mask_tables, gin, trained_on)
+
+
+def load(path: pathlib.Path) -> Model:
+    """Reads a file of `Model.save`.
+
+    Raises:
+      ValueError: in one line, for a file that is not a whole and unaltered model of this format.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, not a dict
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no model {path}") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path} is a safetensors file, but not of format {FORMAT!r}")
+    try:
+        model = _assemble(json.loads(metadata["architecture"]), tensors, metadata)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is not a complete model: {type(error).__name__} {error}") from error
+    if model.id != metadata.get("id"):
+        raise ValueError(f"{path} has been altered: its content has another id than it says")
+    return model
+
+
+_FIELDS = {"Siren": Siren, "LatentModulatedSiren": LatentModulatedSiren}
+_LEARNER = ("inner_steps", "meta_sgd", "adapt_gates")
+
+
+def _description(field: nn.Module) -> dict:
+    """A field's class and attributes."""
+    names = [f.name for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
+    values = {name: getattr(field, name) for name in names}
+    return {"class": type(field).__name__} | {
+        name: _description(value) if isinstance(value, nn.Module) else value for name, value in values.items()
+    }
+
+
+def _build(description: dict) -> nn.Module:
+    """The inverse of `_description`, of known classes alone."""
+    attributes = {
+        name: _build(value) if isinstance(value, dict) else value
+        for name, value in description.items()
+        if name != "class"
+    }
+    return _FIELDS[description["class"]](**attributes)
+
+
+def _architecture(model: Model) -> str:
+    network, learner = model.network, model.network.learner
+    description = {
+        "field": _description(learner.field),
+        "learner": {name: getattr(learner, name) for name in _LEARNER},
+        "budget": None if learner.controller is None else learner.controller.budget,
+        "bits": model.quantizer.bits,
+        "side": network.side,
+        "steps": network.steps,
+    }
+    return json.dumps(description, sort_keys=True)
+
+
+def _tensors(model: Model) -> dict[str, np.ndarray]:
+    """Every array by its dotted name."""
+    arrays = {f"theta.{name}": value for name, value in flatten_dict(model.network.theta, sep=".").items()}
+    arrays |= {"quantizer.low": model.quantizer.low, "quantizer.step": model.quantizer.step}
+    arrays |= {"quantizer.groups": model.quantizer.groups, "tables": model.tables, "groups": model.groups}
+    arrays |= {} if model.network.mask is None else {"mask": model.network.mask}
+    arrays |= {} if model.mask_tables is None else {"mask_tables": model.mask_tables}
+    return {name: np.asarray(value) for name, value in arrays.items()}
+
+
+def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Model:
+    """The inverse of `_architecture` and `_tensors`, with every shape checked."""
+    field = _build(architecture["field"])
+    siren = getattr(field, "siren", field)
+    if not (siren.depth <= 1000 and siren.width <= 1 << 16 and 1 <= architecture["side"] <= 1 << 12):
+        raise ValueError("the network it describes is too large")
+    budget = architecture["budget"]
+    learner = MetaLearner(
+        field=field, controller=None if budget is None else BudgetController(budget=budget), **architecture["learner"]
+    )
+    named = {name.removeprefix("theta."): value for name, value in tensors.items() if name.startswith("theta.")}
+    theta = unflatten_dict(named, sep=".")
+    wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2), np.float32))
+    wanted = {name: leaf.shape for name, leaf in flatten_dict(wanted, sep=".").items()}
+    if wrong := {name for name in wanted | named if wanted.get(name) != getattr(named.get(name), "shape", None)}:
+        raise ValueError(f"{min(wrong)} is missing, too many, or of another shape")
+    mask, mask_tables = tensors.get("mask"), tensors.get("mask_tables")
+    if (mask is None) != learner.adapt_gates or (mask_tables is None) == learner.adapt_gates:
+        raise ValueError("it needs either a shared mask or tables of the signals' masks")
+    size = int(np.prod(field.code_shape))
+    stored = size if mask is None else np.count_nonzero(mask)
+    quantizer = Quantizer(
+        architecture["bits"], tensors["quantizer.low"], tensors["quantizer.step"], tensors["quantizer.groups"]
+    )
+    tables, groups = tensors["tables"], tensors["groups"]
+    consistent = (
+        (mask is None or mask.shape == field.code_shape)
+        and (mask_tables is None or mask_tables.shape == (size, 2))
+        and quantizer.groups.shape == groups.shape == (stored,)
+        and tables.shape[1] == quantizer.levels
+        and 0 <= groups.min() <= groups.max() < len(tables)
+        and 0 <= quantizer.groups.min() <= quantizer.groups.max() < len(quantizer.low) == len(quantizer.step)
+        and all((t.sum(axis=1) == entropy.TOTAL).all() and t.min() > 0 for t in (tables, mask_tables) if t is not None)
+    )
+    if not consistent:
+        raise ValueError("mask, quantiser and tables do not fit each other")
+    network = Network(learner, theta, mask, architecture["side"], architecture["steps"])
+    return Model(
+        network, quantizer, tables, groups, mask_tables, metadata.get("gin", ""), metadata.get("trained_on", "")
+    )

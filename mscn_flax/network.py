@@ -1,0 +1,100 @@
+"""What turns patches into codes and codes into patches: a trained learner, made ready for use."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Bool, Float, UInt8
+
+from mscn_flax import meta, patches, signals
+from mscn_flax.gates import GateState
+from mscn_flax.learner import MetaLearner, Theta
+
+_CHUNK = 16
+"""Patches that a device works on at a time."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A trained learner.
+
+    Attributes:
+      learner: field and inner loop; its field is a `Siren` (MSCN) or a `LatentModulatedSiren` (Functa, COIN++).
+      theta: what the outer loop has learned.
+      mask: entries of the code that may differ from zero, the same for all signals; None where each signal has its own
+        (`learner.adapt_gates`).
+      side: pixels a side of the patches.
+      steps: K when encoding.
+    """
+
+    learner: MetaLearner
+    theta: Theta
+    mask: Bool[np.ndarray, "*code"] | None
+    side: int
+    steps: int
+
+    @property
+    def channels(self) -> int:
+        """Values a pixel."""
+        return getattr(self.learner.field, "siren", self.learner.field).out_dim
+
+    @property
+    def size(self) -> int:
+        """Entries of a code."""
+        return int(np.prod(self.learner.field.code_shape))
+
+    def adapt(self, images: UInt8[np.ndarray, "n s s C"]) -> Float[np.ndarray, "n *code"]:
+        """The gated codes of patches, of one image or of many."""
+        compiled = functools.partial(_encoder, self.learner, self.steps)
+        return _in_blocks(compiled, signals.image_to_targets(images), self.theta, self._gates(), self._coords)
+
+    def render(self, codes: Float[np.ndarray, "P *code"]) -> Float[np.ndarray, "P N C"]:
+        """The values of one image's patches: a function of its codes alone, to the last bit."""
+        return _in_blocks(functools.partial(_renderer, self.learner), codes, self.theta, self._coords)
+
+    @property
+    def _coords(self) -> Float[np.ndarray, "N d"]:
+        return signals.grid_coordinates((self.side, self.side))
+
+    def assemble(self, values: Float[np.ndarray, "P N C"], height: int, width: int) -> Float[np.ndarray, "HW C"]:
+        """The values of an image from those of its patches."""
+        tiles = values.reshape(-1, self.side, self.side, self.channels)
+        return patches.join(tiles, height, width).reshape(height * width, self.channels)
+
+    def _gates(self) -> GateState | None:
+        gates = self.learner.init_gates()
+        if gates is None:
+            return None
+        mask = gates.mask if self.mask is None else jnp.asarray(self.mask)
+        return gates.replace(mask=mask, frozen=jnp.ones((), bool))
+
+
+@functools.cache
+def _encoder(learner: MetaLearner, steps: int, mesh: Mesh, chunk_size: int) -> Callable:
+    return jax.jit(functools.partial(meta.encode, learner, mesh=mesh, chunk_size=chunk_size, steps=steps))
+
+
+@functools.cache
+def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
+    return jax.jit(functools.partial(meta.decode, learner, mesh=mesh, chunk_size=chunk_size))
+
+
+def _in_blocks(compiled: Callable, rows: np.ndarray, *shared) -> np.ndarray:
+    """`compiled(mesh, chunk)(*shared, block)` of blocks of rows: one compilation whatever their number.
+
+    A few rows (a small image) are a block of 1, 2, 4 or 8 on one device; otherwise every device has chunks of one size.
+    """
+    devices = jax.devices() if len(rows) > _CHUNK else jax.devices()[:1]
+    chunk = min(_CHUNK, 1 << (len(rows) - 1).bit_length())
+    block = chunk * len(devices)
+    fn = compiled(Mesh(np.array(devices), (meta.SIGNALS,)), chunk)
+    results = []
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block]
+        padded = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
+        results.append(np.asarray(fn(*shared, padded))[: len(part)])
+    return np.concatenate(results)

@@ -1,0 +1,249 @@
+"""The codec: streams, model files, and what must not pass for either."""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+import tracemalloc
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from mscn_flax import codec, model, signals
+from mscn_flax.budget import BudgetController
+from mscn_flax.learner import MetaLearner
+from mscn_flax.network import Network
+from mscn_flax.siren import LatentModulatedSiren, Siren
+
+SIREN = Siren(depth=3, width=8, w0=20.0)
+SIDE = 8
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+def _network(field, mask, **options):
+    learner = MetaLearner(field=field, inner_lr_range=(1.0, 3.0), **options)
+    theta = learner.init(jax.random.key(0), jnp.asarray(signals.grid_coordinates((SIDE, SIDE))))
+    return Network(learner, jax.device_get(theta), mask, SIDE, 3)
+
+
+def _patches(count=40, seed=0):
+    rng = np.random.default_rng(seed)
+    ramps = rng.uniform(0, 255, (count, 1, 1, 3)) + rng.uniform(-15, 15, (count, 1, 1, 3)) * np.arange(SIDE)[:, None]
+    return np.clip(ramps + np.zeros((1, SIDE, SIDE, 1)), 0, 255).astype(np.uint8)
+
+
+def _mscn():
+    mask = np.zeros(SIREN.code_shape, bool)
+    mask[0, :5] = mask[1, 2:4] = True
+    return _network(SIREN, mask, controller=BudgetController(budget=7))
+
+
+def _own_masks():
+    return _network(SIREN, None, controller=BudgetController(budget=5), adapt_gates=True, gate_inner_lr=1e5)
+
+
+def _coin_pp():
+    field = LatentModulatedSiren(siren=SIREN, latent_dim=6, uniform_map=True)
+    return _network(field, np.ones(6, bool), meta_sgd=False)
+
+
+NETWORKS = {"mscn": _mscn, "own_masks": _own_masks, "coin_pp": _coin_pp}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def shared(request):
+    network = NETWORKS[request.param]()
+    return model.fit(network, network.adapt(_patches()), 5, gin="# text", trained_on="ramps")
+
+
+@pytest.fixture(scope="module")
+def mscn():
+    network = _mscn()
+    return model.fit(network, network.adapt(_patches()), 5)
+
+
+def _image(shape=(20, 13), seed=1):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (20, 13), (40, 41)])
+def test_a_fresh_process_decodes_the_encoders_own_reconstruction(shared, shape, tmp_path):
+    data = codec.encode(shared, _image(shape))
+    image = codec.decode(shared, data)
+    assert image.shape == (*shape, 3)
+    np.testing.assert_array_equal(codec.decode(shared, data), image)
+    if shape != (20, 13):
+        return
+    shared.save(tmp_path / "m.safetensors")
+    (tmp_path / "s.mscn").write_bytes(data)
+    script = (
+        "import sys, pathlib, numpy as np; from mscn_flax import codec, model; folder = pathlib.Path(sys.argv[1]); "
+        "image = codec.decode(model.load(folder / 'm.safetensors'), (folder / 's.mscn').read_bytes()); "
+        "np.save(folder / 'image.npy', image)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPOSITORY)
+    np.testing.assert_array_equal(np.load(tmp_path / "image.npy"), image)
+
+
+def test_coded_bytes_are_the_header_and_within_three_bytes_of_the_estimate(shared):
+    for shape in ((8, 8), (20, 13), (40, 41)):
+        codes = shared.network.adapt(codec.split(shared, _image(shape)))
+        data = codec.pack(shared, codes, *shape)
+        stream = codec.parse(data)
+        assert len(data) == stream.header_bytes + len(stream.payload)
+        assert abs(len(stream.payload) - codec.estimated_bits(shared, codes) / 8) < 3
+        assert stream.header_bytes <= 18
+
+
+def test_decoded_codes_are_the_quantised_ones(shared):
+    codes = shared.network.adapt(codec.split(shared, _image()))
+    seen = codec.unpack(shared, codec.parse(codec.pack(shared, codes, 20, 13)))
+    np.testing.assert_array_equal(seen, codec.quantized(shared, codes))
+    assert not np.any(seen[codes == 0])
+    values = codes[codes != 0]
+    inside = np.abs(seen[codes != 0] - values)[np.abs(values) < 2 * values.std()]
+    assert inside.max() <= shared.quantizer.step[0] / 2 * 1.01
+
+
+def test_a_patch_codes_alike_alone_and_among_others(mscn):
+    images = [_image((8, 8), seed) for seed in range(20)]
+    together = mscn.network.adapt(np.stack(images))
+    for image, code in zip(images, together, strict=True):
+        np.testing.assert_allclose(mscn.network.adapt(image[None])[0], code, atol=1e-4)
+
+
+def test_encoding_many_images_compiles_once(mscn, caplog):
+    codec.decode(mscn, codec.encode(mscn, _image((40, 40))))
+    with jax.log_compiles(True):
+        for shape in ((40, 41), (33, 50), (64, 64)):
+            codec.decode(mscn, codec.encode(mscn, _image(shape)))
+    assert not [record for record in caplog.records if "Finished XLA compilation" in record.message]
+
+
+@pytest.mark.parametrize("image", [np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8, 3), np.uint8)])
+def test_what_is_no_rgb_image_is_refused(mscn, image):
+    with pytest.raises(ValueError, match="need"):
+        codec.encode(mscn, image)
+
+
+def _sealed(body):
+    return body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def _corrupted(mscn):
+    data = codec.encode(mscn, _image())
+    head = data[:8]
+    huge = codec._varint(1 << 16) + codec._varint(1 << 15)
+    large = codec._varint(4096) + codec._varint(4096)
+    return {
+        "empty": (b"", "not an MSCN stream"),
+        "foreign": (b"\x89PNG" + data, "not an MSCN stream"),
+        "truncated": (data[:-3], "truncated or altered"),
+        "altered": (data[:20] + bytes([data[20] ^ 1]) + data[21:], "truncated or altered"),
+        "version": (_sealed(data[:2] + b"\x09" + data[3:-4]), "version 9"),
+        "other model": (_sealed(data[:4] + b"abcd" + data[8:-4]), "needs model"),
+        "2^31 pixels": (_sealed(head + huge + codec._varint(1 << 25) + data[11:-4]), "claims"),
+        "2^24 pixels": (_sealed(head + large + codec._varint(1 << 18) + data[11:-4]), "too many for its payload"),
+        "patches": (_sealed(head + data[8:10] + b"\x07" + data[11:-4]), "patches"),
+        "endless number": (_sealed(head + b"\xff" * 30), "without end"),
+        "no pixels": (_sealed(head + b"\x00\x00\x00" + data[11:-4]), "claims"),
+        "too long": (_sealed(data[:-4] + bytes(40)), "goes on"),
+    }
+
+
+CASES = "empty, foreign, truncated, altered, version, other model, 2^31 pixels, 2^24 pixels, patches, endless number"
+
+
+@pytest.mark.parametrize("name", [*CASES.split(", "), "no pixels", "too long"])
+def test_what_is_no_stream_of_the_model_ends_in_one_line_without_large_allocation(mscn, name):
+    data, message = _corrupted(mscn)[name]
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=message) as error:
+        codec.decode(mscn, data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "\n" not in str(error.value)
+    assert peak < 1 << 20
+
+
+def test_random_mutations_end_in_a_value_error_or_an_image(shared):
+    rng = np.random.default_rng(0)
+    data = codec.encode(shared, _image())
+    for _ in range(500):
+        body = bytearray(data[:-4])
+        for _ in range(rng.integers(1, 4)):
+            body[rng.integers(len(body))] = rng.integers(256)
+        if rng.random() < 0.3:
+            del body[rng.integers(4, len(body)) :]
+        try:
+            codes = codec.unpack(shared, codec.parse(_sealed(bytes(body))))
+        except ValueError:
+            continue
+        assert np.isfinite(codes).all()
+
+
+def test_a_saved_model_is_the_same_model(shared, tmp_path):
+    path = tmp_path / "m.safetensors"
+    shared.save(path)
+    loaded = model.load(path)
+    assert loaded.id == shared.id
+    assert loaded.gin == "# text"
+    assert "ramps" in loaded.explain()
+    assert not list(tmp_path.glob(".*"))
+    data = codec.encode(loaded, _image())
+    np.testing.assert_array_equal(codec.decode(shared, data), codec.decode(loaded, data))
+
+
+def _rewrite(path, change):
+    with safetensors.safe_open(path, framework="numpy") as opened:
+        metadata = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    change(tensors, metadata)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata))
+
+
+ALTERATIONS = {
+    "a weight": (lambda t, m: t["theta.field.output.bias"].__setitem__(0, 9.0), "altered"),
+    "a missing array": (lambda t, m: t.pop("tables"), "not a complete model"),
+    "a shape": (lambda t, m: t.update({"theta.field.output.bias": np.zeros(4, np.float32)}), "output.bias"),
+    "another class": (lambda t, m: m.update(architecture=m["architecture"].replace('"Siren"', '"eval"')), "eval"),
+    "a huge network": (
+        lambda t, m: m.update(architecture=m["architecture"].replace('"depth": 3', '"depth": 900000')),
+        "large",
+    ),
+    "no format": (lambda t, m: m.pop("format"), "format"),
+    "tables": (lambda t, m: t["tables"].__setitem__((0, 0), 7), "do not fit"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_an_altered_model_is_refused_in_one_line(mscn, name, tmp_path):
+    path = tmp_path / "m.safetensors"
+    mscn.save(path)
+    change, message = ALTERATIONS[name]
+    _rewrite(path, change)
+    with pytest.raises(ValueError, match=message) as error:
+        model.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_model_is_refused(mscn, tmp_path):
+    with pytest.raises(ValueError, match="there is no model"):
+        model.load(tmp_path / "absent")
+    path = tmp_path / "m.safetensors"
+    mscn.save(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="whole safetensors"):
+        model.load(path)
+
+
+def test_the_id_covers_weights_mask_and_tables(mscn):
+    network = dataclasses.replace(mscn.network, mask=np.roll(mscn.network.mask, 1, axis=0))
+    tables = mscn.tables.copy()
+    tables[0, :2] = tables[0, :2].sum() - 1, 1
+    others = [dataclasses.replace(mscn, network=network), dataclasses.replace(mscn, tables=tables)]
+    assert len({mscn.id, *(other.id for other in others)}) == 3

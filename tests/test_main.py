@@ -1,0 +1,142 @@
+"""The command line `python -m mscn_flax`, in this process; the README's section is executed in test_readme."""
+
+import pathlib
+
+import gin
+import numpy as np
+import PIL.Image
+import pytest
+
+from mscn_flax import __main__ as cli
+from mscn_flax import devices, files
+
+TRAIN = ["--modulations=8", "--gin_param=codec.outer_steps=6", "--gin_param=codec/Siren.width=8"]
+TRAIN += ["--gin_param=codec/Siren.depth=3", "--gin_param=codec.fit_signals=20"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _devices():
+    """JAX has its devices already."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(devices, "choose", lambda: None)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured():
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        image = np.kron(rng.integers(0, 256, (5, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        PIL.Image.fromarray(image).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder) -> pathlib.Path:
+    path = folder / "model.safetensors"
+    cli.main(["train", "-o", str(path), "--pictures", str(folder), *TRAIN])
+    gin.clear_config()
+    return path
+
+
+def test_a_picture_comes_back_from_its_stream(folder, trained, tmp_path, capsys):
+    stream, out = tmp_path / "a.mscn", tmp_path / "a.png"
+    cli.main(["encode", str(folder / "a.png"), "-o", str(stream), "--model", str(trained)])
+    said = capsys.readouterr().out
+    assert f"{stream.stat().st_size:,} bytes" in said
+    assert "bpp" in said
+    assert "PSNR" in said
+    cli.main(["decode", str(stream), "-o", str(out), "--model", str(trained)])
+    assert files.read_picture(out).shape == (40, 48, 3)
+    capsys.readouterr()
+    cli.main(["info", str(stream)])
+    assert "48x40 pixels in 4 patches" in capsys.readouterr().out
+    cli.main(["info", str(trained)])
+    said = capsys.readouterr().out
+    assert "8 of 16 entries" in said
+    assert "2 pictures" in said
+
+
+def test_a_folder_is_coded_whole(folder, trained, tmp_path):
+    cli.main(["encode", str(folder), "-o", str(tmp_path / "s"), "--model", str(trained)])
+    cli.main(["decode", str(tmp_path / "s"), "-o", str(tmp_path / "d"), "--model", str(trained)])
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["a.png", "b.png"]
+
+
+def _saved(tmp_path, name, array, mode=None, **options):
+    path = tmp_path / name
+    PIL.Image.fromarray(array).convert(mode).save(path, **options) if mode else PIL.Image.fromarray(array).save(path)
+    return path
+
+
+RGB = np.full((9, 7, 3), 80, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "mode"),
+    [
+        ("cmyk.jpg", RGB, "CMYK"),
+        ("grey.png", RGB, "L"),
+        ("palette.png", RGB, "P"),
+        ("opaque.png", RGB, "RGBA"),
+        ("photo.webp", RGB, None),
+        ("photo.tif", RGB, None),
+        ("1x1.png", RGB[:1, :1], None),
+    ],
+)
+def test_pictures_of_many_kinds_are_coded(trained, tmp_path, name, array, mode):
+    path = _saved(tmp_path, name, array, mode)
+    cli.main(["encode", str(path), "-o", str(tmp_path / "s.mscn"), "--model", str(trained)])
+    cli.main(["decode", str(tmp_path / "s.mscn"), "-o", str(tmp_path / "o.tif"), "--model", str(trained)])
+    assert files.read_picture(tmp_path / "o.tif").shape == array.shape
+
+
+def _bad(tmp_path):
+    clear = np.full((9, 7, 4), 80, np.uint8)
+    (tmp_path / "text.png").write_text("no picture")
+    frames = [PIL.Image.fromarray(RGB), PIL.Image.fromarray(RGB // 2)]
+    frames[0].save(tmp_path / "film.tif", save_all=True, append_images=frames[1:])
+    return {
+        "absent": (tmp_path / "absent.png", "there is no file"),
+        "16 bits": (_saved(tmp_path, "deep.png", np.zeros((9, 7), np.uint16)), "more than 8 bits"),
+        "float": (_saved(tmp_path, "float.tif", np.zeros((9, 7), np.float32)), "more than 8 bits"),
+        "transparent": (_saved(tmp_path, "clear.png", clear), "transparent"),
+        "text": (tmp_path / "text.png", "cannot be read"),
+        "frames": (tmp_path / "film.tif", "2 frames"),
+    }
+
+
+@pytest.mark.parametrize("name", ["absent", "16 bits", "float", "transparent", "text", "frames"])
+def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name):
+    path, message = _bad(tmp_path)[name]
+    with pytest.raises(SystemExit, match=message) as error:
+        cli.main(["encode", str(path), "-o", str(tmp_path / "s.mscn"), "--model", str(trained)])
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "s.mscn").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode", "a.png", "--model", "absent"], "there is no model"),
+        (["decode", "a.png", "-o", "out.jpg", "--model", "model.safetensors"], "must end in one of"),
+        (["decode", "a.png", "-o", "out.png", "--model", "model.safetensors"], "not an MSCN stream"),
+        (["info", "absent"], "there is no file"),
+        (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "two inputs would both become"),
+        (["train", "-o", "x", "--pictures", "model.safetensors"], "no picture"),
+        (["train", "-o", "x", "--gin_param=codec.speed=3"], "doesn't have a parameter"),
+    ],
+)
+def test_wrong_arguments_end_in_one_line(folder, trained, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit, match=message) as error:
+        cli.main(arguments)
+    assert "\n" not in str(error.value)
