@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 
+import PIL.Image
 import pytest
+import skimage.data
 
 from benchmarks import records
 
@@ -16,8 +18,19 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
+CODEC = [command for command in COMMANDS if command.startswith("python -m mscn_flax")]
 # These two are the test run itself and an hour's work.
-EXECUTED = [command for command in COMMANDS if command not in ("./run_all.sh", "./run_all.sh --tests")]
+EXECUTED = [command for command in COMMANDS if command not in ("./run_all.sh", "./run_all.sh --tests", *CODEC)]
+
+
+def _run(command, folder):
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(records.REPOSITORY)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("command", EXECUTED)
@@ -27,19 +40,17 @@ def test_command_runs(command, tmp_path):
         folders = [f"--plots_dir={tmp_path}"]
     elif command == "python -m benchmarks":
         folders = []
-    bin_dir = os.path.dirname(sys.executable)
-    environment = {**os.environ, "PATH": f"{bin_dir}:{os.environ['PATH']}", "VIRTUAL_ENV": sys.prefix}
-    done = subprocess.run(
-        ["bash", "-c", " ".join([command, *folders])],
-        cwd=records.REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    _run(" ".join([command, *folders]), records.REPOSITORY)
+
+
+def test_codec_section_runs(tmp_path):
+    PIL.Image.fromarray(skimage.data.astronaut()[:70, :50]).save(tmp_path / "photo.png")
+    assert [command.split()[3] for command in CODEC] == ["train", "encode", "decode", "info"]
+    for command in CODEC:
+        # A few steps are enough to see that it runs.
+        _run(command + (" --gin_param codec.outer_steps=5" if " train " in command else ""), tmp_path)
+    with PIL.Image.open(tmp_path / "decoded.png") as decoded:
+        assert decoded.size == (50, 70)
 
 
 def test_python_snippets_run():
