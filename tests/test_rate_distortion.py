@@ -1,0 +1,128 @@
+"""Figure 7: the benchmark on a few patches, and what the figure makes of its rows."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+
+from benchmarks import codec_robustness, records
+from benchmarks.figures import fig7_rate_distortion, fig7_strip
+
+TINY = [
+    "--gin_file=gin/fig7_rate_distortion.gin",
+    "--gin_file=gin/presets/smoke.gin",
+    "--gin_param=fig7.budgets={'photos': [8]}",
+    "--gin_param=fig7.real_codecs=['jpeg', 'bpg']",
+    "--gin_param=fig7/Training.outer_steps=5",
+    "--gin_param=fig7/Training.test_signals=3",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fig7")
+    _run(folder)
+    return folder
+
+
+def _run(folder) -> str:
+    command = [sys.executable, "-m", "benchmarks.fig7_rate_distortion", *TINY]
+    command += [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
+    done = subprocess.run(command, cwd=records.REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _rows(folder) -> pd.DataFrame:
+    return records.read(folder / "results" / "smoke" / "fig7_rate_distortion.csv", records.RATE_COLUMNS)
+
+
+def test_every_method_has_a_row_an_image_and_setting(folder):
+    found = _rows(folder)
+    counts = found.groupby("method").size()
+    assert counts["mscn"] == counts["coin_pp"] == 3 * (2 + 1)
+    assert counts["coin"] == 2
+    assert counts["jpeg"] == 3 * 14
+    assert set(found["method"]) == {"mscn", "coin_pp", "coin", "jpeg"}
+    np.testing.assert_allclose(found["bpp"], 8 * found["bytes"] / found["pixels"], rtol=1e-4)
+    coded = found[found["bits"].isin([4, 5])]
+    assert set(coded["trained_on"]) == {"photos (standin)"}
+    assert ((coded["bpp_payload"] - coded["bpp_entropy"]).abs() * coded["pixels"] / 8 < 3).all()
+    assert ((coded["bpp"] - coded["bpp_payload"]) * coded["pixels"] / 8 <= 16).all()
+    exact = found[found["bits"] == 32]
+    assert set(exact["bytes"]) == {4 * 8}
+
+
+def test_models_can_be_used_and_a_second_call_does_nothing(folder):
+    models = list((folder / "runs").rglob("*.safetensors"))
+    assert len(models) == 4
+    before = _rows(folder)
+    assert _run(folder).count("done before") == 4
+    pd.testing.assert_frame_equal(_rows(folder), before)
+
+
+def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
+    written = fig7_rate_distortion.draw(folder / "results", tmp_path, "smoke")
+    assert {path.suffix for path in written} == {".csv", ".md", ".pdf", ".png"}
+    text = (tmp_path / "smoke" / "fig7_rate_distortion.md").read_text()
+    assert "photos (stand-in), 3 test images" in text
+    assert fig7_strip.draw(folder / "results", tmp_path, "smoke") == []  # Not Kodak.
+
+
+CURVE = pd.DataFrame({"rate": [0.1, 0.2, 0.4, 0.8], "psnr": [20.0, 22.0, 24.5, 27.0]})
+
+
+def test_deltas_of_known_curves():
+    assert fig7_rate_distortion.deltas(CURVE, CURVE) == pytest.approx((0, 0), abs=1e-9)
+    half = CURVE.assign(rate=CURVE["rate"] / 2)
+    rate, psnr = fig7_rate_distortion.deltas(half, CURVE)
+    assert rate == pytest.approx(-50)
+    assert psnr > 2
+    assert fig7_rate_distortion.deltas(CURVE.assign(psnr=CURVE["psnr"] + 1), CURVE)[1] == pytest.approx(1)
+    far = CURVE.assign(psnr=CURVE["psnr"] + 50)
+    assert math.isnan(fig7_rate_distortion.deltas(far, CURVE)[0])
+    assert math.isnan(fig7_rate_distortion.deltas(CURVE[:1], CURVE)[0])
+
+
+def test_a_curve_rises():
+    points = pd.DataFrame({"method": "jpeg", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]})
+    assert list(fig7_rate_distortion.curve(points, "jpeg")["psnr"]) == [20, 30, 35]
+
+
+def test_published_points_of_the_authors_are_there():
+    curves = fig7_rate_distortion.published("kodak")
+    assert curves["MSCN"]["rate"].iloc[0] == pytest.approx(0.068714)
+    assert curves["MSCN"]["psnr"].iloc[-1] == pytest.approx(30.055)
+    assert fig7_rate_distortion.published("photos") == {}
+
+
+def test_the_strip_shows_what_is_nearest_in_rate(tmp_path):
+    folder = tmp_path / "quick"
+    base = dict.fromkeys(records.RATE_COLUMNS, "") | {"dataset": "kodak", "source": "real", "seed": 0, "signal_id": 14}
+    rows, names = [], ["original"]
+    for method, bits, points in (("mscn", 5, [(32, 0.2), (64, 0.3)]), ("coin_pp", 5, [(32, 0.2), (64, 0.31)])):
+        rows += [base | {"method": method, "bits": bits, "budget": n, "bpp": r, "psnr8_db": 25} for n, r in points]
+        names += [f"{method}_{n}_5b" for n, _ in points]
+    for method in ("jpeg", "jpeg2000"):
+        rows += [base | {"method": method, "budget": q, "bpp": r, "psnr8_db": 25} for q, r in [(1, 0.1), (7, 0.29)]]
+        names += [f"{method}_1", f"{method}_7"]
+    folder.mkdir()
+    pd.DataFrame(rows).to_csv(folder / "fig7_rate_distortion.csv", index=False)
+    for name in names:
+        (folder / "fig7_rate_distortion_images").mkdir(exist_ok=True)
+        PIL.Image.new("RGB", (8, 8)).save(folder / "fig7_rate_distortion_images" / f"14_{name}.png")
+    chosen = fig7_strip._chosen(pd.DataFrame(rows))
+    assert list(chosen.values()) == ["original", "mscn_64_5b", "coin_pp_64_5b", "jpeg_7", "jpeg2000_7"]
+    assert [path.suffix for path in fig7_strip.draw(tmp_path, tmp_path / "plots", "quick")] == [".pdf", ".png"]
+
+
+def test_damage_changes_streams_and_repairs_checksums():
+    rng = np.random.default_rng(0)
+    stream = bytes(range(40))
+    damaged = [codec_robustness.mutated(stream, rng, repair) for repair in (False, True) for _ in range(50)]
+    assert sum(data != stream for data in damaged) > 90
+    assert len({len(data) for data in damaged}) > 5
