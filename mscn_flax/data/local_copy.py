@@ -24,3 +24,13 @@ class LocalCopyConfig(tfds.core.BuilderConfig):
             digest = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
         super().__init__(name=digest, description=f"local copy, sha256 {digest}...")
         self.path = path
+
+
+class LocalFilesConfig(tfds.core.BuilderConfig):
+    """The same for several files."""
+
+    def __init__(self, *, paths: Sequence[pathlib.Path]):
+        """`paths`: the files, in order."""
+        name = files_digest(paths)
+        super().__init__(name=name, description=f"local copy, sha256 {name}...")
+        self.paths = paths

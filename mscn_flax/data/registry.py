@@ -17,7 +17,7 @@ from mscn_flax.data.crops import crops_dataset_builder as crops_builder
 from mscn_flax.data.crops import photographs
 from mscn_flax.data.faces import faces_dataset_builder as faces_builder
 from mscn_flax.data.kodak import kodak_dataset_builder as kodak_builder
-from mscn_flax.data.local_copy import LocalCopyConfig, files_digest
+from mscn_flax.data.local_copy import LocalCopyConfig, LocalFilesConfig, files_digest
 from mscn_flax.data.photos import photos_dataset_builder as photos_builder
 from mscn_flax.data.reading import RECORD_FORMAT, Images, MissingDataError, is_prepared, prepare
 from mscn_flax.data.sdf2d import sdf2d_dataset_builder as sdf2d_builder
@@ -102,7 +102,7 @@ def _faces(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images
             "Set (doi:10.6084/m9.figshare.5047666.v5), crop to 178 x 178 pixels with the eyes where CelebA has them, "
             "and name each <expression>_<person>_<camera>.png. Without: use the embedded stand-in `photos`."
         )
-    config = faces_builder.FacesConfig(folder=folder)
+    config = LocalFilesConfig(paths=faces_builder.files(folder))
     builder = faces_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
     prepare(builder)
     return Images("faces", "standin", builder.as_data_source(split), resolution)
@@ -140,7 +140,7 @@ def _kodak(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images
             "Take kodim01.png to kodim24.png from https://r0k.us/graphics/kodak/ and put them into "
             f"$MSCN_DATA_DIR/{kodak_builder.FOLDER}. Without: use the embedded stand-in `photos`."
         )
-    config = kodak_builder.KodakConfig(folder=folder)
+    config = LocalFilesConfig(paths=kodak_builder.files(folder))
     builder = kodak_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
     prepare(builder)
     return Images("kodak", "real", builder.as_data_source("test"), resolution=None)

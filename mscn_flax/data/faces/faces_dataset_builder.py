@@ -11,8 +11,6 @@ import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
 
-from mscn_flax.data.local_copy import files_digest
-
 FOLDER = pathlib.Path("faces")
 """Below the folder of prepared local copies: <expression>_<person>_<camera>.png, 178 x 178."""
 
@@ -25,17 +23,8 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.glob("*.png") if re.search(r"\d+", path.stem))
 
 
-class FacesConfig(tfds.core.BuilderConfig):
-    """Portraits of `folder`, named by its files and their contents."""
-
-    def __init__(self, *, folder: pathlib.Path):
-        name = files_digest(files(folder))
-        super().__init__(name=name, description=f"local copy, sha256 {name}...")
-        self.folder = folder
-
-
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Portraits: `Builder(config=FacesConfig(folder=...))`."""
+    """Portraits: `Builder(config=LocalFilesConfig(paths=files(folder)))`."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -53,7 +42,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in ("train", "validation", "test")}
 
     def _generate_examples(self, split: str):
-        found = files(self.builder_config.folder)
+        found = self.builder_config.paths
         person_of = {path: re.search(r"\d+", path.stem).group() for path in found}
         persons = sorted(set(person_of.values()))
         split_of = ["test", "train", "train", "train", "validation", "test", "train", "train", "train", "train"]

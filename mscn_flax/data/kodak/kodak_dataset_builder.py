@@ -6,8 +6,6 @@ import numpy as np
 import PIL.Image
 import tensorflow_datasets as tfds
 
-from mscn_flax.data.local_copy import files_digest
-
 FOLDER = pathlib.Path("kodak")
 """Below the folder of prepared local copies: kodim01.png to kodim24.png."""
 
@@ -20,17 +18,8 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
     return [folder / f"kodim{number:02}.png" for number in range(1, 25)]
 
 
-class KodakConfig(tfds.core.BuilderConfig):
-    """The images of `folder`, named by their contents."""
-
-    def __init__(self, *, folder: pathlib.Path):
-        digest = files_digest(files(folder))
-        super().__init__(name=digest, description=f"local copy, sha256 {digest}...")
-        self.folder = folder
-
-
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """The Kodak images: `Builder(config=KodakConfig(folder=...))`."""
+    """The Kodak images: `Builder(config=LocalFilesConfig(paths=files(folder)))`."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -50,7 +39,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self):
         # The keys are numbers: unshuffled records are stored in the order of their keys.
-        for number, path in enumerate(files(self.builder_config.folder)):
+        for number, path in enumerate(self.builder_config.paths):
             with PIL.Image.open(path) as opened:
                 if opened.size not in SIZES or opened.mode != "RGB":
                     width, height = opened.size
