@@ -30,6 +30,6 @@ if [ "${1:-}" = --tests ]; then
   shift
   [ -z "${MSCN_DATA_DIR:-}" ] || MSCN_DATA_DIR=$(realpath -m "$MSCN_DATA_DIR")
   cd "$here"
-  exec python -m pytest "$@"
+  exec python -m pytest -n auto --maxprocesses=4 "$@"
 fi
 PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} exec python -m benchmarks run "$@"

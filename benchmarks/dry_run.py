@@ -20,15 +20,16 @@ def show(cells: list[Cell]) -> None:
     table = rich.table.Table(title=f"{len(cells)} runs; per run:")
     for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
         table.add_column(column, justify="right")
-    first, largest = cells[0], max(cell.budget for cell in cells)
+    first = cells[0]
+    shown = [cell for cell in cells if (cell.dataset, cell.seed) == (first.dataset, first.seed)]
+    largest = {cell.method: cell.budget for cell in sorted(shown, key=lambda cell: cell.budget)}
     temporary = {}
-    for cell in cells:
-        if (cell.dataset, cell.seed) == (first.dataset, first.seed):
-            # One compilation a field: budget and gates hardly change the memory.
-            field = cell.learner.field
-            if cell.budget == largest and field not in temporary:
-                temporary[field] = _temporary(cell)
-            table.add_row(*_line(cell), temporary[field] if cell.budget == largest else "")
+    for cell in shown:
+        # One compilation a field: budget and gates hardly change the memory.
+        field, measured = cell.learner.field, cell.budget == largest[cell.method] and cell.stop_step > 0
+        if measured and field not in temporary:
+            temporary[field] = _temporary(cell)
+        table.add_row(*_line(cell), temporary[field] if measured else "")
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
     training = first.training

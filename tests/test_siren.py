@@ -56,3 +56,18 @@ def test_zero_latent_is_the_base_network():
 def test_wrong_values_are_named(wrong, says):
     with pytest.raises(ValueError, match=says):
         Siren(**wrong)
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_latent_map_starts_as_in_the_reference_codes(uniform):
+    field = LatentModulatedSiren(siren=Siren(depth=4, width=64), latent_dim=16, uniform_map=uniform)
+    params = field.init(jax.random.key(0), jnp.zeros((1, 2)), jnp.zeros(16))["params"]["latent_to_modulations"]
+    kernel, bias, bound = np.asarray(params["kernel"]), np.asarray(params["bias"]), 16**-0.5
+    if uniform:  # torch.nn.Linear: U(-1, 1) / sqrt(inputs), bias likewise.
+        assert 0.98 * bound < np.abs(kernel).max() <= bound
+        assert 0.9 * bound < np.abs(bias).max() <= bound
+        assert np.std(kernel) == pytest.approx(bound / 3**0.5, rel=0.05)
+    else:  # A normal truncated at two deviations has 0.88 of its deviation left.
+        assert 1.8 * bound < np.abs(kernel).max() <= 2 * bound
+        assert not bias.any()
+        assert np.std(kernel) == pytest.approx(0.88 * bound, rel=0.05)
