@@ -48,7 +48,14 @@ def _models() -> dict[str, model.Model]:
 
 
 def mutated(stream: bytes, rng: np.random.Generator, repair: bool) -> bytes:
-    """A damaged stream: bytes changed, cut off, left out, put in or repeated; with a valid checksum if `repair`."""
+    """A damaged stream: bytes changed, left out, put in or repeated; with a valid checksum if `repair`."""
+    damaged = stream
+    while damaged == stream:  # A byte may be changed to what it was.
+        damaged = _damaged(stream, rng, repair)
+    return damaged
+
+
+def _damaged(stream: bytes, rng: np.random.Generator, repair: bool) -> bytes:
     body = bytearray(stream[:-4] if repair else stream)
     for _ in range(rng.integers(1, 5)):
         at = int(rng.integers(len(body))) if body else 0

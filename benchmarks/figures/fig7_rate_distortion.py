@@ -206,7 +206,10 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
                 axis.set_title("low rates")
                 continue
             axis.set_xscale("log")
+            axis.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10])
             axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+            axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            axis.set_xlim(0.03, 12)
             seeds, images = coded["seeds"].max(), part["images"].max()
             steps = f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits"
             about = f"{steps}, {style.count(seeds, 'seed')}, {style.count(images, 'image')}"

@@ -49,7 +49,7 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
     lines = [
         f"Forms of sparsity, preset {preset}. FLOPs and speed are of a forward pass of the network theta0 + delta."
     ]
-    header = "form | gates open | kept of parameters | PSNR (dB) | FLOPs of zeros | FLOPs saved | speed-up | overlap"
+    header = "form | gates open | kept of parameters | PSNR (dB) | FLOPs in zeros | FLOPs saved | speed-up | overlap"
     for (dataset, source, budget), part in table.groupby(["dataset", "source", "budget"]):
         seeds, signals = part["seeds"].max(), part["signals"].max()
         lines += ["", f"{dataset}{style.SOURCES[source]}, budget {budget:g}, {style.count(seeds, 'seed')}, "]
