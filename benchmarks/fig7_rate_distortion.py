@@ -35,6 +35,9 @@ NAME = "fig7_rate_distortion"
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of the strip, and the top left corner of the part shown."""
 
+SHOWN_BITS, SHOWN_BPP = 5, 0.6
+"""Bits a modulation of the networks in the strip, and the rate up to which codecs may stand beside them."""
+
 SHOWN_SIDE = 192
 """Pixels a side of that part."""
 
@@ -230,7 +233,7 @@ def _coded_rows(cell: Cell, state: meta.TrainState) -> list[dict]:
                 pixels = image.shape[0] * image.shape[1]
                 rows[-1]["bpp_payload"] = f"{8 * len(codec.parse(stream).payload) / pixels:.6g}"
                 rows[-1]["bpp_entropy"] = f"{codec.estimated_bits(models[bits], codes[index]) / pixels:.6g}"
-            if bits != 32:
+            if bits == SHOWN_BITS:
                 label = f"{cell.method}_{cell.budget}_{bits}b"
                 _save_part(cell, index, signals.targets_to_image(values, *image.shape[:2]), label)
     return rows
@@ -354,7 +357,7 @@ def _codec_rows(cell: Cell, real: codecs.Codec, run_id: str, index: int, image: 
                 "decode_s": f"{done - encoded:.3g}",
             }
         )
-        if real.name in ("jpeg", "jpeg2000"):
+        if real.name in ("jpeg", "jpeg2000") and float(rows[-1]["bpp"]) <= SHOWN_BPP:
             _save_part(cell, index, decoded, f"{real.name}_{setting:g}")
     return rows
 

@@ -64,6 +64,7 @@ def train(
     trained_on: str,
     outer_steps: int = gin.REQUIRED,
     batch_size: int = gin.REQUIRED,
+    stride: int = gin.REQUIRED,
     chunk_size: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
 ) -> Model:
@@ -77,6 +78,7 @@ def train(
       trained_on: name of the patches.
       outer_steps: of the outer loop.
       batch_size: patches a step.
+      stride: one random point is drawn of every `stride` x `stride` cell of the patches, afresh every step.
       chunk_size: patches that a device works on at a time.
       fit_signals: patches whose codes quantiser and tables are fitted to.
 
@@ -102,9 +104,11 @@ def train(
     state = jax.jit(functools.partial(meta.init_state, learner, optimizer, seed))(coords)
     with Progress("training", outer_steps) as progress:
         for step in range(outer_steps):
-            chosen = np.random.default_rng([seed, step]).integers(len(patches), size=batch_size)
-            targets = signals.image_to_targets(patches[chosen])
-            state, logged = step_fn(state, coords, targets, np.int32(seed))
+            rng = np.random.default_rng([seed, step])
+            chosen = rng.integers(len(patches), size=batch_size)
+            points = signals.stratified_points(patches.shape[1:3], stride, rng)
+            targets = signals.image_to_targets(patches[chosen])[:, points]
+            state, logged = step_fn(state, coords[points], targets, np.int32(seed))
             if (step + 1) % 20 == 0 or step + 1 == outer_steps:
                 values = {name: float(logged[name]) for name in ("mse", "psnr", "open_gates")}
                 if not np.isfinite(values["mse"]):
