@@ -38,7 +38,7 @@ def _list() -> None:
     """Prints every benchmark, with the rows present for each preset."""
     table = rich.table.Table()
     for column in ("benchmark", "paper object", "data sets", "methods", "expected time", "rows present"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "benchmark")
     for name, entry in CATALOGUE.items():
         times = "\n".join(f"{preset}: {entry.expected[preset]}" for preset in PRESETS)
         rows = "\n".join(f"{preset}: {_rows(name, preset)}" for preset in PRESETS)
