@@ -186,11 +186,10 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
     for column, ((dataset, source), part) in enumerate(parts):
         coded = part[part["method"].isin(["mscn", "coin_pp"]) & (part["bits"] == CURVE_BITS)]
         for axis, low in zip(axes[:, column], (False, True), strict=True):
-            for label, theirs in published(dataset).items():
+            for theirs in published(dataset).values():
                 axis.plot(
                     theirs["rate"], theirs["psnr"], color="0.75", linewidth=0.9, marker=".", markersize=3, zorder=1
                 )
-                _name(axis, label, theirs, coded if low else None)
                 handles.setdefault("published", axis.lines[-1])
             for method in style.METHOD_STYLES:
                 line = curve(part, method)
@@ -203,17 +202,20 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
             axis.set_ylabel("PSNR (dB)")
             if low:
                 _zoom(axis, coded)
+                _name(axis, published(dataset))
                 axis.set_title("low rates")
                 continue
             axis.set_xscale("log")
             axis.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10])
             axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
             axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-            axis.set_xlim(0.03, 12)
+            axis.set_xlim(0.03, 20)
+            _name(axis, published(dataset))
             seeds, images = coded["seeds"].max(), part["images"].max()
             steps = f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits"
             about = f"{steps}, {style.count(seeds, 'seed')}, {style.count(images, 'image')}"
-            axis.set_title(f"{style.title(dataset, source, preset)}\n{about}")
+            on = ", ".join(sorted(coded["trained_on"].unique())).replace("standin", "stand-in")
+            axis.set_title(f"{style.title(dataset, source, preset)}\n{about}\ntrained on {on}")
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
     return figure
 
@@ -225,14 +227,18 @@ def _zoom(axis: plt.Axes, coded: pd.DataFrame) -> None:
     axis.set_ylim(coded["psnr"].min() - 3, coded["psnr"].max() + 6)
 
 
-def _name(axis: plt.Axes, label: str, line: pd.DataFrame, coded: pd.DataFrame | None) -> None:
-    """Writes a published curve's name at its end, as far as it is drawn."""
-    if coded is None:
-        at = line.iloc[-1]
-    else:
-        inside = line[line["rate"].between(coded["bpp"].min(), coded["bpp"].max())]
-        inside = inside[inside["psnr"].between(coded["psnr"].min() - 3, coded["psnr"].max() + 5.5)]
-        if not len(inside):
-            return
-        at = inside.iloc[-1]
-    axis.annotate(label, (at["rate"], at["psnr"]), (2, 2), textcoords="offset points", fontsize=6, color="0.35")
+def _name(axis: plt.Axes, curves: dict[str, pd.DataFrame]) -> None:
+    """Writes every published curve's name at its last point within the axis, where no other name stands."""
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    taken = []
+    for label, line in curves.items():
+        inside = line[line["rate"].between(left, right) & line["psnr"].between(bottom, top)]
+        for _, at in inside[::-1].iterrows():
+            x, y = axis.transData.transform((at["rate"], at["psnr"]))
+            right_end = axis.transData.transform((right, top))[0]
+            free = all(abs(x - a) > 75 or abs(y - b) > 16 for a, b in taken)
+            if free and x < right_end - 60:
+                taken.append((x, y))
+                place = {"textcoords": "offset points", "fontsize": 6, "color": "0.35"}
+                axis.annotate(label, (at["rate"], at["psnr"]), (2, 2), **place)
+                break

@@ -34,7 +34,9 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
             axis.imshow(PIL.Image.open(folder / f"{index}_{name}.png"))
             axis.set_axis_off()
             axis.set_title(label, fontsize=7)
-    figure.suptitle(style.title("kodak", "real", preset, "PSNR and rate of the whole image"), fontsize=9)
+    on = ", ".join(sorted(rows["trained_on"].dropna().unique())).replace("standin", "stand-in")
+    about = f"networks trained on {on} · PSNR and rate of the whole image"
+    figure.suptitle(style.title("kodak", "real", preset, about), fontsize=9)
     return style.save(figure, plots / preset, "fig7_strip")
 
 
