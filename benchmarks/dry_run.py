@@ -13,6 +13,7 @@ from benchmarks import runner
 from benchmarks.cell import Cell
 from mscn_flax import data, meta, metrics
 from mscn_flax.delta import DeltaSiren
+from mscn_flax.siren import base_siren
 
 
 def show(cells: list[Cell]) -> None:
@@ -53,10 +54,6 @@ def _abstract_state(cell: Cell) -> meta.TrainState:
     return jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
 
 
-def _siren(cell: Cell):
-    return getattr(cell.learner.field, "siren", cell.learner.field)
-
-
 def _points(cell: Cell) -> int:
     return len(cell.coords) // cell.training.stride**2
 
@@ -74,7 +71,9 @@ def _temporary(cell: Cell) -> str:
         chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
     coords = jax.ShapeDtypeStruct((_points(cell), cell.coords.shape[1]), jnp.float32)
-    targets = jax.ShapeDtypeStruct((training.batch_size, _points(cell), _siren(cell).out_dim), jnp.float32)
+    targets = jax.ShapeDtypeStruct(
+        (training.batch_size, _points(cell), base_siren(cell.learner.field).out_dim), jnp.float32
+    )
     compiled = jax.jit(step).lower(_abstract_state(cell), coords, targets, 0).compile()
     return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
 
@@ -83,7 +82,7 @@ def _line(cell: Cell) -> list[str]:
     """One run's sizes but its memory, from abstract values alone."""
     training, learner = cell.training, cell.learner
     state, points = _abstract_state(cell), _points(cell)
-    siren = _siren(cell)
+    siren = base_siren(cell.learner.field)
     forward = metrics.siren_flops(points, cell.coords.shape[1], siren.width, siren.depth, siren.out_dim)
     flops = training.batch_size * metrics.meta_step_flops(
         forward,

@@ -112,9 +112,13 @@ def fig7(
       seeds: of the runs.
     """
     grid.check("fig7", methods=methods, valid=[*METHODS, "coin"], datasets=datasets, standin=standin)
+    if real_codecs:
+        grid.check_choices("fig7.real_codecs", real_codecs, codecs.CODECS)
+    found = grid.available(datasets, standin)
+    grid.check_choices("fig7.datasets", found, budgets)
     cells = [
         cell
-        for dataset in grid.available(datasets, standin)
+        for dataset in found
         for seed in cli.seeds(seeds)
         for cell in _cells(preset, dataset, seed, methods, budgets, coin_sizes)
     ]
@@ -136,7 +140,7 @@ def _cells(preset, dataset, seed, methods, budgets, coin_sizes) -> list[Cell]:
         "training": Training(),
     }
     cells = []
-    for budget in budgets.get(dataset, []):
+    for budget in budgets[dataset]:
         for method in [method for method in methods if method in METHODS]:
             with gin.config_scope(method):
                 cells.append(
@@ -181,9 +185,9 @@ def _test_images(cell: Cell, limit: int | None) -> list[np.ndarray]:
 def _coded_rows(cell: Cell, state: meta.TrainState) -> list[dict]:
     """One row an image for each number of bits, and one for float32 codes, which 32 bits stand for."""
     how, theta = cell.evaluation, jax.device_get(state.theta)
-    mask = None if state.gates is None else np.asarray(state.gates.mask)
-    if mask is None:
-        mask = np.ones(cell.learner.field.code_shape, bool)
+    mask = np.ones(cell.learner.field.code_shape, bool) if state.gates is None else np.asarray(state.gates.mask)
+    if cell.learner.adapt_gates:
+        mask = None  # Each signal has its own, which its stream holds.
     network = Network(cell.learner, theta, mask, cell.resolution, how.steps)
     train = cell.images["train"]
     chosen = np.random.default_rng(cell.seed).permutation(len(train))[: how.fit_signals]
@@ -204,6 +208,8 @@ def _coded_rows(cell: Cell, state: meta.TrainState) -> list[dict]:
         shared.save(cell.folder / f"{cell.run_id}-{bits}b.safetensors")
     network.render(codes[0])  # Compiled before anything is timed.
 
+    # Of a patch: 4 bytes a number, and a bit an entry where the mask is its own.
+    exact_bytes = 4 * cell.budget + (-(-network.size // 8) if mask is None else 0)
     rows = []
     for index, image in enumerate(images):
         for bits in (32, *how.bits):
@@ -214,12 +220,11 @@ def _coded_rows(cell: Cell, state: meta.TrainState) -> list[dict]:
             seen = codes[index] if bits == 32 else codec.unpack(models[bits], codec.parse(stream))
             values = network.assemble(network.render(seen), *image.shape[:2])
             done = time.perf_counter()
-            budget = np.count_nonzero(mask)
-            length = 4 * budget * len(tiles[index]) if bits == 32 else len(stream)
+            length = len(tiles[index]) * exact_bytes if bits == 32 else len(stream)
             rows.append(
                 _row(cell, index, image, values, length)
                 | {
-                    "budget": budget,
+                    "budget": cell.budget,
                     "budget_unit": "modulations" if cell.method == "mscn" else "latents",
                     "inner_steps": how.steps,
                     "inner_optimizer": "meta_sgd" if cell.learner.meta_sgd else "sgd",

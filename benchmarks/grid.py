@@ -21,13 +21,13 @@ def check(name: str, *, methods: list[str], valid: Collection[str], datasets: li
     Raises:
       ValueError: for what there is not, or nothing at all, with the valid choices.
     """
-    _check_choices(f"{name}.methods", methods, valid)
-    _check_choices(f"{name}.datasets", datasets, data.DATA_SETS)
+    check_choices(f"{name}.methods", methods, valid)
+    check_choices(f"{name}.datasets", datasets, data.DATA_SETS)
     if standin is not None:
-        _check_choices(f"{name}.standin", [standin], data.DATA_SETS)
+        check_choices(f"{name}.standin", [standin], data.DATA_SETS)
 
 
-def _check_choices(name: str, chosen: list[str], valid: Collection[str]) -> None:
+def check_choices(name: str, chosen: list[str], valid: Collection[str]) -> None:
     """Raises a ValueError that names the valid choices where `chosen` is empty or has another."""
     if not chosen:
         raise ValueError(f"{name} is empty; valid: {', '.join(valid)}")

@@ -26,7 +26,7 @@ COLUMNS = (
     "method",
     "seed",
     "budget",  # non-zeros of the fitted code, as measured
-    "budget_unit",  # modulations, fraction or bits
+    "budget_unit",  # modulations, latents, fraction or weights; of a codec the name of its setting
     "surviving_fraction",  # what the budget counts over what could be non-zero; fig2_unstructured: over all weights
     "kept_weights",  # non-zeros among the weights of what is counted (delta or the network)
     "kept_biases",

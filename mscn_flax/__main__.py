@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import sys
 import time
 
 SUFFIX = ".mscn"
@@ -17,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("-o", "--output", type=pathlib.Path, required=True, help="model file to write (.safetensors)")
     train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
     train.add_argument("--modulations", type=int, default=64, help="numbers kept a 32x32 patch (default 64)")
-    train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 16 (default 5)")
+    train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 12 (default 5)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")
     train.add_argument("--gin_param", action="append", default=[], help="e.g. codec.outer_steps=2000; repeatable")
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         options.run(options)
     except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
         message = (str(error).strip() or type(error).__name__).splitlines()[0]
-        sys.exit(f"error: {message}")
+        parser.exit(2, f"error: {message}\n")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -86,16 +86,6 @@ def split(model: Model, image: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, 
     return patches.split(image, model.network.side)
 
 
-def quantized(model: Model, codes: Float[np.ndarray, "P *code"]) -> Float[np.ndarray, "P *code"]:
-    """The codes as a decoder sees them."""
-    flat = codes.reshape(len(codes), -1)
-    result = np.zeros_like(flat)
-    stored = _stored(model, flat)
-    values = model.quantizer.dequantize(model.quantizer.quantize(flat[:, stored]))
-    result[:, stored] = values if model.network.mask is not None else np.where(flat != 0, values, 0)
-    return result.reshape(codes.shape)
-
-
 def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"]) -> float:
     """Cross-entropy of an image's symbols under the model's tables, in bits: the rate that the paper reports."""
     columns, tables = _columns(model, codes)
@@ -150,18 +140,17 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
     if rows * _fewest_bits(model) > 8 * (len(stream.payload) + 8):
         raise ValueError(f"the stream claims {stream.height}x{stream.width} pixels, too many for its payload")
     decoder = entropy.Decoder(stream.payload)
-    size = model.network.size
     if model.network.mask is None:
         opened = np.stack([decoder.read(rows, table) for table in model.mask_tables], axis=1).astype(bool)
     else:
-        opened = np.broadcast_to(model.network.mask.ravel(), (rows, size))
+        opened = np.broadcast_to(model.network.stored, (rows, model.network.size))
     symbols = np.zeros((rows, len(model.groups)), np.int32)
-    entries = np.flatnonzero(_stored(model, opened))
+    entries = np.flatnonzero(model.network.stored)
     for column, (entry, group) in enumerate(zip(entries, model.groups, strict=True)):
         kept = opened[:, entry]
         symbols[kept, column] = decoder.read(int(kept.sum()), model.tables[group])
     decoder.close()
-    codes = np.zeros((rows, size), np.float32)
+    codes = np.zeros((rows, model.network.size), np.float32)
     codes[:, entries] = model.quantizer.dequantize(symbols)
     codes[~opened] = 0
     return codes.reshape(rows, *model.network.learner.field.code_shape)
@@ -185,16 +174,10 @@ def explain(data: bytes) -> str:
     )
 
 
-def _stored(model: Model, flat: np.ndarray) -> np.ndarray:
-    """Which of the code's entries have symbols [size]."""
-    return np.ones(flat.shape[1], bool) if model.network.mask is None else model.network.mask.ravel()
-
-
 def _columns(model: Model, codes: Float[np.ndarray, "P *code"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """What the payload holds: columns of symbols, and the table of each."""
     flat = codes.reshape(len(codes), -1)
-    stored = _stored(model, flat)
-    symbols = model.quantizer.quantize(flat[:, stored])
+    symbols = model.quantizer.quantize(flat[:, model.network.stored])
     tables = [model.tables[group] for group in model.groups]
     if model.network.mask is not None:
         return list(symbols.T), tables

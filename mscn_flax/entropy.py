@@ -17,6 +17,9 @@ TOTAL = 1 << 16
 _WORD = 4
 """Bytes of the coder's words."""
 
+_PRIOR = 10.0
+"""Observations that the histogram of all positions counts for in that of a group."""
+
 _OVERHEAD = 2 * _WORD
 """No stream of ours has more bytes than this above its estimate."""
 
@@ -54,7 +57,7 @@ def fit(
     """The tables of the grouping that codes held-out signals in the fewest bits.
 
     Four fifths of the signals are counted, the rest is held out; the grouping that wins is counted on all. Counts of a
-    group are smoothed by the shared histogram, weighted as `_PRIOR` observations.
+    group are smoothed by the shared histogram, weighted by `_PRIOR`.
 
     Args:
       symbols: of training signals, a row each.
@@ -80,9 +83,6 @@ def fit(
 
     best = min(groupings.values(), key=held_out_bits)
     return tables(symbols, best), best
-
-
-_PRIOR = 10.0
 
 
 def estimated_bits(

@@ -19,8 +19,8 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.files import replaced
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
-from mscn_flax.quantize import Quantizer
-from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.quantize import Quantizer, check_bits
+from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
 
 FORMAT = "mscn-flax model 1"
 
@@ -34,9 +34,9 @@ class Model:
 
     Attributes:
       network: codes patches.
-      quantizer: of the code's entries, in row-major order: those of the network's mask, or all.
+      quantizer: of the code's entries.
       tables: symbol frequencies.
-      groups: row of `tables` of each of the quantiser's entries.
+      groups: row of `tables` of each of the `network.stored` entries, in row-major order.
       mask_tables: frequencies of closed and open for each entry; None with a shared mask.
       gin: configuration of the training, for people.
       trained_on: data set and number of outer steps, for people.
@@ -61,8 +61,7 @@ class Model:
 
     def explain(self) -> str:
         """What it is, a line each, and the gin text."""
-        network, field = self.network, self.network.learner.field
-        siren = getattr(field, "siren", field)
+        network, siren = self.network, base_siren(self.network.learner.field)
         weights = sum(leaf.size for leaf in jax.tree.leaves(network.theta["field"]))
         stored = f"{len(self.groups)} of {network.size} entries"
         if network.mask is None:
@@ -101,20 +100,17 @@ def fit(
       trained_on: see `Model`.
     """
     codes = codes.reshape(len(codes), -1)
-    stored = np.ones(network.size, bool) if network.mask is None else network.mask.ravel()
-    values, entries = codes[:, stored], np.flatnonzero(stored)
-    together = np.zeros(len(entries), np.int32)
-    groupings = {"all": together, "entry": np.arange(len(entries), dtype=np.int32)}
+    values, entries = codes[:, network.stored], np.flatnonzero(network.stored)
+    groupings = {"all": np.zeros(len(entries), np.int32), "entry": np.arange(len(entries), dtype=np.int32)}
     if len(network.learner.field.code_shape) == 2:
         layers = entries // network.learner.field.code_shape[1]
         groupings["layer"] = np.unique(layers, return_inverse=True)[1].astype(np.int32)
-    sample, mask_tables = values, None
+    kept, mask_tables = values, None
     if network.mask is None:
         opened = np.count_nonzero(codes, axis=0)
         mask_tables = entropy.frequencies(np.stack([len(codes) - opened, opened], axis=1) + 0.5)
-        sample = values[values != 0][:, None]
-    quantizer = Quantizer.fit(sample, bits, together[: sample.shape[1]])
-    quantizer = dataclasses.replace(quantizer, groups=together)
+        kept = values[values != 0]
+    quantizer = Quantizer.fit(kept, bits)
     tables, groups = entropy.fit(quantizer.quantize(values), groupings, quantizer.levels)
     return Model(network, quantizer, tables, groups, mask_tables, gin, trained_on)
 
@@ -184,7 +180,7 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
     """Every array by its dotted name."""
     arrays = {f"theta.{name}": value for name, value in flatten_dict(model.network.theta, sep=".").items()}
     arrays |= {"quantizer.low": model.quantizer.low, "quantizer.step": model.quantizer.step}
-    arrays |= {"quantizer.groups": model.quantizer.groups, "tables": model.tables, "groups": model.groups}
+    arrays |= {"tables": model.tables, "groups": model.groups}
     arrays |= {} if model.network.mask is None else {"mask": model.network.mask}
     arrays |= {} if model.mask_tables is None else {"mask_tables": model.mask_tables}
     return {name: np.asarray(value) for name, value in arrays.items()}
@@ -193,7 +189,7 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
 def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Model:
     """The inverse of `_architecture` and `_tensors`, with every shape checked."""
     field = _build(architecture["field"])
-    siren = getattr(field, "siren", field)
+    siren = base_siren(field)
     if not (siren.depth <= 1000 and siren.width <= 1 << 16 and 1 <= architecture["side"] <= 1 << 12):
         raise ValueError("the network it describes is too large")
     budget = architecture["budget"]
@@ -209,24 +205,21 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     mask, mask_tables = tensors.get("mask"), tensors.get("mask_tables")
     if (mask is None) != learner.adapt_gates or (mask_tables is None) == learner.adapt_gates:
         raise ValueError("it needs either a shared mask or tables of the signals' masks")
-    size = int(np.prod(field.code_shape))
-    stored = size if mask is None else np.count_nonzero(mask)
-    quantizer = Quantizer(
-        architecture["bits"], tensors["quantizer.low"], tensors["quantizer.step"], tensors["quantizer.groups"]
-    )
+    network = Network(learner, theta, mask, architecture["side"], architecture["steps"])
+    check_bits(architecture["bits"])
+    low, step = (np.float32(tensors[f"quantizer.{name}"].item()) for name in ("low", "step"))
+    quantizer = Quantizer(architecture["bits"], low, step)
     tables, groups = tensors["tables"], tensors["groups"]
     consistent = (
         (mask is None or mask.shape == field.code_shape)
-        and (mask_tables is None or mask_tables.shape == (size, 2))
-        and quantizer.groups.shape == groups.shape == (stored,)
+        and (mask_tables is None or mask_tables.shape == (network.size, 2))
+        and groups.shape == (np.count_nonzero(network.stored),)
         and tables.shape[1] == quantizer.levels
         and 0 <= groups.min() <= groups.max() < len(tables)
-        and 0 <= quantizer.groups.min() <= quantizer.groups.max() < len(quantizer.low) == len(quantizer.step)
         and all((t.sum(axis=1) == entropy.TOTAL).all() and t.min() > 0 for t in (tables, mask_tables) if t is not None)
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
-    network = Network(learner, theta, mask, architecture["side"], architecture["steps"])
     return Model(
         network, quantizer, tables, groups, mask_tables, metadata.get("gin", ""), metadata.get("trained_on", "")
     )

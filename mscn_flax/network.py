@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from mscn_flax import meta, patches, signals
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
+from mscn_flax.siren import base_siren
 
 _CHUNK = 16
 """Patches that a device works on at a time."""
@@ -40,12 +41,17 @@ class Network:
     @property
     def channels(self) -> int:
         """Values a pixel."""
-        return getattr(self.learner.field, "siren", self.learner.field).out_dim
+        return base_siren(self.learner.field).out_dim
 
     @property
     def size(self) -> int:
         """Entries of a code."""
         return int(np.prod(self.learner.field.code_shape))
+
+    @property
+    def stored(self) -> Bool[np.ndarray, " P"]:
+        """Which entries of a code a stream may hold: those of the shared mask; all where each signal has its own."""
+        return np.ones(self.size, bool) if self.mask is None else self.mask.ravel()
 
     def adapt(self, images: UInt8[np.ndarray, "n s s C"]) -> Float[np.ndarray, "n *code"]:
         """The gated codes of patches, of one image or of many."""

@@ -15,6 +15,11 @@ from jaxtyping import Array, Float
 from mscn_flax.sine import SINES
 
 
+def base_siren(field: nn.Module) -> "Siren":
+    """The SIREN that a field modulates or adapts; the field itself where it is one."""
+    return getattr(field, "siren", field)
+
+
 def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:
     """SIREN initialisation (Sitzmann et al. 2020, section 3.2).
 

@@ -17,6 +17,7 @@ from mscn_flax.model import Model
 from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
+from mscn_flax.quantize import check_bits
 from mscn_flax.siren import Siren
 
 SIDE = 32
@@ -84,7 +85,9 @@ def train(
 
     Raises:
       FloatingPointError: where the loss is not finite.
+      ValueError: for bits or modulations that there cannot be, before anything is trained.
     """
+    check_bits(bits)
     learner = MetaLearner(field=Siren(out_dim=patches.shape[3]), controller=BudgetController(budget=modulations))
     optimizer = OuterOptimizer().build(outer_steps)
     coords = signals.grid_coordinates(patches.shape[1:3])

@@ -5,8 +5,6 @@ import pytest
 
 from mscn_flax.quantize import Quantizer
 
-ALL = np.zeros(5, np.int32)
-
 
 def _values(seed=0):
     return np.random.default_rng(seed).normal(0.3, 2.0, (300, 5)).astype(np.float32)
@@ -15,11 +13,11 @@ def _values(seed=0):
 @pytest.mark.parametrize("bits", [1, 3, 5, 8, 12])
 def test_error_is_at_most_half_a_step_within_the_range(bits):
     values = _values()
-    quantizer = Quantizer.fit(values, bits, ALL)
+    quantizer = Quantizer.fit(values, bits)
     high = quantizer.low + quantizer.step * (quantizer.levels - 1)
-    inside = (values >= quantizer.low[0]) & (values <= high[0])
+    inside = (values >= quantizer.low) & (values <= high)
     error = np.abs(quantizer.dequantize(quantizer.quantize(values)) - values)
-    assert error[inside].max() <= quantizer.step[0] / 2 * 1.001
+    assert error[inside].max() <= quantizer.step / 2 * 1.001
     assert quantizer.quantize(values).min() >= 0
     assert quantizer.quantize(values * 100).max() == quantizer.levels - 1
 
@@ -28,7 +26,7 @@ def test_more_bits_lose_less():
     values = _values()
     errors = []
     for bits in range(1, 9):
-        quantizer = Quantizer.fit(values, bits, ALL)
+        quantizer = Quantizer.fit(values, bits)
         errors.append(np.mean(np.square(quantizer.dequantize(quantizer.quantize(values)) - values)))
     assert all(later < earlier for earlier, later in itertools.pairwise(errors))
 
@@ -36,32 +34,26 @@ def test_more_bits_lose_less():
 def test_clip_range_grows_with_the_bits():
     ranges = []
     for bits in (2, 4, 8):
-        quantizer = Quantizer.fit(_values(), bits, ALL)
-        ranges.append(quantizer.step[0] * (quantizer.levels - 1))
+        quantizer = Quantizer.fit(_values(), bits)
+        ranges.append(quantizer.step * (quantizer.levels - 1))
     assert ranges == sorted(ranges)
 
 
 def test_dequantised_values_are_quantised_alike():
-    quantizer = Quantizer.fit(_values(), 6, np.arange(5, dtype=np.int32))
+    quantizer = Quantizer.fit(_values(), 6)
     symbols = np.random.default_rng(1).integers(0, 64, (50, 5)).astype(np.int32)
     np.testing.assert_array_equal(quantizer.quantize(quantizer.dequantize(symbols)), symbols)
 
 
-def test_groups_have_ranges_of_their_own():
-    values = _values() * np.array([1, 1, 100, 100, 100], np.float32)
-    quantizer = Quantizer.fit(values, 4, np.array([0, 0, 1, 1, 1], np.int32))
-    assert quantizer.step[1] > 50 * quantizer.step[0]
-
-
 @pytest.mark.parametrize(
-    ("bits", "values"), [(0, _values()), (17, _values()), (4, _values()[:0]), (4, _values() * np.nan)]
+    ("bits", "values"), [(0, _values()), (13, _values()), (4, _values()[:0]), (4, _values() * np.nan)]
 )
 def test_what_cannot_be_fitted_is_refused(bits, values):
     with pytest.raises(ValueError, match="quantisation"):
-        Quantizer.fit(values, bits, ALL)
+        Quantizer.fit(values, bits)
 
 
 def test_an_entry_that_never_varies_is_kept():
-    quantizer = Quantizer.fit(np.full((10, 5), 0.25, np.float32), 5, ALL)
+    quantizer = Quantizer.fit(np.full((10, 5), 0.25, np.float32), 5)
     values = np.full((2, 5), 0.25, np.float32)
     np.testing.assert_allclose(quantizer.dequantize(quantizer.quantize(values)), values, atol=1e-5)

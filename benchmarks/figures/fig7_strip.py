@@ -47,9 +47,8 @@ def _chosen(rows: pd.DataFrame) -> dict[str, str]:
     rate = mine.iloc[len(mine) // 2]["bpp"]
     chosen = {f"original, {int(rows.iloc[0]['signal_id']) + 1:02d}": "original"}
     for method in COLUMNS[1:]:
-        part = (networks if method in ("mscn", "coin_pp") else rows)[
-            lambda found, method=method: found["method"] == method
-        ]
+        part = networks if method in ("mscn", "coin_pp") else rows
+        part = part[part["method"] == method]
         row = part.loc[(part["bpp"] - rate).abs().idxmin()]
         name = f"{method}_{row['budget']:g}" + (f"_{CURVE_BITS}b" if method in ("mscn", "coin_pp") else "")
         chosen[f"{style.METHOD_NAMES[method]}\n{row['bpp']:.3f} bpp, {row['psnr8_db']:.2f} dB"] = name
