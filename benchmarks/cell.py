@@ -12,8 +12,9 @@ import gin
 import numpy as np
 
 from benchmarks import cli
-from mscn_flax import data, signals
+from mscn_flax import data
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import Grid, Sampling, Scene
 from mscn_flax.outer import OuterOptimizer
 
 
@@ -25,8 +26,13 @@ class Training:
     Attributes:
       outer_steps: steps of the outer loop.
       batch_size: B, signals a step.
-      stride: one random point is drawn of every `stride` x `stride` cell of the image, afresh every step, for inner and
-        outer loss alike; 1 trains on all points. Evaluation is on all points.
+      stride: one random point is drawn of every cell of `stride` points a side of the grid, afresh every step, for
+        inner and outer loss alike; 1 trains on all points. Evaluation is on all points.
+      fresh_points: draw them afresh for every inner step and for the outer loss too.
+      encode_stride: likewise a test signal is fitted to one point of every cell of so many points a side, drawn afresh
+        for every inner step; 1 fits it to all points.
+      views: of a scene, drawn at random for every step.
+      rays: of each of these views, likewise.
       chunk_size: signals that a device works on at a time: memory against parallelism, no effect on the result.
       test_signals: signals of the test split that are evaluated; None for all.
       checkpoint_every: steps between checkpoints.
@@ -38,14 +44,23 @@ class Training:
     chunk_size: int = 16
     test_signals: int | None = None
     checkpoint_every: int = 1000
+    fresh_points: bool = False
+    encode_stride: int = 1
+    views: int = 8
+    rays: int = 1024
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value is None and field.name == "test_signals":
+            if (value is None and field.name == "test_signals") or field.name == "fresh_points":
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"Training.{field.name} must be at least 1 and whole, got {value!r}")
+
+    def sampling(self, inner_steps: int) -> Sampling:
+        """Which points a training step of so many inner steps sees."""
+        rounds = inner_steps + 1 if self.fresh_points and self.stride > 1 else 1
+        return Sampling(self.stride, rounds, self.views, self.rays)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +72,7 @@ class Cell:
       grid: gin selector of the function whose datasets, methods, budgets and seeds span the grid.
       preset: name of the gin overlay.
       dataset: a key of `data.DATA_SETS`.
-      resolution: pixels a side.
+      resolution: pixels a side, latitudes or voxels a side.
       method: as in the `method` column.
       budget: what is asked for, in the benchmark's unit.
       seed: of initialisation, batches and gates.
@@ -70,6 +85,8 @@ class Cell:
       axis: name of the grid's parameter that `budget` follows from, and its value for this cell alone; None for
         `budgets` and a list of it.
       evaluation: whatever else decides the rows; its repr is part of the run's id.
+      asked: data set that the grid has, where another stands in for it; None for `dataset` itself.
+      scopes: of gin, below the grid's, that configure the cell; None for the method alone.
     """
 
     experiment: str
@@ -87,10 +104,17 @@ class Cell:
     trained_as: str | None = None
     axis: tuple[str, list | dict] | None = None
     evaluation: Hashable = None
+    asked: str | None = None
+    scopes: tuple[str, ...] | None = None
+
+    @property
+    def modality(self) -> Grid | Scene:
+        """What kind of signals it is trained on."""
+        return data.DATA_SETS[self.dataset].modality
 
     @functools.cached_property
-    def images(self) -> dict[str, data.Images]:
-        """Split -> images."""
+    def signals(self) -> dict[str, data.Signals]:
+        """Split -> signals."""
         return {
             split: data.load(self.dataset, split, resolution=self.resolution, data_dir=cli.data_dir())
             for split in ("train", "test")
@@ -98,8 +122,8 @@ class Cell:
 
     @functools.cached_property
     def coords(self) -> np.ndarray:
-        """All coordinates of an image."""
-        return signals.grid_coordinates((self.resolution, self.resolution))
+        """All coordinates of a signal."""
+        return self.modality.all_coordinates(self.resolution)
 
     @property
     def stop_step(self) -> int:
@@ -108,7 +132,7 @@ class Cell:
 
     def _id(self, name: str, *more) -> str:
         """Cell of the grid, then a digest of everything that decides the numbers."""
-        source = self.images["train"].source
+        source = self.signals["train"].source
         decides = (self.resolution, self.learner, self.optimizer, self.training, *more)
         digest = hashlib.sha256(choices(decides).encode()).hexdigest()[:8]
         return f"{self.dataset}-{source}-{name}-s{self.seed}-{digest}"
@@ -122,16 +146,17 @@ class Cell:
     def gin_text(self) -> str:
         """The operative configuration, with the grid narrowed to this cell: a gin file that repeats this run alone.
 
-        Without the sections of the grid's other methods, which a run of this one alone does not have.
+        Without the sections of the grid's other cells, which a run of this one alone does not have.
         """
         name, value = self.axis or ("budgets", [self.budget])
-        only = {"datasets": [self.dataset], "methods": [self.method], name: value, "seeds": [self.seed]}
+        only = {"datasets": [self.asked or self.dataset], "methods": [self.method], name: value, "seeds": [self.seed]}
         lines = [f"{self.grid}.{name} = {value!r}" for name, value in only.items()]
-        scope = self.grid.split("/")[0]
+        scope, own = self.grid.split("/")[0], set(self.scopes or [self.method])
         sections = [
             section
             for section in re.split(r"(?m)^(?=# Parameters for )", gin.operative_config_str())
-            if not (found := re.match(rf"# Parameters for {scope}/(\w+)/", section)) or found[1] == self.method
+            if not (found := re.match(rf"# Parameters for {scope}/([\w/]+)/", section))
+            or own >= set(found[1].split("/"))
         ]
         return "\n".join(["".join(sections).rstrip(), "", f"# Run {self.run_id} alone:", *lines, ""])
 

@@ -5,7 +5,7 @@ import math
 
 import gin
 import jax
-import jax.numpy as jnp
+import numpy as np
 import rich.table
 from rich.console import Console
 
@@ -13,39 +13,46 @@ from benchmarks import runner
 from benchmarks.cell import Cell
 from mscn_flax import data, meta, metrics
 from mscn_flax.delta import DeltaSiren
+from mscn_flax.modalities import Points
 from mscn_flax.siren import base_siren
 
 
 def show(cells: list[Cell]) -> None:
-    """Prints the operative gin and a line for each method and budget of the first data set and seed."""
-    table = rich.table.Table(title=f"{len(cells)} runs; per run:")
-    for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
-        table.add_column(column, justify="right")
-    first = cells[0]
-    shown = [cell for cell in cells if (cell.dataset, cell.seed) == (first.dataset, first.seed)]
-    largest = {cell.method: cell.budget for cell in sorted(shown, key=lambda cell: cell.budget)}
-    temporary = {}
-    for cell in shown:
-        # One compilation a field: budget and gates hardly change the memory.
-        field, measured = cell.learner.field, cell.budget == largest[cell.method] and cell.stop_step > 0
-        if measured and field not in temporary:
-            temporary[field] = _temporary(cell)
-        table.add_row(*_line(cell), temporary[field] if measured else "")
+    """Prints the operative gin, and for each data set a line for each method and budget of the first seed."""
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
-    training = first.training
-    try:
-        counts = f"{len(first.images['train'])} training and {len(first.images['test'])} test images"
-        print(f"data set {first.dataset} ({first.images['train'].source}): {counts}", end="")
-    except data.MissingDataError as error:
-        print(f"data set {first.dataset}: not here. {error}\nimages", end="")
-    side = f"{first.resolution}x{first.resolution}"
-    print(f" of {side}, {training.outer_steps} outer steps of {training.batch_size} signals")
-    console.print(table)
+    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+        _show(console, [cell for cell in cells if cell.dataset == dataset])
     print(
-        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a network; "
+        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a data set; "
         "FLOPs of matrix products, recomputation apart"
     )
+
+
+def _show(console: Console, cells: list[Cell]) -> None:
+    """The part of one data set."""
+    first = cells[0]
+    training, shown = first.training, [cell for cell in cells if cell.seed == first.seed]
+    # One compilation: neither budget nor method change much of the memory.
+    measured = max((cell for cell in shown if cell.stop_step > 0), key=lambda cell: cell.budget, default=None)
+    table = rich.table.Table(title=f"{len(cells)} runs on {first.dataset}; per run:")
+    for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
+        table.add_column(column, justify="right")
+    for cell in shown:
+        table.add_row(*_line(cell), _temporary(cell) if cell is measured else "")
+    try:
+        train = first.signals["train"]
+        counts = (
+            f"{len(train)} training signals of {train.name} ({train.source}), {len(first.signals['test'])} test signals"
+        )
+        print(f"data set {first.dataset}: {counts}", end="")
+    except data.MissingDataError as error:
+        print(f"data set {first.dataset}: not here. {error}\nsignals", end="")
+    print(
+        f" of {first.modality.size(first.resolution)}, "
+        f"{training.outer_steps} outer steps of {training.batch_size} signals"
+    )
+    console.print(table)
 
 
 def _abstract_state(cell: Cell) -> meta.TrainState:
@@ -54,8 +61,12 @@ def _abstract_state(cell: Cell) -> meta.TrainState:
     return jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
 
 
-def _points(cell: Cell) -> int:
-    return len(cell.coords) // cell.training.stride**2
+def _example(cell: Cell) -> Points:
+    """What a step sees, of signals of nothing."""
+    sampling = cell.training.sampling(cell.learner.inner_steps)
+    channels = data.DATA_SETS[cell.dataset].channels
+    arrays = cell.modality.example(cell.training.batch_size, channels, cell.resolution, sampling)
+    return cell.modality.draw(arrays, cell.resolution, sampling, np.random.default_rng(0))
 
 
 def _temporary(cell: Cell) -> str:
@@ -70,20 +81,18 @@ def _temporary(cell: Cell) -> str:
         mesh=mesh,
         chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
-    coords = jax.ShapeDtypeStruct((_points(cell), cell.coords.shape[1]), jnp.float32)
-    targets = jax.ShapeDtypeStruct(
-        (training.batch_size, _points(cell), base_siren(cell.learner.field).out_dim), jnp.float32
-    )
-    compiled = jax.jit(step).lower(_abstract_state(cell), coords, targets, 0).compile()
+    compiled = jax.jit(step).lower(_abstract_state(cell), *_example(cell), 0).compile()
     return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
 
 
 def _line(cell: Cell) -> list[str]:
     """One run's sizes but its memory, from abstract values alone."""
     training, learner = cell.training, cell.learner
-    state, points = _abstract_state(cell), _points(cell)
-    siren = base_siren(cell.learner.field)
-    forward = metrics.siren_flops(points, cell.coords.shape[1], siren.width, siren.depth, siren.out_dim)
+    state, siren = _abstract_state(cell), base_siren(learner.field)
+    points = _example(cell).targets.shape[-2]
+    camera = getattr(learner.field, "camera", None)
+    evaluated, dims = (points, cell.modality.dims) if camera is None else (points * camera.samples, 3)
+    forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
     flops = training.batch_size * metrics.meta_step_flops(
         forward,
         learner.inner_steps,

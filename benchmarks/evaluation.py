@@ -12,16 +12,20 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records, runner
 from benchmarks.cell import Cell
-from mscn_flax import meta, metrics, signals
+from mscn_flax import meta, metrics
+from mscn_flax.modalities import Points
+
+_EVALUATIONS = 1 << 19
+"""Points that a device renders at a time, at most."""
 
 
 class Fitted(NamedTuple):
     """Some test signals and what was fitted to them.
 
     Attributes:
-      targets: [n, N, c].
+      targets: [n, *views, N, c].
       codes: [n, *code].
-      values: [n, N, c], decoded from the codes.
+      values: as the targets, decoded from the codes.
       encode_s: seconds a signal, within a batch, compilation apart.
       decode_s: likewise.
     """
@@ -33,49 +37,81 @@ class Fitted(NamedTuple):
     decode_s: float
 
 
-def test_targets(cell: Cell, limit: int | None) -> np.ndarray:
-    """The first `limit` test signals [n, N, c]; all where None."""
-    images = cell.images["test"]
-    count = min(len(images), limit or len(images))
-    return signals.image_to_targets(np.stack([images[i] for i in range(count)]))
+def test_arrays(cell: Cell, limit: int | None) -> np.ndarray | dict[str, np.ndarray]:
+    """The first `limit` test signals, stacked; all where None."""
+    split = cell.signals["test"]
+    arrays = [split[i] for i in range(min(len(split), limit or len(split)))]
+    return jax.tree.map(lambda *each: np.stack(each), *arrays)
+
+
+def test_points(cell: Cell, limit: int | None) -> Points:
+    """All points of the first `limit` test signals, which are on a grid; of all where None."""
+    return cell.modality.whole(test_arrays(cell, limit), cell.resolution)
 
 
 def fit(
     cell: Cell,
     state: meta.TrainState,
-    targets: np.ndarray,
+    points: Points,
     encode: Callable = meta.encode,
     *arguments,
-    coords: np.ndarray | None = None,
+    shown: Points | None = None,
 ) -> Fitted:
-    """Fits and decodes every signal.
+    """Fits every signal to some points, and decodes it there, or at other points.
 
     Args:
       cell: what was trained.
       state: its trained state.
-      targets: the signals.
+      points: that the signals are fitted to.
       encode: as `meta.encode`, with `arguments` behind its own; equal ones are compiled once.
       *arguments: arrays, or None.
-      coords: of the signals' points, those of the cell where None.
+      shown: where the signals are decoded and judged; `points` where None.
+    """
+    coords = _PerSignal(points.coords) if points.coords.ndim == points.targets.ndim else points.coords
+    shared = (state.theta, state.gates)
+    codes, encode_s = _on_devices(
+        cell, encode, cell.training.chunk_size, *shared, coords, _PerSignal(points.targets), *arguments
+    )
+    shown = points if shown is None else shown
+    values, decode_s = decode(cell, state, codes, shown.coords)
+    return Fitted(shown.targets, codes, values, encode_s, decode_s)
+
+
+def decode(cell: Cell, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
+    """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
+    evaluations = coords.shape[-2] * getattr(getattr(cell.learner.field, "camera", None), "samples", 1)
+    chunk_size = max(1, min(cell.training.chunk_size, _EVALUATIONS // evaluations))
+    coords = _PerSignal(coords) if coords.ndim == 3 else coords
+    return _on_devices(cell, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
+
+
+class _PerSignal(NamedTuple):
+    """An array with an axis of signals."""
+
+    array: np.ndarray
+
+
+def _on_devices(cell: Cell, fn: Callable, chunk_size: int, *arguments) -> tuple[np.ndarray, float]:
+    """`fn(learner, *arguments)` of some signals, and the seconds of one, compilation apart.
+
+    Where there are fewer signals than places on the devices, the last one is done again.
     """
     mesh = Mesh(np.array(jax.devices()), (meta.SIGNALS,))
-    block = mesh.size * cell.training.chunk_size
-    padded = np.concatenate([targets, np.repeat(targets[-1:], -len(targets) % block, axis=0)])
-    state = jax.device_put(jax.device_get(state), NamedSharding(mesh, PartitionSpec()))
-    settings = {"mesh": mesh, "chunk_size": cell.training.chunk_size}
-    coords = jnp.asarray(cell.coords if coords is None else coords)
+    count = next(len(argument.array) for argument in arguments if isinstance(argument, _PerSignal))
+    short = -count % (mesh.size * chunk_size)
 
-    def timed(fn, *arguments):
-        key = (fn, runner.for_any_budget(cell.learner), cell.training.chunk_size)
-        fn = runner.compiled(functools.partial(fn, cell.learner, **settings), key, *arguments)
-        began = time.perf_counter()
-        result = jax.block_until_ready(fn(*arguments))
-        return result, (time.perf_counter() - began) / len(padded)
+    def placed(argument):
+        if isinstance(argument, _PerSignal):
+            return np.concatenate([argument.array, np.repeat(argument.array[-1:], short, axis=0)])
+        return jax.device_put(jax.device_get(argument), NamedSharding(mesh, PartitionSpec()))
 
-    codes, encode_s = timed(encode, state.theta, state.gates, coords, padded, *arguments)
-    values, decode_s = timed(meta.decode, state.theta, coords, codes)
-    count = len(targets)
-    return Fitted(targets, np.asarray(codes)[:count], np.asarray(values)[:count], encode_s, decode_s)
+    arguments = tuple(map(placed, arguments))
+    key = (fn, runner.for_any_budget(cell.learner), chunk_size)
+    bound = functools.partial(fn, cell.learner, mesh=mesh, chunk_size=chunk_size)
+    compiled = runner.compiled(bound, key, *arguments)
+    began = time.perf_counter()
+    result = jax.block_until_ready(compiled(*arguments))
+    return np.asarray(result)[:count], (time.perf_counter() - began) / (count + short)
 
 
 def kept(cell: Cell, state: meta.TrainState, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +128,7 @@ def common(cell: Cell) -> dict:
         "experiment": cell.experiment,
         "preset": cell.preset,
         "dataset": cell.dataset,
-        "source": cell.images["test"].source,
+        "source": cell.signals["test"].source,
         "method": cell.method,
         "seed": cell.seed,
         "run_id": cell.run_id,
@@ -100,14 +136,14 @@ def common(cell: Cell) -> dict:
 
 
 def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
-    """A signal's columns of quality, from its values [N, c] and targets."""
+    """A signal's columns of quality, from its values [*views, N, c] and targets: PSNRs are means over its views."""
     values, targets = jnp.asarray(values), jnp.asarray(targets)
     error = metrics.mse(values, targets)
     error8 = metrics.mse(metrics.to_8_bit(values), targets)
     return {
-        "mse": f"{error:.7g}",
-        "psnr_db": f"{metrics.psnr(error):.4f}",
-        "psnr8_db": f"{metrics.psnr(error8):.4f}",
+        "mse": f"{jnp.mean(error):.7g}",
+        "psnr_db": f"{jnp.mean(metrics.psnr(error)):.4f}",
+        "psnr8_db": f"{jnp.mean(metrics.psnr(error8)):.4f}",
     }
 
 

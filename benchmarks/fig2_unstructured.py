@@ -204,9 +204,9 @@ def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     how = cell.evaluation
     fits = []
     if how.two_steps:
-        fits.append((evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals)), {}))
+        fits.append((evaluation.fit(cell, state, evaluation.test_points(cell, cell.training.test_signals)), {}))
     keep = how.adam.schedule(how.pruned) if how.pruned else None
-    fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, how.adam_signals), how.adam.encode, keep)
+    fitted = evaluation.fit(cell, state, evaluation.test_points(cell, how.adam_signals), how.adam.encode, keep)
     fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))
     rows = [row for fitted, regime in fits for row in _rows(cell, state, fitted, regime)]
     if cell.seed == 0:
@@ -245,7 +245,7 @@ def _layers(cell: Cell, state: TrainState) -> list[dict]:
 def _save_images(cell: Cell, fitted: evaluation.Fitted) -> None:
     """The first test signals side by side, as reconstructed, and the originals: what figure 3b is drawn from."""
     folder = cell.csv.with_name(f"{NAME}_images")
-    name = f"{cell.dataset}_{cell.images['test'].source}"
+    name = f"{cell.dataset}_{cell.signals['test'].source}"
     for label, values in ((f"{cell.method}_{cell.budget:.6g}", fitted.values), ("original", fitted.targets)):
         pictures = signals.targets_to_image(values[:SHOWN_SIGNALS], cell.resolution, cell.resolution)
         strip = np.concatenate(list(pictures), axis=1)

@@ -25,6 +25,7 @@ from mscn_flax.delta import DeltaSiren
 from mscn_flax.files import replaced
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import Points
 from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
@@ -178,7 +179,7 @@ def _evaluate(cell: Cell, state: meta.TrainState) -> list[runner.Table]:
 
 
 def _test_images(cell: Cell, limit: int | None) -> list[np.ndarray]:
-    images = cell.images["test"]
+    images = cell.signals["test"]
     return [images[i] for i in range(min(len(images), limit or len(images)))]
 
 
@@ -189,7 +190,7 @@ def _coded_rows(cell: Cell, state: meta.TrainState) -> list[dict]:
     if cell.learner.adapt_gates:
         mask = None  # Each signal has its own, which its stream holds.
     network = Network(cell.learner, theta, mask, cell.resolution, how.steps)
-    train = cell.images["train"]
+    train = cell.signals["train"]
     chosen = np.random.default_rng(cell.seed).permutation(len(train))[: how.fit_signals]
     trained_codes = network.adapt(np.stack([train[i] for i in chosen]))
     images = _test_images(cell, cell.training.test_signals)
@@ -254,7 +255,7 @@ def _coin_rows(cell: Cell, state: meta.TrainState) -> list[dict]:
         coords = signals.grid_coordinates(shape)
         indices = [index for index, image in enumerate(images) if image.shape[:2] == shape]
         targets = signals.image_to_targets(np.stack([images[index] for index in indices]))
-        fitted = evaluation.fit(cell, state, targets, how.adam.encode, None, coords=coords)
+        fitted = evaluation.fit(cell, state, Points(coords, targets), how.adam.encode, None)
         for index, delta in zip(indices, fitted.codes, strict=True):
             weights = (theta0 + delta).astype(np.float16).astype(np.float32)
             values = np.asarray(render(state.theta, weights - theta0, coords))
@@ -313,7 +314,7 @@ def _run_codecs(cell: Cell, names: list[str]) -> None:
             continue
         text = f"{name}: {real.settings}, the first {len(images)} test images, {codecs.versions()}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        run_id = f"{cell.dataset}-{cell.images['test'].source}-{name}-s0-{digest}"
+        run_id = f"{cell.dataset}-{cell.signals['test'].source}-{name}-s0-{digest}"
         if records.has(cell.csv, run_id):
             print(f"{run_id}: done before")
             continue

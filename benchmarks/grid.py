@@ -1,6 +1,6 @@
 """A benchmark's grid: what may be asked for, which data are here, and the run of all its cells."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from benchmarks import cli, dry_run, runner
 from benchmarks.cell import Cell
@@ -37,25 +37,27 @@ def check_choices(name: str, chosen: list[str], valid: Collection[str]) -> None:
 
 
 def available(datasets: list[str], standin: str | None) -> list[str]:
-    """The data sets, each replaced by the stand-in where it is not here and there is one.
+    """The data sets, each replaced by the stand-in where it is not here and there is one; see `find`."""
+    return list(dict.fromkeys(find(name, [] if standin is None else [standin]) for name in datasets))
+
+
+def find(name: str, standins: Sequence[str], resolution: int | None = None) -> str:
+    """The data set, or where it is not here the first of its stand-ins that is, which is said.
 
     Raises:
-      MissingDataError: where there is none; not for a dry run, which needs no data.
+      MissingDataError: where none is; not for a dry run, which needs no data.
     """
-    found = []
-    for name in datasets:
-        try:
-            if not data.DATA_SETS[name].embedded:
-                data.load(name, "test", resolution=data.DATA_SETS[name].resolution, data_dir=cli.data_dir())
-        except data.MissingDataError as error:
-            if standin is not None:
-                print(f"{error} Going on with the stand-in {standin}.")
-                name = standin
-            elif not cli.dry_run():
-                raise
-        if name not in found:
-            found.append(name)
-    return found
+    known = data.DATA_SETS[name]
+    try:
+        if not known.embedded:
+            data.load(name, "test", resolution=resolution or known.resolution, data_dir=cli.data_dir())
+    except data.MissingDataError as error:
+        if standins:
+            print(f"{error} Going on with the stand-in {standins[0]}.")
+            return find(standins[0], standins[1:], resolution)
+        if not cli.dry_run():
+            raise
+    return name
 
 
 def run(cells: list[Cell], evaluate: Callable[[Cell, TrainState], list[runner.Table]]) -> None:

@@ -49,6 +49,13 @@ COLUMNS = (
 )
 """One row a test signal and seed. A column that does not apply stays empty."""
 
+MODULATION_COLUMNS = (
+    *COLUMNS,
+    "psnr_weighted_db",  # maps of the globe: squared errors weighted by the cosine of the latitude
+    "trained_on",  # data set and its source
+)
+"""Rows of table1_modulations."""
+
 RATE_COLUMNS = (
     *COLUMNS,
     "bits",  # of a quantised modulation; 32: float32 codes; 16: COIN's weights

@@ -13,9 +13,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records
 from benchmarks.cell import Cell
-from mscn_flax import data, meta, signals
+from mscn_flax import data, meta
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import Points
 from mscn_flax.progress import Progress
 
 SHOWN = ("mse", "psnr", "open_gates")
@@ -114,7 +115,7 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
         mesh=mesh,
         chunk_size=chunk(training.chunk_size, training.batch_size // mesh.size),
     )
-    batches = data.batches(cell.images["train"], training.batch_size, cell.seed)
+    batches = data.batches(cell.signals["train"], training.batch_size, cell.seed)
     # Rounds of pruning are evaluated one after the other: the state after each stays.
     keep_period = getattr(cell.learner.controller, "round_steps", None)
     with Checkpoints(cell.folder / "checkpoints", keep_period=keep_period) as checkpoints:
@@ -167,14 +168,10 @@ def compiled(fn: Callable, statics: Hashable, *arguments, **options) -> Callable
     return _COMPILED[key]
 
 
-def _batch(cell: Cell, batches, step: int) -> tuple[np.ndarray, np.ndarray]:
+def _batch(cell: Cell, batches, step: int) -> Points:
     """Coordinates and targets of an outer step: a function of seed and step alone."""
-    targets = signals.image_to_targets(batches[step])
-    if cell.training.stride == 1:
-        return cell.coords, targets
     rng = np.random.default_rng([cell.seed, step])
-    points = signals.stratified_points((cell.resolution, cell.resolution), cell.training.stride, rng)
-    return cell.coords[points], targets[:, points]
+    return cell.modality.draw(batches[step], cell.resolution, cell.training.sampling(cell.learner.inner_steps), rng)
 
 
 def chunk(limit: int, count: int) -> int:

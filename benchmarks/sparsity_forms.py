@@ -130,7 +130,7 @@ def _learner(method: str, fraction: float, channels: int) -> MetaLearner:
 
 def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     """A row a test signal, and the run's summary."""
-    fitted = evaluation.fit(cell, state, evaluation.test_targets(cell, cell.training.test_signals))
+    fitted = evaluation.fit(cell, state, evaluation.test_points(cell, cell.training.test_signals))
     kept_weights, kept_biases = evaluation.kept(cell, state, fitted.codes)
     is_weight = cell.learner.field.is_weight
     size, weights = is_weight.size, int(is_weight.sum())

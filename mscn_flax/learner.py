@@ -106,8 +106,8 @@ class MetaLearner:
         theta: Theta,
         gates: GateState | None,
         key: Key[Array, ""],
-        coords: Float[Array, "N d"],
-        targets: Float[Array, "N c"],
+        coords: Float[Array, "*K N d"],
+        targets: Float[Array, "*K N c"],
         *,
         steps: int | None = None,
     ) -> tuple[Float[Array, "*code"], Float[Array, ""], Float[Array, " K"]]:
@@ -120,8 +120,8 @@ class MetaLearner:
           theta: what the outer loop has learned.
           gates: state of the gates; None for a method without.
           key: randomness of the gate sample; unused once the gates are frozen.
-          coords: shared by all signals.
-          targets: the signal.
+          coords: of the signal's points; with a leading axis those of each inner step, of which there may be more.
+          targets: the signal there.
           steps: K, `inner_steps` where None.
 
         Returns:
@@ -153,19 +153,22 @@ class MetaLearner:
                 return adapted["code"]
             return self.form.code(self.field, theta["field"], adapted["code"], gate(adapted, last=last))
 
-        def loss(adapted):
-            return metrics.mse(self.render(theta, code(adapted), coords), targets)
+        def loss(adapted, seen=(coords, targets)):
+            points, values = seen
+            return metrics.mse(self.render(theta, code(adapted), points), values)
 
         if gates is not None and not self.adapt_gates:
             # z does not change within the inner loop.
             inner_lr = {"code": self.form.inner_lr(inner_lr["code"], gate(start, last=False))}
+        steps = self.inner_steps if steps is None else steps
         adapted, losses = adapt(
             loss,
             start,
             inner_lr,
-            steps=self.inner_steps if steps is None else steps,
+            steps=steps,
             first_order=self.first_order,
             remat=self.remat,
+            fresh=(coords[:steps], targets[:steps]) if targets.ndim == 3 else None,
         )
         expected = self.hard_concrete.expected_l0(phi(adapted)) if self.learns_gates else jnp.zeros(())
         return code(adapted, last=True), expected, losses

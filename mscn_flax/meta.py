@@ -42,21 +42,28 @@ def _in_chunks(tree: PyTree, size: int) -> PyTree:
     return jax.tree.map(lambda a: a.reshape(a.shape[0] // size, size, *a.shape[1:]), tree)
 
 
+def _share(coords: Float[Array, "..."], targets: Float[Array, "B ..."]) -> tuple[PartitionSpec, int | None]:
+    """How coordinates lie on the mesh, and their axis of signals: none where all signals have the same points."""
+    return (PartitionSpec(), None) if coords.ndim < targets.ndim else (PartitionSpec(SIGNALS), 0)
+
+
 def _chunk_loss(
     theta: Theta,
     learner: MetaLearner,
     gates: GateState | None,
-    coords: Float[Array, "N d"],
+    coords: Float[Array, "..."],
     keys: Key[Array, " b"],
-    targets: Float[Array, "b N c"],
+    targets: Float[Array, "b *K N c"],
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Eq. 8 over one chunk of signals, and what is logged of it."""
 
-    def outer_loss(key, target):
-        code, expected_l0, _ = learner.fit(theta, gates, key, coords, target)
-        return metrics.mse(learner.render(theta, code, coords), target), expected_l0
+    def outer_loss(key, points, target):
+        code, expected_l0, _ = learner.fit(theta, gates, key, points, target)
+        if target.ndim == 3:  # Points of their own for each inner step, and for the outer loss.
+            points, target = points[-1], target[-1]
+        return metrics.mse(learner.render(theta, code, points), target), expected_l0
 
-    errors, expected_l0 = jax.vmap(outer_loss)(keys, targets)
+    errors, expected_l0 = jax.vmap(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
     loss = jnp.mean(errors)
     if gates is not None:
         # Frozen gates no longer depend on log_alpha; the penalty would only move it idly.
@@ -73,13 +80,16 @@ def meta_gradient(
     theta: Theta,
     gates: GateState | None,
     keys: Key[Array, " B"],
-    coords: Float[Array, "N d"],
-    targets: Float[Array, "B N c"],
+    coords: Float[Array, "..."],
+    targets: Float[Array, "B *K N c"],
     *,
     mesh: Mesh,
     chunk_size: int,
 ) -> tuple[dict[str, Float[Array, ""]], Theta]:
     """Mean over B signals of the logged values and of the gradient of eq. 8 with respect to theta.
+
+    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d]. Where there is an axis K, its entries are the
+    points of the inner steps, and the last those of the outer loss.
 
     Signals are divided over the devices of `mesh`; each device adds up gradients one chunk at a time, so that memory
     is that of `chunk_size` signals whatever B is. B must divide by devices x chunk_size.
@@ -87,27 +97,31 @@ def meta_gradient(
 
     def on_device(theta, gates, coords, keys, targets):
         def add_chunk(total, chunk):
-            (_, logged), gradient = jax.value_and_grad(_chunk_loss, has_aux=True)(theta, learner, gates, coords, *chunk)
+            keys, points, targets = chunk
+            points = coords if points is None else points
+            (_, logged), gradient = jax.value_and_grad(_chunk_loss, has_aux=True)(
+                theta, learner, gates, points, keys, targets
+            )
             return jax.tree.map(jnp.add, total, (logged, gradient)), None
 
         logged = {name: jnp.zeros(()) for name in ("mse", "psnr", "expected_l0")}
-        chunks = _in_chunks((keys, targets), chunk_size)
+        chunks = _in_chunks((keys, None if where == shared else coords, targets), chunk_size)
         total, _ = jax.lax.scan(add_chunk, (logged, jax.tree.map(jnp.zeros_like, theta)), chunks)
         # One reduction of one vector: XLA's CPU threads wait inside a reduction, and two of them at once, with a thread
         # a core, leave none to the other device (seen: a run that hung).
         flat, unravel = ravel_pytree(total)
         return unravel(jax.lax.pmean(flat, SIGNALS) / (targets.shape[0] // chunk_size))
 
-    shared, split = PartitionSpec(), PartitionSpec(SIGNALS)
+    shared, split, where = PartitionSpec(), PartitionSpec(SIGNALS), _share(coords, targets)[0]
     return jax.shard_map(
-        on_device, mesh=mesh, in_specs=(shared, shared, shared, split, split), out_specs=shared, check_vma=False
+        on_device, mesh=mesh, in_specs=(shared, shared, where, split, split), out_specs=shared, check_vma=False
     )(theta, gates, coords, keys, targets)
 
 
 def train_step(
     state: TrainState,
-    coords: Float[Array, "N d"],
-    targets: Float[Array, "B N c"],
+    coords: Float[Array, "..."],
+    targets: Float[Array, "B *K N c"],
     seed: int | Int[Array, ""],
     *,
     learner: MetaLearner,
@@ -117,6 +131,8 @@ def train_step(
     chunk_size: int,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One outer step: eq. 8's gradient, the optimiser, the budget controller. To be jitted whole.
+
+    Coordinates and targets as `meta_gradient` has them.
 
     Returns:
       The next state; mse, psnr (mean over signals, after adaptation), expected_l0, open_gates, lambda, gradient_norm.
@@ -158,8 +174,8 @@ def encode(
     learner: MetaLearner,
     theta: Theta,
     gates: GateState | None,
-    coords: Float[Array, "N d"],
-    targets: Float[Array, "B N c"],
+    coords: Float[Array, "..."],
+    targets: Float[Array, "B *K N c"],
     *,
     mesh: Mesh,
     chunk_size: int,
@@ -167,44 +183,49 @@ def encode(
 ) -> Float[Array, "B *code"]:
     """The gated codes of B signals, fitted with frozen gates: what a codec stores. To be jitted.
 
-    B must divide by the devices of `mesh` and by `chunk_size` on each.
+    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d]; K as in `MetaLearner.fit`. B must divide by the
+    devices of `mesh` and by `chunk_size` on each.
     """
     if gates is not None:
         gates = gates.replace(frozen=jnp.ones((), bool))
 
-    def fit(shared, target):
+    def fit(shared, signal):
         theta, gates, coords = shared
-        return learner.fit(theta, gates, jax.random.key(0), coords, target, steps=steps)[0]
+        points, target = signal if coords is None else (coords, signal)
+        return learner.fit(theta, gates, jax.random.key(0), points, target, steps=steps)[0]
 
-    return map_signals(fit, (theta, gates, coords), targets, mesh=mesh, chunk_size=chunk_size)
+    shared, each = (None, (coords, targets)) if _share(coords, targets)[1] == 0 else (coords, targets)
+    return map_signals(fit, (theta, gates, shared), each, mesh=mesh, chunk_size=chunk_size)
 
 
 def decode(
     learner: MetaLearner,
     theta: Theta,
-    coords: Float[Array, "N d"],
+    coords: Float[Array, "*B N d"],
     codes: Float[Array, "B *code"],
     *,
     mesh: Mesh,
     chunk_size: int,
 ) -> Float[Array, "B N c"]:
-    """The values of B signals from their gated codes. To be jitted."""
+    """The values of B signals from their gated codes, at points of all or of each. To be jitted."""
 
-    def render(shared, code):
+    def render(shared, signal):
         theta, coords = shared
-        return learner.render(theta, code, coords)
+        points, code = signal if coords is None else (coords, signal)
+        return learner.render(theta, code, points)
 
-    return map_signals(render, (theta, coords), codes, mesh=mesh, chunk_size=chunk_size)
+    shared, each = (None, (coords, codes)) if coords.ndim == 3 else (coords, codes)
+    return map_signals(render, (theta, shared), each, mesh=mesh, chunk_size=chunk_size)
 
 
 def map_signals(
-    fn: Callable, shared: PyTree, signals: Float[Array, "B *in"], *, mesh: Mesh, chunk_size: int
+    fn: Callable, shared: PyTree, signals: PyTree[Float[Array, "B ..."]], *, mesh: Mesh, chunk_size: int
 ) -> Float[Array, "B *out"]:
     """`fn(shared, signal)` of each signal: over the devices of `mesh`, a chunk at a time on each."""
 
     def on_device(shared, signals):
         results = jax.lax.map(lambda chunk: jax.vmap(fn, (None, 0))(shared, chunk), _in_chunks(signals, chunk_size))
-        return results.reshape(signals.shape[0], *results.shape[2:])
+        return results.reshape(-1, *results.shape[2:])
 
     in_specs = (PartitionSpec(), PartitionSpec(SIGNALS))
     return jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(SIGNALS), check_vma=False)(

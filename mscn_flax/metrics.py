@@ -1,6 +1,7 @@
 """Every quality and cost figure of the project, defined once."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -17,6 +18,11 @@ def psnr(mean_squared_error: Float[Array, "*B"]) -> Float[Array, "*B"]:
 def to_8_bit(values: Float[Array, "..."]) -> Float[Array, "..."]:
     """Values as an 8-bit file would hold them: clipped to [0, 1] and rounded to a multiple of 1/255."""
     return jnp.round(jnp.clip(values, 0, 1) * 255) / 255
+
+
+def voxel_accuracy(values: Float[np.ndarray, "N 1"], targets: Float[np.ndarray, "N 1"]) -> float:
+    """Share of voxels on the right side of 0.5."""
+    return float(np.mean((values > 0.5) == (targets > 0.5)))
 
 
 def siren_flops(points: int, in_dim: int, width: int, depth: int, out_dim: int) -> int:

@@ -16,8 +16,10 @@ from mscn_flax.sine import SINES
 
 
 def base_siren(field: nn.Module) -> "Siren":
-    """The SIREN that a field modulates or adapts; the field itself where it is one."""
-    return getattr(field, "siren", field)
+    """The SIREN that a field modulates, adapts or looks at; the field itself where it is one."""
+    while hasattr(field, "siren"):
+        field = field.siren
+    return field
 
 
 def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:

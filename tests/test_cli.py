@@ -37,7 +37,7 @@ def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
         ("--gin_param=table1/HardConcrete.gamma=0.5", "gamma < 0"),
         ("--gin_param=table1/Training.batch_size=0", "batch_size must be at least 1"),
         ("--gin_file=gin/no_such_file.gin", "gin/no_such_file.gin"),
-        ("--gin_param=table1.standin='photoz'", "valid: photos"),
+        ("--gin_param=table1.standins={'cifar10': ['photoz']}", "valid: photos"),
         ("--gin_param=table1.methods=[]", "empty; valid: functa, mscn"),
         ("--gin_param=table1.budgets=64", "not iterable"),
         ("--gin_param=table1/Training.outer_steps='x'", "outer_steps must be at least 1 and whole, got 'x'"),
@@ -63,7 +63,7 @@ def test_no_configuration_is_named(tmp_path):
 
 def test_missing_data_names_the_remedy(tmp_path):
     folders = [f"--results_dir={tmp_path}", f"--runs_dir={tmp_path}", f"--data_dir={tmp_path}"]
-    done = python_m(*TABLE1, "--gin_param=table1.standin=None", *folders)
+    done = python_m(*TABLE1, "--gin_param=table1.standins={}", *folders)
     assert done.returncode == 2
     assert "stand-in `photos`" in done.stderr.strip().splitlines()[-1]
     done = python_m(*TABLE1, "--dry_run", *folders)
@@ -82,7 +82,7 @@ def test_dry_run_shows_sizes_and_trains_nothing(tmp_path):
     folders = [f"--results_dir={tmp_path / 'results'}", f"--runs_dir={tmp_path / 'runs'}"]
     done = python_m("benchmarks", "run", "--preset=smoke", "--dry_run", *folders)
     assert done.returncode == 0, done.stderr
-    for word in ("table1/mscn/Siren.width = 32", "GFLOP", "temp MiB", "96 [3, 32]"):
+    for word in ("table1/cifar10/mscn/Siren.width = 32", "GFLOP", "temp MiB", "96 [3, 32]"):
         assert word in done.stdout
     assert not list(tmp_path.rglob("*.csv"))
     assert not list(tmp_path.rglob("checkpoints"))

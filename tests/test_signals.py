@@ -30,12 +30,31 @@ def test_one_point_of_every_cell(rows, columns, stride, seed):
     assert sorted(map(tuple, cells.T)) == [(r, c) for r in range(rows) for c in range(columns)]
 
 
+def test_the_sphere_has_its_poles_and_no_seam():
+    points = signals.sphere_coordinates((181, 360)).reshape(181, 360, 3)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(points[0], np.broadcast_to([0, 0, 1], (360, 3)), atol=1e-6)
+    np.testing.assert_allclose(points[-1], np.broadcast_to([0, 0, -1], (360, 3)), atol=1e-6)
+    np.testing.assert_allclose(points[90, 0], [1, 0, 0], atol=1e-6)  # Equator, Greenwich.
+    np.testing.assert_allclose(points[90, 90], [0, 1, 0], atol=1e-6)  # 90 degrees east.
+    # From the last column to the first, over the date line or Greenwich, is one step like all others.
+    steps = np.linalg.norm(np.roll(points, -1, axis=1) - points, axis=-1)
+    np.testing.assert_allclose(steps[90], steps[90, 0], rtol=1e-4)
+
+
+def test_a_stride_that_does_not_divide_leaves_smaller_cells():
+    points = signals.stratified_points((46, 90), 4, np.random.default_rng(0))
+    cells = np.stack(np.unravel_index(points, (46, 90))) // 4
+    assert sorted(map(tuple, cells.T)) == [(r, c) for r in range(12) for c in range(23)]
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         (lambda: signals.grid_coordinates((0, 3)), "positive"),
         (lambda: signals.image_to_targets(np.zeros((4, 4, 3), np.int16)), "uint8"),
-        (lambda: signals.stratified_points((32, 32), 3, np.random.default_rng(0)), "stride 3"),
+        (lambda: signals.stratified_points((32, 2), 3, np.random.default_rng(0)), "stride 3"),
+        (lambda: signals.sphere_coordinates((1, 4)), "at least 2"),
     ],
 )
 def test_wrong_values_are_named(wrong, says):

@@ -13,7 +13,7 @@ from benchmarks.figures import style
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
     """Writes one figure for each data set; returns the files."""
     masks = records.read(results / preset / "table1_modulations_masks.csv", records.MASK_COLUMNS)
-    rows = records.read(results / preset / "table1_modulations.csv")
+    rows = records.read(results / preset / "table1_modulations.csv", records.MODULATION_COLUMNS)
     written = []
     masks = masks[masks["run_id"].isin(rows["run_id"])]
     for (dataset, source), part in masks.groupby(["dataset", "source"]):

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import io
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -22,33 +24,49 @@ class MissingDataError(FileNotFoundError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Images(Sequence):
-    """The images of one split, `[i] -> [H, W, C]`, uint8, or float32 in [0, 1] for what is not a picture.
+class Signals(Sequence):
+    """The signals of one split, `[i]` as the modality has them.
 
     Attributes:
       name: of the data set, as the `dataset` column has it.
       source: "real", "subset" or "standin", as the `source` column has it.
       records: the TFDS data source behind.
-      resolution: H = W; pictures stored larger are reduced by area. None: as they are stored, each of its own size.
-      shorter_side: pictures are first resized (bilinear, antialiased) so that the shorter side has so many pixels; None
-        to leave them.
-      centre_crop: then they are cut to the middle square of so many pixels; None to leave them.
     """
 
     name: str
     source: str
     records: Sequence
-    resolution: int | None
-    shorter_side: int | None = None
-    centre_crop: int | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index) -> UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "H W C"]:
+    def __getitem__(self, index):
         if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.name} has {len(self)} images here, there is none at {index}")
-        image = self.records[index % len(self)]["image"]
+            raise IndexError(f"{self.name} has {len(self)} signals here, there is none at {index}")
+        return self._read(self.records[index % len(self)])
+
+    def _read(self, record: dict):
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Images(Signals):
+    """Pictures and maps, `[i] -> [H, W, C]`, uint8, or float32 in [0, 1] for what is not a picture.
+
+    Attributes:
+      resolution: H; pictures stored larger are reduced by area to H x H. None: as they are stored, each of its own
+        size.
+      shorter_side: pictures are first resized (bilinear, antialiased) so that the shorter side has so many pixels; None
+        to leave them.
+      centre_crop: then they are cut to the middle square of so many pixels; None to leave them.
+    """
+
+    resolution: int | None
+    shorter_side: int | None = None
+    centre_crop: int | None = None
+
+    def _read(self, record: dict) -> UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "H W C"]:
+        image = record["image"]
         if self.shorter_side is not None:
             factor = self.shorter_side / min(image.shape[:2])
             size = tuple(round(factor * extent) for extent in image.shape[1::-1])
@@ -62,8 +80,33 @@ class Images(Sequence):
         return np.asarray(PIL.Image.fromarray(image).resize(side, PIL.Image.Resampling.BOX))
 
 
-def batches(images: Images, batch_size: int, seed: int) -> grain.MapDataset:
-    """Shuffled batches without end: `batches(...)[step]` is [B, H, W, C], a function of (seed, step) alone.
+@dataclasses.dataclass(frozen=True)
+class Volumes(Signals):
+    """Solids as voxels, `[i] -> [D, D, D, 1]`, float32, 1 inside and 0 outside.
+
+    Attributes:
+      side: D.
+    """
+
+    side: int
+
+    def _read(self, record: dict) -> Float[np.ndarray, "D D D 1"]:
+        return np.unpackbits(record["bits"]).reshape(self.side, self.side, self.side, 1).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenes(Signals):
+    """Views of scenes, `[i] -> views [V, s, s, 3] uint8, poses [V, 4, 4], intrinsics [3]` by name.
+
+    The intrinsics are the focal length and column and row of the optical axis, in pixels.
+    """
+
+    def _read(self, record: dict) -> dict[str, np.ndarray]:
+        return {name: record[name] for name in ("views", "poses", "intrinsics")}
+
+
+def batches(images: Signals, batch_size: int, seed: int) -> grain.MapDataset:
+    """Shuffled batches without end: `batches(...)[step]` is B signals stacked, a function of (seed, step) alone.
 
     Every epoch has its own order.
 
@@ -71,7 +114,7 @@ def batches(images: Images, batch_size: int, seed: int) -> grain.MapDataset:
       ValueError: where a batch is larger than the data set.
     """
     if batch_size > len(images):
-        raise ValueError(f"batch_size {batch_size} is larger than {images.name}'s {len(images)} training images")
+        raise ValueError(f"batch_size {batch_size} is larger than {images.name}'s {len(images)} training signals")
     return grain.MapDataset.source(images).seed(seed).shuffle().repeat().batch(batch_size)
 
 
@@ -87,7 +130,16 @@ def prepare(builder: tfds.core.DatasetBuilder, **kwargs) -> None:
       builder: of the data set.
       **kwargs: for `download_and_prepare`.
     """
-    if not is_prepared(builder):
+    if is_prepared(builder):
+        return
+    folder = pathlib.Path(builder.data_dir)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Of two processes one prepares and the other waits: TFDS alone lets both, and the later one fails.
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if builder.is_prepared():
+            builder.info.read_from_directory(folder)
+            return
         print(f"preparing data set {builder.info.full_name} in {builder.data_dir}, once", file=sys.stderr)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         tfds.disable_progress_bar()

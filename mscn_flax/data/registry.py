@@ -7,23 +7,41 @@ import functools
 import logging
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
 from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
+from mscn_flax.data.climate import climate_dataset_builder as climate_builder
+from mscn_flax.data.climate import fields
 from mscn_flax.data.crops import crops_dataset_builder as crops_builder
 from mscn_flax.data.crops import photographs
 from mscn_flax.data.faces import faces_dataset_builder as faces_builder
 from mscn_flax.data.kodak import kodak_dataset_builder as kodak_builder
 from mscn_flax.data.local_copy import LocalCopyConfig, LocalFilesConfig, files_digest
 from mscn_flax.data.photos import photos_dataset_builder as photos_builder
-from mscn_flax.data.reading import RECORD_FORMAT, Images, MissingDataError, is_prepared, prepare
+from mscn_flax.data.reading import (
+    RECORD_FORMAT,
+    Images,
+    MissingDataError,
+    Scenes,
+    Signals,
+    Volumes,
+    is_prepared,
+    prepare,
+)
+from mscn_flax.data.scenes import scenes_dataset_builder as scenes_builder
 from mscn_flax.data.sdf2d import sdf2d_dataset_builder as sdf2d_builder
+from mscn_flax.data.voxels import solids
+from mscn_flax.data.voxels import voxels_dataset_builder as voxels_builder
+from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOLUMES, Grid, Scene
 
 TRAINING = ("train", "validation")
 """The splits that are not for testing."""
+
+SPLITS = (*TRAINING, "test")
 
 
 def tfds_dir() -> pathlib.Path:
@@ -180,6 +198,136 @@ def _crops(source: str, split: str, side: int, per_photograph: int, sources: Map
     return builder.as_data_source(split)
 
 
+def _era5(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    """ERA5's 2 m temperature; where its training years are not here, real fields to test on and CMIP6 to train on.
+
+    The name and source of what is returned say which.
+    """
+    folder = data_dir and data_dir / "era5"
+    found = {part: _files(folder and folder / part, fields.READABLE) for part in SPLITS}
+    if all(found.values()):
+        whole = {part: [(path, 0, sys.maxsize) for path in paths] for part, paths in found.items()}
+        return Images("era5", "real", _climate(split, resolution, whole), resolution)
+    models, analysed = (data_dir and data_dir / "climate" / name for name in (_CMIP6, _ERA5_FIELDS))
+    if not (models and models.is_file() and analysed.is_file()):
+        empty = next(part for part, paths in found.items() if not paths)
+        raise MissingDataError(
+            f"$MSCN_DATA_DIR/era5/{empty} has no {' or '.join(fields.READABLE)}. Register at "
+            "https://cds.climate.copernicus.eu (licence: Copernicus), download 2m_temperature of the data set "
+            "reanalysis-era5-single-levels as NetCDF on a grid of 1 degree, and put one file a month into "
+            "$MSCN_DATA_DIR/era5/{train,validation,test}, divided by years; or COIN++'s era5_temp2m_16x .npz files. "
+            "Without: use the embedded stand-in `sphere_fields`."
+        )
+    if split == "test":
+        return Images("era5", "subset", _climate(split, resolution, {"test": [(analysed, 0, 13)]}), resolution)
+    # Five years of monthly means; the last is for validation.
+    years = {"train": [(models, 0, 48)], "validation": [(models, 48, 60)]}
+    return Images("cmip6", "standin", _climate(split, resolution, years), resolution)
+
+
+_CMIP6 = "cmip6_canesm5_tas_monthly_1870-1874.npz"
+_ERA5_FIELDS = "era5_t2m_181x360.npz"
+
+
+def _sphere_fields(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
+    del data_dir  # Made up.
+    return Images("sphere_fields", "standin", _climate(split, resolution, None), resolution)
+
+
+def _climate(split: str, resolution: int, maps: Mapping | None) -> Sequence:
+    config = climate_builder.ClimateConfig(height=resolution, maps=maps)
+    builder = climate_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return builder.as_data_source(split)
+
+
+def _files(folder: pathlib.Path | None, endings: Sequence[str]) -> list[pathlib.Path]:
+    """All files below a folder with one of the endings, in order; none where there is no folder."""
+    if not (folder and folder.is_dir()):
+        return []
+    return sorted(path for path in folder.rglob("*") if path.suffix in endings)
+
+
+def _shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
+    folder = data_dir and data_dir / "shapenet10"
+    found = {part: _files(folder and folder / part, solids.READABLE) for part in SPLITS}
+    if missing := [part for part, paths in found.items() if not paths]:
+        raise MissingDataError(
+            f"$MSCN_DATA_DIR/shapenet10/{missing[0]} has no {' or '.join(solids.READABLE)}. Register at "
+            "https://shapenet.org (terms: research, no redistribution), download ShapeNetCore.v2, and put each model's "
+            "models/model_normalized.solid.binvox or .obj, of the ten largest classes, into "
+            "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; .npy of "
+            f"{resolution}^3 voxels will do too. Without: use `kaykit_voxels`, or the embedded stand-in `solids`."
+        )
+    return _volumes("shapenet10", "real", split, voxels_builder.VoxelsConfig(side=resolution, files=found))
+
+
+def _kaykit_voxels(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
+    _require_side("kaykit_voxels", resolution, 64)
+    path = _local(
+        data_dir, voxels_builder.KAYKIT, "`bits` (np.packbits of 64^3 voxels, a row a solid), `name`", "solids"
+    )
+    return _volumes("kaykit_voxels", "standin", split, voxels_builder.VoxelsConfig(side=64, kaykit=path))
+
+
+def _solids(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
+    del data_dir  # Made up.
+    return _volumes("solids", "standin", split, voxels_builder.VoxelsConfig(side=resolution))
+
+
+def _volumes(name: str, source: str, split: str, config: voxels_builder.VoxelsConfig) -> Volumes:
+    builder = voxels_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return Volumes(name, source, builder.as_data_source(split), config.side)
+
+
+def _srn_cars(split: str, resolution: int, data_dir: pathlib.Path | None) -> Scenes:
+    folder = data_dir and data_dir / "srn_cars"
+    names = {"train": "cars_train", "validation": "cars_val", "test": "cars_test"}
+    found = {
+        part: sorted(path.parent for path in (folder / name).glob("*/intrinsics.txt")) if folder else []
+        for part, name in names.items()
+    }
+    if missing := [names[part] for part, scenes in found.items() if not scenes]:
+        raise MissingDataError(
+            f"$MSCN_DATA_DIR/srn_cars/{missing[0]} has no <scene>/intrinsics.txt. Download srn_cars.zip of pixelNeRF "
+            "(linked at https://github.com/sxyu/pixel-nerf; 2,458 scenes to train on, 703 to test on) and unpack it so "
+            "that $MSCN_DATA_DIR/srn_cars has cars_train, cars_val and cars_test. Without: use `kaykit_scenes`, or the "
+            "embedded stand-in `balls`."
+        )
+    return _scenes("srn_cars", "real", split, scenes_builder.ScenesConfig(side=resolution, folders=found))
+
+
+def _kaykit_scenes(split: str, resolution: int, data_dir: pathlib.Path | None) -> Scenes:
+    path = _local(data_dir, scenes_builder.KAYKIT, "`images`, `poses_c2w`, `focal`, `cx`, `cy`, `name`", "balls")
+    return _scenes("kaykit_scenes", "standin", split, scenes_builder.ScenesConfig(side=resolution, kaykit=path))
+
+
+def _balls(split: str, resolution: int, data_dir: pathlib.Path | None) -> Scenes:
+    del data_dir  # Made up.
+    return _scenes("balls", "standin", split, scenes_builder.ScenesConfig(side=resolution))
+
+
+def _scenes(name: str, source: str, split: str, config: scenes_builder.ScenesConfig) -> Scenes:
+    builder = scenes_builder.Builder(config=config, data_dir=tfds_dir(), file_format=RECORD_FORMAT)
+    prepare(builder)
+    return Scenes(name, source, builder.as_data_source(split))
+
+
+def _local(data_dir: pathlib.Path | None, file: pathlib.Path, content: str, standin: str) -> pathlib.Path:
+    """The path of a prepared local copy.
+
+    Raises:
+      MissingDataError: where there is none.
+    """
+    path = data_dir and data_dir / file
+    if not (path and path.is_file()):
+        raise MissingDataError(
+            f"$MSCN_DATA_DIR/{file} is missing: an .npz with {content}. Without: use the embedded stand-in `{standin}`."
+        )
+    return path
+
+
 def _downloaded(name: str, config: str, title: str, standins: str) -> tfds.core.DatasetBuilder:
     """The builder of a data set that TFDS downloads.
 
@@ -201,14 +349,16 @@ class DataSet(NamedTuple):
 
     Attributes:
       read: function of (split, resolution, folder of local copies).
-      resolution: pixels a side in the experiments that do not say otherwise.
-      channels: c, values a pixel.
+      resolution: pixels a side, latitudes or voxels a side in the experiments that do not say otherwise.
+      channels: c, values a point.
+      modality: what kind of signals they are.
       embedded: needs no files, so that it is always there; its first use at a resolution may take minutes to make it.
     """
 
-    read: Callable[[str, int, pathlib.Path | None], Images]
+    read: Callable[[str, int, pathlib.Path | None], Signals]
     resolution: int
     channels: int = 3
+    modality: Grid | Scene = IMAGES
     embedded: bool = False
 
 
@@ -222,6 +372,14 @@ DATA_SETS = {
     "kodak": DataSet(_kodak, resolution=32),
     "sdf2d": DataSet(_sdf2d, resolution=178, channels=1, embedded=True),
     "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178, channels=1),
+    "era5": DataSet(_era5, resolution=181, channels=1, modality=MAPS),
+    "sphere_fields": DataSet(_sphere_fields, resolution=181, channels=1, modality=MAPS, embedded=True),
+    "shapenet10": DataSet(_shapenet10, resolution=64, channels=1, modality=VOLUMES),
+    "kaykit_voxels": DataSet(_kaykit_voxels, resolution=64, channels=1, modality=VOLUMES),
+    "solids": DataSet(_solids, resolution=64, channels=1, modality=VOLUMES, embedded=True),
+    "srn_cars": DataSet(_srn_cars, resolution=128, modality=SCENES),
+    "kaykit_scenes": DataSet(_kaykit_scenes, resolution=128, modality=SCENES),
+    "balls": DataSet(_balls, resolution=128, modality=SCENES, embedded=True),
 }
 
 
@@ -236,13 +394,13 @@ def _require_side(name: str, resolution: int, side: int) -> None:
 
 
 @functools.cache
-def load(name: str, split: str, *, resolution: int, data_dir: str | None = None) -> Images:
-    """The images of one split.
+def load(name: str, split: str, *, resolution: int, data_dir: str | None = None) -> Signals:
+    """The signals of one split.
 
     Args:
       name: a key of `DATA_SETS`.
       split: "train", "validation" (held out from training) or "test".
-      resolution: pixels a side; test images of `kodak` are whole all the same.
+      resolution: see `DataSet`; test images of `kodak` are whole all the same.
       data_dir: folder of prepared local copies, `$MSCN_DATA_DIR` where None.
 
     Raises:
@@ -251,7 +409,7 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
     """
     if name not in DATA_SETS:
         raise ValueError(f"no data set {name!r}; there are {', '.join(sorted(DATA_SETS))}")
-    if split not in ("train", "validation", "test"):
+    if split not in SPLITS:
         raise ValueError(f"no split {split!r}; there are train, validation, test")
     # TFDS warns of every folder it looks into in vain; what matters is in the errors raised here.
     logging.getLogger("absl").setLevel(logging.ERROR)

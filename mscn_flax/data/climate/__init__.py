@@ -1,0 +1,1 @@
+"""TFDS data set of maps of near-surface temperature."""
