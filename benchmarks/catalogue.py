@@ -24,9 +24,9 @@ class Entry:
 
 CATALOGUE = {
     "table1_modulations": Entry(
-        paper="Table 1, Figure 4",
-        figures=("table1_modulations", "fig4_reuse"),
-        datasets="cifar10 (or photos); paper: celeb_a_hq",
+        paper="Table 1, Figures 4 to 6",
+        figures=("table1_modulations", "fig4_reuse", "fig5_voxels", "fig6_climate", "novel_views"),
+        datasets="cifar10, era5, shapenet10, srn_cars (or stand-ins); paper: celeb_a_hq for cifar10",
         methods="functa, mscn",
         expected={"smoke": "1 min", "quick": "6 min", "paper": "days on a GPU (not measured)"},
     ),

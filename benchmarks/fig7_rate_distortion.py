@@ -85,7 +85,11 @@ def _coin_pp(budget: int) -> MetaLearner:
     return MetaLearner(field=LatentModulatedSiren(siren=Siren(), latent_dim=budget, uniform_map=True))
 
 
-METHODS: dict[str, Callable[[int], MetaLearner]] = {"mscn": _mscn, "coin_pp": _coin_pp}
+METHODS: dict[str, Callable[[int], MetaLearner]] = {
+    "mscn": _mscn,
+    "coin_pp": _coin_pp,
+    "coin_pp_reference": _coin_pp,  # With the inner rate of its own code, where a preset has tuned that of `coin_pp`.
+}
 """`method` column -> the learner with `budget` numbers a patch; gin scope fig7/<method> configures it."""
 
 

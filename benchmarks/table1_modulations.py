@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import gin
-import jax
 import numpy as np
 
 from benchmarks import cli, evaluation, grid, records, runner
 from benchmarks.cell import Cell, Training
-from mscn_flax import data
+from mscn_flax import data, signals
 from mscn_flax.budget import BudgetController
+from mscn_flax.data.scenes.views import look_at_origin
 from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
 from mscn_flax.modalities import Points, Sampling, Scene
@@ -27,6 +27,9 @@ NAME = "table1_modulations"
 
 SHOWN = 2
 """Test signals whose values are kept for the figures, of the first seed."""
+
+FRAMES = 24
+"""Pictures of a turn around the first test scene."""
 
 
 @gin.configurable
@@ -133,7 +136,7 @@ def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     if (kept != cell.budget).any():
         print(f"{cell.run_id}: {np.sum(kept != cell.budget)} of {len(kept)} codes do not have {cell.budget} non-zeros")
     if cell.seed == 0:
-        _keep(cell, fitted)
+        _keep(cell, state, fitted, arrays)
     train = cell.signals["train"]
 
     def per_signal(i):
@@ -188,18 +191,34 @@ def _quality(cell: Cell, fitted: evaluation.Fitted, i: int) -> dict[str, float]:
     return cell.modality.quality(fitted.values[i], fitted.targets[i], shape)
 
 
-def _keep(cell: Cell, fitted: evaluation.Fitted) -> None:
+def _keep(cell: Cell, state: TrainState, fitted: evaluation.Fitted, arrays) -> None:
     """The values of the first test signals, for figures 5 and 6 and the views of scenes; of images none are needed."""
     if cell.modality == data.DATA_SETS["photos"].modality:
         return
-    folder = cell.csv.parent / f"{NAME}_values"
-    for name, values in ((f"{cell.method}_{cell.budget}", fitted.values), ("original", fitted.targets)):
+    source = cell.signals["test"].source
+    folder, name = cell.csv.parent / f"{NAME}_values", f"{cell.dataset}_{source}"
+    kept = {f"{cell.method}_{cell.budget}": fitted.values[:SHOWN], "original": fitted.targets[:SHOWN]}
+    if isinstance(cell.modality, Scene):
+        kept[f"{cell.method}_{cell.budget}_turntable"] = _turntable(cell, state, fitted.codes[:1], arrays)
+    for label, values in kept.items():
         # 16 bits are finer than any difference that a figure shows; of solids what is inside is all there is.
-        shown = np.clip(values[:SHOWN], -0.5, 1.5)
-        solid = fitted.targets.shape[-2] == cell.resolution**3
-        stored = np.packbits(shown > 0.5, axis=-2) if solid else shown.astype(np.float16)
-        with records.replaced(folder / f"{cell.asked}_{name}.npz", "wb") as out:
-            np.savez_compressed(out, values=jax.device_get(stored))
+        solid = values.shape[-2] == cell.resolution**3
+        stored = np.packbits(values > 0.5, axis=-2) if solid else np.clip(values, -0.5, 1.5).astype(np.float16)
+        with records.replaced(folder / f"{name}_{label}.npz", "wb") as out:
+            np.savez_compressed(out, values=stored)
+
+
+def _turntable(cell: Cell, state: TrainState, codes: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Pictures [FRAMES, N, 3] of a scene from a ring around it, as high and as far away as its cameras on average."""
+    places = arrays["poses"][0, :, :3, 3]
+    height, distance = places[:, 2].mean(), np.linalg.norm(places, axis=1).mean()
+    ring = np.sqrt(max(distance**2 - height**2, (distance / 2) ** 2))
+    angles = 2 * np.pi * np.arange(FRAMES) / FRAMES
+    poses = [look_at_origin(np.array([ring * np.cos(a), ring * np.sin(a), height])) for a in angles]
+    side, (focal, *centre) = cell.resolution // 2, (arrays["intrinsics"][0] / 2).tolist()
+    pixels = np.indices((side, side)).reshape(2, -1).T
+    rays = np.stack([signals.camera_rays(pose, pixels, focal, tuple(centre)) for pose in poses])
+    return evaluation.decode(cell, state, np.repeat(codes, FRAMES, axis=0), rays)[0]
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from benchmarks.figures import style
 CURVE_BITS = 5
 """Bits a modulation of the networks' curves; the table has the others. The paper: 5 to 6."""
 
-NETWORKS = ("mscn", "coin_pp", "coin")
+PATCHED = ("mscn", "coin_pp", "coin_pp_reference")
+NETWORKS = (*PATCHED, "coin")
 
 PUBLISHED = {
     # (file, their data set, their method) -> label; BMS, MBT and CST are CompressAI's, by way of COIN++'s results.
@@ -76,7 +77,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:
     """A method's points (columns rate, psnr) in order of rate, as far as more rate gives more quality."""
     part = points[points["method"] == method]
-    if method in ("mscn", "coin_pp"):
+    if method in PATCHED:
         part = part[part["bits"] == CURVE_BITS]
     part = pd.DataFrame({"rate": part[rate], "psnr": part["psnr"]}).dropna().sort_values("rate")
     return part[part["psnr"].cummax() == part["psnr"]].drop_duplicates("psnr")
@@ -115,7 +116,7 @@ def _table(header: list[str], body: list[list[str]]) -> list[str]:
 def _markdown(points: pd.DataFrame, preset: str) -> str:
     lines = [f"Figure 7, preset {preset}. PSNR of 8-bit values, means over images, then over seeds.", ""]
     for (dataset, source), part in points.groupby(["dataset", "source"]):
-        coded = part[part["method"].isin(["mscn", "coin_pp"])]
+        coded = part[part["method"].isin(PATCHED)]
         steps, on = coded["outer_steps"].max(), ", ".join(sorted(coded["trained_on"].dropna().unique()))
         lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test images", ""]
         lines += [f"Trained on {on}, {steps:.0f} outer steps, {style.count(part['seeds'].max(), 'seed')}.", ""]
@@ -184,7 +185,7 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
     )
     handles = {}
     for column, ((dataset, source), part) in enumerate(parts):
-        coded = part[part["method"].isin(["mscn", "coin_pp"]) & (part["bits"] == CURVE_BITS)]
+        coded = part[part["method"].isin(PATCHED) & (part["bits"] == CURVE_BITS)]
         for axis, low in zip(axes[:, column], (False, True), strict=True):
             for theirs in published(dataset).values():
                 axis.plot(
