@@ -15,13 +15,13 @@ from benchmarks import cli, evaluation, grid, records, runner
 from benchmarks.cell import Cell, Training
 from mscn_flax import data, signals
 from mscn_flax.budget import BudgetController
-from mscn_flax.data.scenes.views import look_at_origin
 from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
 from mscn_flax.modalities import Points, Sampling, Scene
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.rendering import RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.views import look_at_origin
 
 NAME = "table1_modulations"
 

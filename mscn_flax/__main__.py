@@ -1,4 +1,4 @@
-"""`python -m mscn_flax train | encode | decode | info`: a codec for one's own pictures."""
+"""`python -m mscn_flax train | encode | decode | info`: a codec for one's own pictures, maps and solids."""
 
 import argparse
 import pathlib
@@ -12,25 +12,27 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mscn_flax", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="train | encode | decode | info")
 
-    train = commands.add_parser("train", help="meta-learn a model on pictures")
+    train = commands.add_parser("train", help="meta-learn a model on pictures, maps or solids")
     train.add_argument("-o", "--output", type=pathlib.Path, required=True, help="model file to write (.safetensors)")
     train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
-    train.add_argument("--modulations", type=int, default=64, help="numbers kept a 32x32 patch (default 64)")
+    train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
+    train.add_argument("--resolution", type=int, help="of the data set: latitudes or voxels a side")
+    train.add_argument("--modulations", type=int, default=64, help="numbers kept a patch or signal (default 64)")
     train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 12 (default 5)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")
     train.add_argument("--gin_param", action="append", default=[], help="e.g. codec.outer_steps=2000; repeatable")
     train.set_defaults(run=_train)
 
-    encode = commands.add_parser("encode", help="pictures to streams")
-    encode.add_argument("inputs", nargs="+", type=pathlib.Path, help="pictures, or folders of them")
+    encode = commands.add_parser("encode", help="files to streams")
+    encode.add_argument("inputs", nargs="+", type=pathlib.Path, help="files of the model's kind, or folders of them")
     encode.add_argument("-o", "--output", type=pathlib.Path, help="stream, or folder for several (default: beside)")
     encode.add_argument("--model", type=pathlib.Path, required=True)
     encode.set_defaults(run=_encode)
 
-    decode = commands.add_parser("decode", help="streams to pictures")
+    decode = commands.add_parser("decode", help="streams to files")
     decode.add_argument("inputs", nargs="+", type=pathlib.Path, help="streams, or folders of them")
-    decode.add_argument("-o", "--output", type=pathlib.Path, help="picture, or folder for several (default: beside)")
+    decode.add_argument("-o", "--output", type=pathlib.Path, help="file, or folder for several (default: beside)")
     decode.add_argument("--model", type=pathlib.Path, required=True)
     decode.set_defaults(run=_decode)
 
@@ -53,58 +55,65 @@ def _train(options: argparse.Namespace) -> None:
     from mscn_flax import configuration, training
 
     configuration.parse(["gin/codec.gin", *options.gin_file], options.gin_param)
-    patches, name = training.patches_of(options.pictures, options.seed)
-    print(f"{len(patches):,} patches of {name}", flush=True)
+    if options.pictures and options.data:
+        raise ValueError("train on --pictures or on --data, not both")
+    if options.data:
+        arrays, name, kind = training.signals_of(options.data, options.resolution)
+    else:
+        (arrays, name), kind = training.patches_of(options.pictures, options.seed), "image"
+    print(f"{len(arrays):,} {'patches' if kind == 'image' else 'signals'} of {name}", flush=True)
     began = time.perf_counter()
-    with training.scope():
+    with training.scope(kind):
         model = training.train(
-            patches, modulations=options.modulations, bits=options.bits, seed=options.seed, trained_on=name
+            arrays, kind=kind, modulations=options.modulations, bits=options.bits, seed=options.seed, trained_on=name
         )
     model.save(options.output)
     print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s")
 
 
 def _encode(options: argparse.Namespace) -> None:
-    import jax.numpy as jnp
-
-    from mscn_flax import codec, files, metrics, model, signals
+    from mscn_flax import codec, files, kinds, model
 
     shared = model.load(options.model)
-    for source, target in _pairs(options, files.READABLE, SUFFIX):
-        image = files.read_picture(source)
+    kind = kinds.KINDS[shared.network.kind]
+    for source, target in _pairs(options, kind.readable, SUFFIX):
+        signal = kind.read(source, shared.network.side)
         began = time.perf_counter()
-        data = codec.encode(shared, image)
+        data = codec.encode(shared, signal)
         seconds = time.perf_counter() - began
         # Measured on what a decoder makes of the bytes.
-        decoded, targets = (jnp.asarray(signals.image_to_targets(a)) for a in (codec.decode(shared, data), image))
+        error = kind.error(signal, codec.decode(shared, data))
         with files.replaced(target, "wb") as out:
             out.write(data)
-        height, width, _ = image.shape
-        rate = 8 * len(data) / (height * width)
+        points = signal.size // signal.shape[-1]
+        rate = f"{8 * len(data) / points:.4g} bits a {kind.unit}"
         print(
-            f"{source} -> {target}: {width}x{height}, {len(data):,} bytes, {rate:.3f} bpp, "
-            f"PSNR {float(metrics.psnr(metrics.mse(decoded, targets))):.2f} dB, {seconds:.2f} s",
-            flush=True,
+            f"{source} -> {target}: {_size(signal)}, {len(data):,} bytes, {rate}, {error}, {seconds:.2f} s", flush=True
         )
 
 
+def _size(signal) -> str:
+    """Of an array, for people: width before height, as pictures have it."""
+    *axes, _ = signal.shape
+    return "x".join(map(str, axes[::-1] if len(axes) == 2 else axes))
+
+
 def _decode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, files, model
+    from mscn_flax import codec, kinds, model
 
     shared = model.load(options.model)
-    for source, target in _pairs(options, (SUFFIX,), ".png"):
-        files.check_writable(target)
+    kind = kinds.KINDS[shared.network.kind]
+    for source, target in _pairs(options, (SUFFIX,), kind.writable[0]):
+        kind.check_writable(target)
         if not source.is_file():
             raise ValueError(f"there is no file {source}")
         began = time.perf_counter()
         try:
-            image = codec.decode(shared, source.read_bytes())
+            signal = codec.decode(shared, source.read_bytes())
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
-        files.write_picture(target, image)
-        print(
-            f"{source} -> {target}: {image.shape[1]}x{image.shape[0]}, {time.perf_counter() - began:.2f} s", flush=True
-        )
+        kind.write(target, signal)
+        print(f"{source} -> {target}: {_size(signal)}, {time.perf_counter() - began:.2f} s", flush=True)
 
 
 def _pairs(options: argparse.Namespace, suffixes: tuple[str, ...], new: str) -> list[tuple[pathlib.Path, pathlib.Path]]:

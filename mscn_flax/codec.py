@@ -1,14 +1,14 @@
-"""Image -> bytes -> image. `decode(model, data)` sees the model and the bytes, nothing else.
+"""Signal -> bytes -> signal. `decode(model, data)` sees the model and the bytes, nothing else.
 
 A stream is
 
     magic     2 bytes  b"MS"
     version   1 byte   1
-    kind      1 byte   0: an image
+    kind      1 byte   0: an image, 1: maps of the globe, 2: a solid
     model     4 bytes  the first of the model's id
-    height    varint   pixels, 7 bits a byte, the lowest first
-    width     varint
-    patches   varint   how many follow
+    height    varint   pixels, latitudes or voxels, 7 bits a byte, the lowest first
+    width     varint   pixels, longitudes or voxels
+    patches   varint   how many follow: patches of an image, maps; a solid is one
     payload            the range coder's, see `entropy.py`
     checksum  4 bytes  CRC-32 of all the above, big endian
 
@@ -23,18 +23,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mscn_flax import entropy, patches, signals
+from mscn_flax.kinds import KINDS
 from mscn_flax.model import ID_BYTES, Model
 
-MAGIC, VERSION, IMAGE = b"MS", 1, 0
+MAGIC, VERSION = b"MS", 1
 
 MAX_PIXELS = 1 << 27
-"""Larger images are refused, by the encoder and by the decoder."""
+"""Larger images, and more points of maps, are refused, by the encoder and by the decoder."""
 
 
 class Stream(NamedTuple):
     """A stream's parts, checked but for the payload.
 
     Attributes:
+      kind: of the signal, a key of `kinds.KINDS`.
       model_id: first `ID_BYTES` bytes of the id of the model that it needs.
       height: in pixels.
       width: in pixels.
@@ -43,6 +45,7 @@ class Stream(NamedTuple):
       header_bytes: all the others.
     """
 
+    kind: str
     model_id: bytes
     height: int
     width: int
@@ -51,34 +54,56 @@ class Stream(NamedTuple):
     header_bytes: int
 
 
-def encode(model: Model, image: UInt8[np.ndarray, "H W C"]) -> bytes:
-    """The image's stream.
+def encode(model: Model, signal: UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"]) -> bytes:
+    """The stream of an image, of maps or of a solid, as `kinds` has them.
 
     Raises:
-      ValueError: for an image that the model cannot code.
+      ValueError: for a signal that the model cannot code.
     """
-    return pack(model, model.network.adapt(split(model, image)), *image.shape[:2])
+    size = signal.shape[:2] if model.network.kind == "image" else model.network.shape[:2]
+    return pack(model, model.network.adapt(split(model, signal)), *size)
 
 
-def decode(model: Model, data: bytes) -> UInt8[np.ndarray, "H W C"]:
-    """The image of a stream.
+def decode(model: Model, data: bytes) -> UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"]:
+    """The signal of a stream: the image, or the field's values of maps or of a solid.
 
     Raises:
       ValueError: for what is not a whole and unaltered stream of this model.
     """
-    stream = parse(data)
-    values = model.network.render(unpack(model, stream))
-    return signals.targets_to_image(
-        model.network.assemble(values, stream.height, stream.width), stream.height, stream.width
-    )
+    stream, network = parse(data), model.network
+    values = network.render(unpack(model, stream))
+    if network.kind == "image":
+        values = network.assemble(values, stream.height, stream.width)
+        return signals.targets_to_image(values, stream.height, stream.width)
+    count = () if network.kind == "volume" else (stream.patches,)
+    return values.reshape(*count, *network.shape, network.channels)
 
 
-def split(model: Model, image: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "P s s C"]:
-    """The image's patches.
+def split(
+    model: Model, signal: UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"]
+) -> UInt8[np.ndarray, "P s s C"] | Float[np.ndarray, "P *grid C"]:
+    """The image's patches, the maps, or the solid.
 
     Raises:
-      ValueError: for an image that the model cannot code.
+      ValueError: for a signal that the model cannot code.
     """
+    return _patches(model, signal) if model.network.kind == "image" else _whole(model, signal)
+
+
+def _whole(model: Model, signal: np.ndarray) -> Float[np.ndarray, "P *grid C"]:
+    network, maps = model.network, model.network.kind == "map"
+    wanted = (*network.shape, network.channels)
+    if signal.dtype != np.float32 or signal.shape[maps:] != wanted or not signal.size:
+        one = "maps" if maps else "a solid"
+        raise ValueError(f"need {one} of {list(wanted)} float32, got {list(signal.shape)} {signal.dtype}")
+    if not np.isfinite(signal).all():
+        raise ValueError("the signal has values that are not finite")
+    if signal.size > MAX_PIXELS:
+        raise ValueError(f"{signal.size} values are more than {MAX_PIXELS}")
+    return signal if maps else signal[None]
+
+
+def _patches(model: Model, image: np.ndarray) -> UInt8[np.ndarray, "P s s C"]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != model.network.channels or not image.size:
         raise ValueError(f"need [H, W, {model.network.channels}] uint8, got {list(image.shape)} {image.dtype}")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
@@ -87,15 +112,15 @@ def split(model: Model, image: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, 
 
 
 def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"]) -> float:
-    """Cross-entropy of an image's symbols under the model's tables, in bits: the rate that the paper reports."""
+    """Cross-entropy of a signal's symbols under the model's tables, in bits: the rate that the paper reports."""
     columns, tables = _columns(model, codes)
     counted = zip(columns, tables, strict=True)
     return float(sum(-np.log2(table[column] / entropy.TOTAL).sum() for column, table in counted))
 
 
 def pack(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> bytes:
-    """The stream of an image whose patches have these codes."""
-    head = MAGIC + bytes([VERSION, IMAGE]) + bytes.fromhex(model.id)[:ID_BYTES]
+    """The stream of a signal whose patches, maps or one solid have these codes."""
+    head = MAGIC + bytes([VERSION, list(KINDS).index(model.network.kind)]) + bytes.fromhex(model.id)[:ID_BYTES]
     head += b"".join(map(_varint, (height, width, len(codes))))
     body = head + entropy.encode(*_columns(model, codes))
     return body + zlib.crc32(body).to_bytes(4, "big")
@@ -112,9 +137,9 @@ def parse(data: bytes) -> Stream:
     fixed = 4 + ID_BYTES
     if len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
         raise ValueError("the stream is truncated or altered: its checksum differs")
-    if data[2:4] != bytes([VERSION, IMAGE]):
+    if data[2] != VERSION or data[3] >= len(KINDS):
         raise ValueError(
-            f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {VERSION} and {IMAGE}"
+            f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {VERSION} and {len(KINDS)} kinds"
         )
     numbers, position = [], fixed
     for _ in range(3):
@@ -123,7 +148,7 @@ def parse(data: bytes) -> Stream:
     height, width, number = numbers
     if not 1 <= height * width <= MAX_PIXELS:
         raise ValueError(f"the stream claims {height}x{width} pixels, of at most {MAX_PIXELS}")
-    return Stream(data[4:fixed], height, width, number, data[position:-4], position + 4)
+    return Stream(list(KINDS)[data[3]], data[4:fixed], height, width, number, data[position:-4], position + 4)
 
 
 def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
@@ -134,9 +159,9 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
     """
     if stream.model_id != bytes.fromhex(model.id)[:ID_BYTES]:
         raise ValueError(f"the stream needs model {stream.model_id.hex()}, this is {model.id[: 2 * ID_BYTES]}")
-    rows = patches.count(stream.height, stream.width, model.network.side)
-    if stream.patches != rows:
-        raise ValueError(f"the stream claims {stream.patches} patches where its size makes {rows}")
+    if stream.kind != model.network.kind:
+        raise ValueError(f"the stream holds a {KINDS[stream.kind].name}, the model another kind of signal")
+    rows = _rows(model, stream)
     if rows * _fewest_bits(model) > 8 * (len(stream.payload) + 8):
         raise ValueError(f"the stream claims {stream.height}x{stream.width} pixels, too many for its payload")
     decoder = entropy.Decoder(stream.payload)
@@ -156,6 +181,26 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
     return codes.reshape(rows, *model.network.learner.field.code_shape)
 
 
+def _rows(model: Model, stream: Stream) -> int:
+    """How many codes a stream holds, after checks that its header allows them.
+
+    Raises:
+      ValueError: where it does not.
+    """
+    network = model.network
+    if network.kind != "image" and (stream.height, stream.width) != network.shape[:2]:
+        size = f"{network.shape[0]}x{network.shape[1]}"
+        raise ValueError(f"the stream claims {stream.height}x{stream.width} points, the model has {size}")
+    if network.kind == "map":
+        if not 1 <= stream.patches <= MAX_PIXELS // (stream.height * stream.width):
+            raise ValueError(f"the stream claims {stream.patches} maps")
+        return stream.patches
+    rows = patches.count(stream.height, stream.width, network.side) if network.kind == "image" else 1
+    if stream.patches != rows:
+        raise ValueError(f"the stream claims {stream.patches} patches where its size makes {rows}")
+    return rows
+
+
 def explain(data: bytes) -> str:
     """What a stream says of itself, a line each.
 
@@ -163,12 +208,21 @@ def explain(data: bytes) -> str:
       ValueError: for what is not a whole and unaltered stream.
     """
     stream = parse(data)
+    kind = KINDS[stream.kind]
+    size, count = {
+        "image": (f"{stream.width}x{stream.height} pixels in {stream.patches} patches", stream.width * stream.height),
+        "map": (
+            f"{stream.patches} maps of {stream.height}x{stream.width} points",
+            stream.patches * stream.height * stream.width,
+        ),
+        "volume": (f"{stream.height}^3 voxels", stream.height**3),
+    }[stream.kind]
     return "\n".join(
         [
-            f"MSCN stream, version {VERSION}: an image",
-            f"size       {stream.width}x{stream.height} pixels in {stream.patches} patches",
+            f"MSCN stream, version {VERSION}: a {kind.name}",
+            f"size       {size}",
             f"bytes      {len(data)}: header and checksum {stream.header_bytes}, payload {len(stream.payload)}",
-            f"rate       {8 * len(data) / (stream.width * stream.height):.4f} bits a pixel",
+            f"rate       {8 * len(data) / count:.4g} bits a {kind.unit}",
             f"model      {stream.model_id.hex()}",
         ]
     )

@@ -66,14 +66,9 @@ def write_picture(path: pathlib.Path, image: UInt8[np.ndarray, "H W 3"]) -> None
     Raises:
       ValueError: for a suffix that is not of `WRITABLE`.
     """
-    check_writable(path)
+    if path.suffix.lower() not in WRITABLE:
+        raise ValueError(f"{path} must end in one of {', '.join(WRITABLE)}, which hold the pixels as they are")
     formats = {".tif": "TIFF", ".tiff": "TIFF"}
     name = formats.get(path.suffix.lower(), path.suffix[1:].upper())
     with replaced(path, "wb") as out:
         PIL.Image.fromarray(image).save(out, format=name, **({"lossless": True} if name == "WEBP" else {}))
-
-
-def check_writable(path: pathlib.Path) -> None:
-    """Raises a ValueError where `write_picture` would refuse the path's suffix."""
-    if path.suffix.lower() not in WRITABLE:
-        raise ValueError(f"{path} must end in one of {', '.join(WRITABLE)}, which hold the pixels as they are")

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt32
 from mscn_flax import entropy
 from mscn_flax.budget import BudgetController
 from mscn_flax.files import replaced
+from mscn_flax.kinds import KINDS
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
 from mscn_flax.quantize import Quantizer, check_bits
@@ -66,11 +67,13 @@ class Model:
         stored = f"{len(self.groups)} of {network.size} entries"
         if network.mask is None:
             stored = f"a mask and up to {stored}"
+        size = "x".join(map(str, network.shape))
+        one = f"patch of {size} pixels" if network.kind == "image" else f"{KINDS[network.kind].name} of {size} points"
         return "\n".join(
             [
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
                 f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {network.channels} channels",
-                f"code       {stored} a patch of {network.side}x{network.side} pixels, {network.steps} inner steps",
+                f"code       {stored} a {one}, {network.steps} inner steps",
                 f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
                 f"trained on {self.trained_on or 'unknown'}",
                 "",
@@ -173,6 +176,8 @@ def _architecture(model: Model) -> str:
         "side": network.side,
         "steps": network.steps,
     }
+    # Models of images are as they were before there were others.
+    description |= {} if network.kind == "image" else {"kind": network.kind}
     return json.dumps(description, sort_keys=True)
 
 
@@ -198,14 +203,18 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     )
     named = {name.removeprefix("theta."): value for name, value in tensors.items() if name.startswith("theta.")}
     theta = unflatten_dict(named, sep=".")
-    wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 2), np.float32))
+    kind = architecture.get("kind", "image")
+    dims = KINDS[kind].modality.dims
+    wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, dims), np.float32))
     wanted = {name: leaf.shape for name, leaf in flatten_dict(wanted, sep=".").items()}
     if wrong := {name for name in wanted | named if wanted.get(name) != getattr(named.get(name), "shape", None)}:
         raise ValueError(f"{min(wrong)} is missing, too many, or of another shape")
     mask, mask_tables = tensors.get("mask"), tensors.get("mask_tables")
     if (mask is None) != learner.adapt_gates or (mask_tables is None) == learner.adapt_gates:
         raise ValueError("it needs either a shared mask or tables of the signals' masks")
-    network = Network(learner, theta, mask, architecture["side"], architecture["steps"])
+    network = Network(learner, theta, mask, architecture["side"], architecture["steps"], kind)
+    if np.prod(network.shape, dtype=np.float64) > 1 << 24:
+        raise ValueError("the signals that it describes are too large")
     check_bits(architecture["bits"])
     low, step = (np.float32(tensors[f"quantizer.{name}"].item()) for name in ("low", "step"))
     quantizer = Quantizer(architecture["bits"], low, step)

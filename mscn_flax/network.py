@@ -10,13 +10,13 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, UInt8
 
-from mscn_flax import meta, patches, signals
+from mscn_flax import kinds, meta, patches, signals
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.siren import base_siren
 
 _CHUNK = 16
-"""Patches that a device works on at a time."""
+"""Patches of 32 x 32 pixels that a device works on at a time; of larger signals fewer."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,8 +28,9 @@ class Network:
       theta: what the outer loop has learned.
       mask: entries of the code that may differ from zero, the same for all signals; None where each signal has its own
         (`learner.adapt_gates`).
-      side: pixels a side of the patches.
+      side: pixels a side of the patches; latitudes of maps; voxels a side of solids.
       steps: K when encoding.
+      kind: of the signals, a key of `kinds.KINDS`.
     """
 
     learner: MetaLearner
@@ -37,6 +38,12 @@ class Network:
     mask: Bool[np.ndarray, "*code"] | None
     side: int
     steps: int
+    kind: str = "image"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the grid that a code describes: a patch of a picture, a whole map, a whole solid."""
+        return kinds.KINDS[self.kind].modality.shape(self.side)
 
     @property
     def channels(self) -> int:
@@ -53,21 +60,28 @@ class Network:
         """Which entries of a code a stream may hold: those of the shared mask; all where each signal has its own."""
         return np.ones(self.size, bool) if self.mask is None else self.mask.ravel()
 
-    def adapt(self, images: UInt8[np.ndarray, "n s s C"]) -> Float[np.ndarray, "n *code"]:
-        """The gated codes of patches, of one image or of many."""
+    def adapt(
+        self, arrays: UInt8[np.ndarray, "n *shape C"] | Float[np.ndarray, "n *shape C"]
+    ) -> Float[np.ndarray, "n *code"]:
+        """The gated codes of patches, of one image or of many, of maps or of solids."""
         compiled = functools.partial(_encoder, self.learner, self.steps)
-        return _in_blocks(compiled, signals.image_to_targets(images), self.theta, self._gates(), self._coords)
+        targets = signals.array_to_targets(arrays, len(self.shape))
+        return _in_blocks(compiled, self._chunk, targets, self.theta, self._gates(), self._coords)
 
     def render(self, codes: Float[np.ndarray, "P *code"]) -> Float[np.ndarray, "P N C"]:
-        """The values of one image's patches: a function of its codes alone, to the last bit."""
-        return _in_blocks(functools.partial(_renderer, self.learner), codes, self.theta, self._coords)
+        """The values of one signal's codes: a function of them alone, to the last bit."""
+        return _in_blocks(functools.partial(_renderer, self.learner), self._chunk, codes, self.theta, self._coords)
 
     @property
     def _coords(self) -> Float[np.ndarray, "N d"]:
-        return signals.grid_coordinates((self.side, self.side))
+        return kinds.KINDS[self.kind].modality.all_coordinates(self.side)
+
+    @property
+    def _chunk(self) -> int:
+        return max(1, min(_CHUNK, _CHUNK * 1024 // int(np.prod(self.shape))))
 
     def assemble(self, values: Float[np.ndarray, "P N C"], height: int, width: int) -> Float[np.ndarray, "HW C"]:
-        """The values of an image from those of its patches."""
+        """The values of an image from those of its patches; images alone have several."""
         tiles = values.reshape(-1, self.side, self.side, self.channels)
         return patches.join(tiles, height, width).reshape(height * width, self.channels)
 
@@ -89,13 +103,14 @@ def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
     return jax.jit(functools.partial(meta.decode, learner, mesh=mesh, chunk_size=chunk_size))
 
 
-def _in_blocks(compiled: Callable, rows: np.ndarray, *shared) -> np.ndarray:
+def _in_blocks(compiled: Callable, largest: int, rows: np.ndarray, *shared) -> np.ndarray:
     """`compiled(mesh, chunk)(*shared, block)` of blocks of rows: one compilation whatever their number.
 
-    A few rows (a small image) are a block of 1, 2, 4 or 8 on one device; otherwise every device has chunks of one size.
+    A few rows (a small image) are a block of 1, 2, 4 or 8 on one device; otherwise every device has chunks of one size,
+    the `largest`.
     """
-    devices = jax.devices() if len(rows) > _CHUNK else jax.devices()[:1]
-    chunk = min(_CHUNK, 1 << (len(rows) - 1).bit_length())
+    devices = jax.devices() if len(rows) > largest else jax.devices()[:1]
+    chunk = min(largest, 1 << (len(rows) - 1).bit_length())
     block = chunk * len(devices)
     fn = compiled(Mesh(np.array(devices), (meta.SIGNALS,)), chunk)
     results = []

@@ -1,18 +1,20 @@
-"""Training a codec's model on patches in memory, for `python -m mscn_flax train`; benchmarks train by their runner."""
+"""Training a codec's model on signals in memory, for `python -m mscn_flax train`; benchmarks train by their runner."""
 
 import contextlib
 import functools
 import pathlib
+from collections.abc import Iterator
 
 import gin
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from mscn_flax import data, files, meta, model, signals
+from mscn_flax import data, files, kinds, meta, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import Sampling
 from mscn_flax.model import Model
 from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
@@ -50,15 +52,34 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[UInt8[np.ndarray
     return np.stack(crops), f"{len(paths)} pictures of {folder.name}"
 
 
-def scope() -> contextlib.AbstractContextManager:
-    """Of the bindings in gin/codec.gin."""
-    return gin.config_scope("codec")
+def signals_of(name: str, resolution: int | None) -> tuple[Float[np.ndarray, "S *shape C"], str, str]:
+    """Training signals of a data set, their name and their kind.
+
+    Raises:
+      ValueError: for a data set that there is not, or whose signals the codec does not take.
+    """
+    if name not in data.DATA_SETS:
+        raise ValueError(f"no data set {name!r}; there are {', '.join(data.DATA_SETS)}")
+    known = data.DATA_SETS[name]
+    kind = kinds.of(known.modality)
+    found = data.load(name, "train", resolution=resolution or (SIDE if kind == "image" else known.resolution))
+    # A few hundred solids of 64^3 voxels are 300 MB.
+    count = min(len(found), 30_000 if kind == "image" else 1000)
+    return np.stack([found[i] for i in range(count)]), f"{found.name} ({found.source})", kind
+
+
+@contextlib.contextmanager
+def scope(kind: str) -> Iterator[None]:
+    """Of the bindings in gin/codec.gin for signals of a kind."""
+    with gin.config_scope("codec"), contextlib.nullcontext() if kind == "image" else gin.config_scope(kind):
+        yield
 
 
 @gin.configurable("codec")
 def train(
-    patches: UInt8[np.ndarray, "S s s C"],
+    arrays: UInt8[np.ndarray, "S s s C"] | Float[np.ndarray, "S *shape C"],
     *,
+    kind: str,
     modulations: int,
     bits: int,
     seed: int,
@@ -69,28 +90,31 @@ def train(
     chunk_size: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
 ) -> Model:
-    """Meta-learns MSCN on patches and fits quantiser and tables to them.
+    """Meta-learns MSCN on signals and fits quantiser and tables to them.
 
     Args:
-      patches: square, of training images.
-      modulations: n, kept a patch.
+      arrays: training signals: patches, maps or solids.
+      kind: of the signals, a key of `kinds.KINDS`.
+      modulations: n, kept a signal.
       bits: of a quantised modulation.
       seed: of initialisation, batches and gates.
-      trained_on: name of the patches.
+      trained_on: name of the signals.
       outer_steps: of the outer loop.
-      batch_size: patches a step.
-      stride: one random point is drawn of every `stride` x `stride` cell of the patches, afresh every step.
-      chunk_size: patches that a device works on at a time.
-      fit_signals: patches whose codes quantiser and tables are fitted to.
+      batch_size: signals a step.
+      stride: one random point is drawn of every cell of `stride` points a side, afresh every step.
+      chunk_size: signals that a device works on at a time.
+      fit_signals: signals whose codes quantiser and tables are fitted to.
 
     Raises:
       FloatingPointError: where the loss is not finite.
-      ValueError: for bits or modulations that there cannot be, before anything is trained.
+      ValueError: for bits or modulations that there cannot be, or too few signals, before anything is trained.
     """
     check_bits(bits)
-    learner = MetaLearner(field=Siren(out_dim=patches.shape[3]), controller=BudgetController(budget=modulations))
+    modality, side = kinds.KINDS[kind].modality, arrays.shape[1]
+    if len(arrays) < batch_size:
+        raise ValueError(f"a batch has {batch_size} signals, there are {len(arrays)}")
+    learner = MetaLearner(field=Siren(out_dim=arrays.shape[-1]), controller=BudgetController(budget=modulations))
     optimizer = OuterOptimizer().build(outer_steps)
-    coords = signals.grid_coordinates(patches.shape[1:3])
     devices = jax.devices()
     mesh = Mesh(np.array(devices[: np.gcd(len(devices), batch_size)]), (meta.SIGNALS,))
     step_fn = jax.jit(
@@ -104,24 +128,24 @@ def train(
         ),
         donate_argnums=0,
     )
-    state = jax.jit(functools.partial(meta.init_state, learner, optimizer, seed))(coords)
+    init = functools.partial(meta.init_state, learner, optimizer, seed)
+    state = jax.jit(init)(modality.all_coordinates(side))
     with Progress("training", outer_steps) as progress:
         for step in range(outer_steps):
             rng = np.random.default_rng([seed, step])
-            chosen = rng.integers(len(patches), size=batch_size)
-            points = signals.stratified_points(patches.shape[1:3], stride, rng)
-            targets = signals.image_to_targets(patches[chosen])[:, points]
-            state, logged = step_fn(state, coords[points], targets, np.int32(seed))
+            chosen = rng.integers(len(arrays), size=batch_size)
+            points = modality.draw(arrays[chosen], side, Sampling(stride=stride), rng)
+            state, logged = step_fn(state, *points, np.int32(seed))
             if (step + 1) % 20 == 0 or step + 1 == outer_steps:
                 values = {name: float(logged[name]) for name in ("mse", "psnr", "open_gates")}
                 if not np.isfinite(values["mse"]):
                     raise FloatingPointError(f"loss {values['mse']} at outer step {step}; lower the outer rate")
                 progress.show(step + 1, values)
     network = Network(
-        learner, jax.device_get(state.theta), np.asarray(state.gates.mask), patches.shape[1], learner.inner_steps
+        learner, jax.device_get(state.theta), np.asarray(state.gates.mask), side, learner.inner_steps, kind
     )
-    chosen = np.random.default_rng([seed, outer_steps]).permutation(len(patches))[:fit_signals]
+    chosen = np.random.default_rng([seed, outer_steps]).permutation(len(arrays))[:fit_signals]
     trained_on = f"{trained_on}, {outer_steps} outer steps"
     return model.fit(
-        network, network.adapt(patches[chosen]), bits, gin=gin.operative_config_str(), trained_on=trained_on
+        network, network.adapt(arrays[chosen]), bits, gin=gin.operative_config_str(), trained_on=trained_on
     )

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from mscn_flax import data, meta, modalities
+from mscn_flax import data, fields, meta, modalities
+from mscn_flax import views as views_of
 from mscn_flax.budget import BudgetController
-from mscn_flax.data.climate import fields
-from mscn_flax.data.scenes import views as views_of
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOLUMES, Sampling
 from mscn_flax.rendering import Camera, RadianceField

@@ -8,10 +8,7 @@ import pytest
 import trimesh
 import xarray
 
-from mscn_flax import data, signals
-from mscn_flax.data.climate import fields
-from mscn_flax.data.scenes import views
-from mscn_flax.data.voxels import solids
+from mscn_flax import data, fields, signals, solids, views
 
 
 def kelvin(lat, lon):

@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import PIL.Image
 import pytest
 import skimage.data
 
 from benchmarks import records
+from mscn_flax import fields
 
 README = (records.REPOSITORY / "README.md").read_text()
 COMMANDS = [
@@ -45,12 +47,16 @@ def test_command_runs(command, tmp_path):
 
 def test_codec_section_runs(tmp_path):
     PIL.Image.fromarray(skimage.data.astronaut()[:70, :50]).save(tmp_path / "photo.png")
-    assert [command.split()[3] for command in CODEC] == ["train", "encode", "decode", "info"]
+    fields.write(tmp_path / "temperature.nc", fields.random_field(np.random.default_rng(0), (181, 360))[None])
+    done = [command.split()[3] for command in CODEC]
+    assert done == ["train", "encode", "decode", "info", "train", "encode", "decode"]
     for command in CODEC:
         # A few steps are enough to see that it runs.
         _run(command + (" --gin_param codec.outer_steps=5" if " train " in command else ""), tmp_path)
     with PIL.Image.open(tmp_path / "decoded.png") as decoded:
         assert decoded.size == (50, 70)
+    (kelvin,) = fields.read(tmp_path / "decoded.nc")
+    assert kelvin.shape == (46, 90)
 
 
 def test_python_snippets_run():

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax import rendering, signals
-from mscn_flax.data.scenes import views
+from mscn_flax import rendering, signals, views
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
 

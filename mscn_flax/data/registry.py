@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
+from mscn_flax import fields, solids
 from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
 from mscn_flax.data.climate import climate_dataset_builder as climate_builder
-from mscn_flax.data.climate import fields
 from mscn_flax.data.crops import crops_dataset_builder as crops_builder
 from mscn_flax.data.crops import photographs
 from mscn_flax.data.faces import faces_dataset_builder as faces_builder
@@ -34,7 +34,6 @@ from mscn_flax.data.reading import (
 )
 from mscn_flax.data.scenes import scenes_dataset_builder as scenes_builder
 from mscn_flax.data.sdf2d import sdf2d_dataset_builder as sdf2d_builder
-from mscn_flax.data.voxels import solids
 from mscn_flax.data.voxels import voxels_dataset_builder as voxels_builder
 from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOLUMES, Grid, Scene
 

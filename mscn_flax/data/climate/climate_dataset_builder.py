@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mscn_flax.data.climate import fields
+from mscn_flax import fields
 from mscn_flax.data.local_copy import files_digest
 
 COUNTS = {"train": 400, "validation": 40, "test": 60}

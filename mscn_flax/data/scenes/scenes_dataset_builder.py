@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
+from mscn_flax import views
 from mscn_flax.data.local_copy import LocalCopyConfig
-from mscn_flax.data.scenes import views
 
 KAYKIT = pathlib.Path("scenes") / "kaykit_multiview_128.npz"
 """Below the folder of prepared local copies; `images` [n, V, 128, 128, 3] uint8, `poses_c2w` [n, V, 4, 4], camera."""

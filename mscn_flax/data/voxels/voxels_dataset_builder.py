@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
+from mscn_flax import solids
 from mscn_flax.data.local_copy import LocalCopyConfig, files_digest
-from mscn_flax.data.voxels import solids
 
 KAYKIT = pathlib.Path("shapes") / "kaykit_voxels_64.npz"
 """Below the folder of prepared local copies; `bits` [n, 32768] uint8, np.packbits of 64^3 voxels, and `name` [n]."""

@@ -1,5 +1,6 @@
 """Maps of near-surface temperature: reading the files people have, and bringing them to one grid."""
 
+import io
 import pathlib
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import scipy.interpolate
 from jaxtyping import Float
 
 from mscn_flax import signals
+from mscn_flax.files import replaced
 
 LOW_K, HIGH_K = 202.66, 320.93
 """Extremes of ERA5's 46 x 90 training set (COIN++'s code), which become 0 and 1 at every size and in every data set."""
@@ -55,6 +57,32 @@ def read(path: pathlib.Path, shape: tuple[int, int] | None = None) -> Iterator[F
     shape = shape or (len(lat), len(lon))
     for field in kelvin:
         yield _on_grid(field, lat, lon, shape).astype(np.float32)
+
+
+def write(path: pathlib.Path, kelvin: Float[np.ndarray, "T H W"]) -> None:
+    """Writes maps on our grid as NetCDF or .npz that `read` reads, atomically.
+
+    Raises:
+      ValueError: for another ending.
+    """
+    lat, lon = signals.latitudes(kelvin.shape[1]), signals.longitudes(kelvin.shape[2])
+    buffer = io.BytesIO()
+    if path.suffix == ".nc":
+        import xarray
+
+        maps = xarray.DataArray(
+            kelvin.astype(np.float32),
+            dims=("time", "latitude", "longitude"),
+            coords={"time": np.arange(len(kelvin)), "latitude": lat, "longitude": lon},
+            attrs={"units": "K", "long_name": "2 metre temperature"},
+        )
+        maps.to_dataset(name="t2m").to_netcdf(buffer, engine="h5netcdf")
+    elif path.suffix == ".npz":
+        np.savez(buffer, temperature=kelvin.astype(np.float32), latitude=lat, longitude=lon)
+    else:
+        raise ValueError(f"{path} must end in one of {', '.join(READABLE)}")
+    with replaced(path, "wb") as out:
+        out.write(buffer.getvalue())
 
 
 def _arrays(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
