@@ -166,3 +166,49 @@ def test_rounds_of_pruning_share_one_training(tmp_path):
     # Rows of the earlier round that are lost come back, though the training has gone on since.
     shutil.rmtree(tmp_path / "both" / "results")
     pd.testing.assert_frame_equal(chain(tmp_path / "both", [2, 3]), both)
+
+
+def test_maps_solids_and_scenes_run_like_pictures_and_are_drawn(tmp_path):
+    more = [
+        "--gin_param=table1.datasets=['era5', 'shapenet10', 'srn_cars']",
+        "--gin_param=table1.own_budgets={}",
+        "--gin_param=table1.budgets=[8]",
+        "--gin_param=table1/Training.outer_steps=4",
+        "--gin_param=table1/Siren.width=8",
+        "--gin_param=table1/Training.test_signals=2",
+        f"--data_dir={tmp_path}",
+    ]
+    done = run(tmp_path, *more)
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path)
+    assert found.groupby("dataset").size().to_dict() == {"sphere_fields": 2, "solids": 2, "balls": 2}
+    assert (found["budget"] == 8).all()
+    own = found.set_index("dataset")
+    assert own.loc["solids", "voxel_accuracy"].between(0, 1).all()
+    assert own.loc["sphere_fields", "psnr_weighted_db"].notna().all()
+    assert own.loc[["sphere_fields", "balls"], "voxel_accuracy"].isna().all()
+    assert set(found["trained_on"]) == {f"{name} (standin)" for name in ("sphere_fields", "solids", "balls")}
+    drawn = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.plot",
+            "table1_modulations",
+            "--preset=smoke",
+            f"--results_dir={tmp_path / 'results'}",
+            f"--plots_dir={tmp_path / 'plots'}",
+        ],
+        cwd=records.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    names = {path.name for path in (tmp_path / "plots" / "smoke").iterdir()}
+    assert {
+        "fig5_voxels_solids_standin.png",
+        "fig6_climate_sphere_fields_standin.png",
+        "fig6_climate_sphere_fields_standin_mscn.gif",
+        "novel_views_balls_standin.png",
+        "novel_views_balls_standin_turntable.gif",
+    } <= names
