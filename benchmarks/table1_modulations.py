@@ -205,7 +205,7 @@ def _keep(cell: Cell, state: TrainState, fitted: evaluation.Fitted, arrays) -> N
     source = cell.signals["test"].source
     folder, name = cell.csv.parent / f"{NAME}_values", f"{cell.dataset}_{source}"
     kept = {f"{cell.method}_{cell.budget}": fitted.values[:SHOWN], "original": fitted.targets[:SHOWN]}
-    if isinstance(cell.modality, Scene):
+    if isinstance(cell.modality, Scene) and cell.method == "mscn":
         kept[f"{cell.method}_{cell.budget}_turntable"] = _turntable(cell, state, fitted.codes[:1], arrays)
     for label, values in kept.items():
         # 16 bits are finer than any difference that a figure shows; of solids what is inside is all there is.
