@@ -86,7 +86,7 @@ def _encode(options: argparse.Namespace) -> None:
         with files.replaced(target, "wb") as out:
             out.write(data)
         points = signal.size // signal.shape[-1]
-        rate = f"{8 * len(data) / points:.4g} bits a {kind.unit}"
+        rate = f"{8 * len(data) / points:.4g} {kind.rate}"
         print(
             f"{source} -> {target}: {_size(signal)}, {len(data):,} bytes, {rate}, {error}, {seconds:.2f} s", flush=True
         )

@@ -222,7 +222,7 @@ def explain(data: bytes) -> str:
             f"MSCN stream, version {VERSION}: a {kind.name}",
             f"size       {size}",
             f"bytes      {len(data)}: header and checksum {stream.header_bytes}, payload {len(stream.payload)}",
-            f"rate       {8 * len(data) / count:.4g} bits a {kind.unit}",
+            f"rate       {8 * len(data) / count:.4g} {kind.rate}",
             f"model      {stream.model_id.hex()}",
         ]
     )

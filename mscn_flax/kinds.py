@@ -9,6 +9,7 @@ import io
 import pathlib
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -24,7 +25,7 @@ class Kind:
 
     Attributes:
       name: for people.
-      unit: what a rate is counted for.
+      rate: unit of a rate.
       modality: of its arrays.
       readable: endings of the files that it comes from.
       writable: endings of those that it goes into; the first is the usual one.
@@ -34,7 +35,7 @@ class Kind:
     """
 
     name: str
-    unit: str
+    rate: str
     modality: Grid
     readable: tuple[str, ...]
     writable: tuple[str, ...]
@@ -49,7 +50,7 @@ class Kind:
 
 
 def _picture_error(image: np.ndarray, decoded: np.ndarray) -> str:
-    targets, values = (signals.image_to_targets(array) for array in (image, decoded))
+    targets, values = (jnp.asarray(signals.image_to_targets(array)) for array in (image, decoded))
     return f"PSNR {float(metrics.psnr(metrics.mse(values, targets))):.2f} dB"
 
 
@@ -115,7 +116,7 @@ def _solid_error(solid: np.ndarray, decoded: np.ndarray) -> str:
 KINDS = {
     "image": Kind(
         "picture",
-        "pixel",
+        "bpp",
         IMAGES,
         files.READABLE,
         files.WRITABLE,
@@ -124,11 +125,11 @@ KINDS = {
         _picture_error,
     ),
     "map": Kind(
-        "map of the globe", "value", MAPS, fields.READABLE, fields.READABLE, _read_maps, _write_maps, _maps_error
+        "map of the globe", "bits a value", MAPS, fields.READABLE, fields.READABLE, _read_maps, _write_maps, _maps_error
     ),
     "volume": Kind(
         "solid",
-        "voxel",
+        "bits a voxel",
         VOLUMES,
         solids.READABLE,
         (".binvox", ".npy", *_MESHES),

@@ -92,7 +92,7 @@ def _figure(kept: values.Kept, original: np.ndarray, preset: str) -> plt.Figure:
                     axis.imshow(render(target.astype(np.uint8), {1: SOLID}))
                 name = style.METHOD_NAMES[method]
                 axis.text(
-                    1.02, 0.5, f"{name},\nwrong voxels" if wrong else name,
+                    1.1, 0.5, f"{name},\nwrong voxels" if wrong else name,
                     transform=axis.transAxes, rotation=90, ha="right", va="center", fontsize=8,
                 )  # fmt: skip
                 continue

@@ -82,6 +82,11 @@ def title(dataset: str, source: str, preset: str, *more: str) -> str:
     return " · ".join([f"{dataset}{SOURCES[source]}", f"preset {preset}", *more])
 
 
+def trained_on(text: str) -> str:
+    """A `trained_on` column's value as titles have it."""
+    return text.replace("(standin)", "(stand-in)")
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun, e.g. "1 seed", "3 seeds"."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

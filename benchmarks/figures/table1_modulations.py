@@ -133,7 +133,11 @@ def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
             if method == "mscn":
                 body.append([name, "sparsity %", *(_plain(of_method, b, "sparsity_pct", "{:.1f}") for b in budgets)])
         seeds, steps, signals = (sorted(part[c].unique()) for c in ("seeds", "outer_steps", "signals"))
-        trained = "" if (trained_on := part["trained_on"].iloc[0]).startswith(dataset) else f" trained on {trained_on}"
+        trained = (
+            ""
+            if (trained_on := part["trained_on"].iloc[0]).startswith(dataset)
+            else f" trained on {style.trained_on(trained_on)}"
+        )
         caption = (
             f"{dataset}{style.SOURCES[source]}{trained}: PSNR in dB at each number of modulations; "
             f"{_range(steps)} outer steps, {_range(signals)} test signals, "
@@ -215,10 +219,11 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
         axis.set_xscale("log", base=2)
         axis.set_xticks(sorted(part["budget"].unique()), map(str, sorted(part["budget"].unique())))
         axis.set_xlabel("non-zero modulations a signal")
-        axis.set_ylabel(LABELS[shown] if shown == "accuracy_pct" else "PSNR (dB), mean over test signals")
+        axis.set_ylabel(LABELS[shown] if shown == "accuracy_pct" else "mean PSNR (dB)")
         steps, seeds = part["outer_steps"].max(), part["seeds"].max()
-        title = style.title(dataset, source, preset, f"{steps} steps", style.count(seeds, "seed"))
+        counts = f"{steps} steps · {style.count(seeds, 'seed')}"
         trained_on = part["trained_on"].iloc[0]
-        axis.set_title(title if trained_on.startswith(dataset) else f"{title}\ntrained on {trained_on}")
+        more = "" if trained_on.startswith(dataset) else f" · trained on {style.trained_on(trained_on)}"
+        axis.set_title(f"{style.title(dataset, source, preset)}\n{counts}{more}")
         axis.legend()
     return figure

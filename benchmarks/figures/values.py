@@ -35,7 +35,7 @@ class Kept(NamedTuple):
     def title(self, preset: str) -> str:
         """Data set and preset, and what was trained on where it is another."""
         trained_on = self.rows["trained_on"].iloc[0]
-        more = [] if trained_on.startswith(self.dataset) else [f"trained on {trained_on}"]
+        more = [] if trained_on.startswith(self.dataset) else [f"trained on {style.trained_on(trained_on)}"]
         steps = self.rows["outer_steps"].iloc[0]
         return style.title(self.dataset, self.source, preset, f"{steps} steps, one seed", *more)
 
