@@ -96,7 +96,7 @@ def test_a_damaged_local_copy_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("cifar11", "train", 32), "celeb_a, celeb_a_hq, cifar10, faces"),
+        (("cifar11", "train", 32), "balls, celeb_a, celeb_a_hq, cifar10"),
         (("photos", "training", 32), "train, validation, test"),
         (("cifar10", "train", 64), "32x32"),
     ],
