@@ -15,6 +15,7 @@ from benchmarks.cell import Cell
 from mscn_flax import data, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
+from mscn_flax.rendering import RadianceField, points_a_coordinate
 from mscn_flax.siren import base_siren
 
 
@@ -40,10 +41,11 @@ def _show(console: Console, cells: list[Cell], temporary: dict[Hashable, str]) -
     table = rich.table.Table(title=f"{len(cells)} runs on {first.dataset}; per run:")
     for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
         table.add_column(column, justify="right")
+    if measured is not None:
+        same = (measured.learner.field, _example(measured).targets.shape, measured.training)
+        if same not in temporary:
+            temporary[same] = _temporary(measured)
     for cell in shown:
-        same = (cell.learner.field, _example(cell).targets.shape, cell.training)
-        if cell is measured and same not in temporary:
-            temporary[same] = _temporary(cell)
         table.add_row(*_line(cell), temporary[same] if cell is measured else "")
     try:
         train = first.signals["train"]
@@ -95,8 +97,8 @@ def _line(cell: Cell) -> list[str]:
     training, learner = cell.training, cell.learner
     state, siren = _abstract_state(cell), base_siren(learner.field)
     points = _example(cell).targets.shape[-2]
-    camera = getattr(learner.field, "camera", None)
-    evaluated, dims = (points, cell.modality.dims) if camera is None else (points * camera.samples, 3)
+    rays = isinstance(learner.field, RadianceField)
+    evaluated, dims = points * points_a_coordinate(learner.field), 3 if rays else cell.modality.dims
     forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
     flops = training.batch_size * metrics.meta_step_flops(
         forward,

@@ -17,7 +17,7 @@ from mscn_flax import data, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
-from mscn_flax.modalities import Points, Sampling, Scene
+from mscn_flax.modalities import IMAGES, Points, Sampling, Scene
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.rendering import RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
@@ -147,12 +147,13 @@ def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
     train = cell.signals["train"]
 
     def per_signal(i):
-        quality = {name: f"{value:.6g}" for name, value in _quality(cell, fitted, i).items()}
-        return {"budget": int(kept[i]), "surviving_fraction": f"{kept[i] / codes.shape[1]:.6g}"} | quality
+        measured = cell.modality.measured(fitted.values[i], fitted.targets[i], cell.resolution)
+        own = {name: f"{value:.6g}" for name, value in measured.items()}
+        return {"budget": int(kept[i]), "surviving_fraction": f"{kept[i] / codes.shape[1]:.6g}"} | own
 
     empty = dict.fromkeys(records.MODULATION_COLUMNS, "")
-    own = {"budget_unit": "modulations", "trained_on": f"{train.name} ({train.source})"}
-    rows = [empty | row for row in evaluation.rows(cell, fitted, per_signal, **own)]
+    of_run = {"budget_unit": "modulations", "trained_on": f"{train.name} ({train.source})"}
+    rows = [empty | row for row in evaluation.rows(cell, fitted, per_signal, **of_run)]
     masks = []
     if state.gates is not None and not cell.learner.adapt_gates:
         common = evaluation.common(cell) | {"budget": cell.budget}
@@ -190,17 +191,9 @@ def _scenes(cell: Cell, state: TrainState, arrays: dict[str, np.ndarray]) -> eva
     return fitted._replace(targets=np.stack([p.targets for p in asked], axis=1), values=np.stack(values, axis=1))
 
 
-def _quality(cell: Cell, fitted: evaluation.Fitted, i: int) -> dict[str, float]:
-    """What the modality measures besides."""
-    if isinstance(cell.modality, Scene):
-        return {}
-    shape = cell.modality.shape(cell.resolution)
-    return cell.modality.quality(fitted.values[i], fitted.targets[i], shape)
-
-
 def _keep(cell: Cell, state: TrainState, fitted: evaluation.Fitted, arrays) -> None:
     """The values of the first test signals, for figures 5 and 6 and the views of scenes; of images none are needed."""
-    if cell.modality == data.DATA_SETS["photos"].modality:
+    if cell.modality is IMAGES:
         return
     source = cell.signals["test"].source
     folder, name = cell.csv.parent / f"{NAME}_values", f"{cell.dataset}_{source}"

@@ -5,6 +5,7 @@ step trains on, and what a test signal is fitted to and judged by, are `Points`.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ class Grid:
 
     def all_coordinates(self, resolution: int) -> Float[np.ndarray, "N d"]:
         """Of the whole grid."""
-        return self.coordinates(self.shape(resolution))
+        return _once(self.coordinates, self.shape(resolution))
 
     def size(self, resolution: int) -> str:
         """For people."""
@@ -69,8 +70,11 @@ class Grid:
 
     def whole(self, arrays: np.ndarray, resolution: int) -> Points:
         """All points."""
-        shape = self.shape(resolution)
-        return Points(self.coordinates(shape), signals.array_to_targets(arrays, len(shape)))
+        return Points(self.all_coordinates(resolution), signals.array_to_targets(arrays, len(self.shape(resolution))))
+
+    def measured(self, values: np.ndarray, targets: np.ndarray, resolution: int) -> dict[str, float]:
+        """What is measured of one signal's values [N, c] besides its PSNR."""
+        return self.quality(values, targets, self.shape(resolution))
 
     def draw(self, arrays: np.ndarray, resolution: int, sampling: Sampling, rng: np.random.Generator) -> Points:
         """Some points, the same for all signals."""
@@ -86,6 +90,14 @@ class Grid:
         """Signals of nothing, for their shapes."""
         del sampling
         return np.zeros((batch, *self.shape(resolution), channels), np.float32)
+
+
+@functools.cache
+def _once(coordinates: Callable, shape: tuple[int, ...]) -> Float[np.ndarray, "N d"]:
+    """A grid's coordinates, which every step needs and nobody may change."""
+    made = coordinates(shape)
+    made.flags.writeable = False
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +135,11 @@ class Scene:
         pixels = np.indices((resolution, resolution)).reshape(2, -1).T[None]
         parts = [self._at(arrays, scene, [index], pixels) for scene in range(len(arrays["views"]))]
         return Points(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def measured(self, values: np.ndarray, targets: np.ndarray, resolution: int) -> dict[str, float]:
+        """Nothing is measured of views besides their PSNR."""
+        del values, targets, resolution
+        return {}
 
     def _at(self, arrays, scene: int, views, pixels) -> tuple[np.ndarray, np.ndarray]:
         """Rays [v, n, 6] and colours [v, n, 3] of pixels [v, n, 2] of some views of one scene."""

@@ -73,6 +73,11 @@ class RadianceField(nn.Module):
         return composite(values[..., :3], density(values[..., 3]), slabs(depths)[None, :] * length[:, None])
 
 
+def points_a_coordinate(field: nn.Module) -> int:
+    """Evaluations of the network for each coordinate of a field: the points of a ray, else 1."""
+    return field.camera.samples if isinstance(field, RadianceField) else 1
+
+
 def density(s: Float[Array, "..."]) -> Float[Array, "..."]:
     """clip(elu(s, 0.1) + 0.1, 0, 10), a unit length."""
     return jnp.clip(jax.nn.elu(s, 0.1) + 0.1, 0, 10)

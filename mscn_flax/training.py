@@ -65,7 +65,8 @@ def signals_of(name: str, resolution: int | None) -> tuple[Float[np.ndarray, "S 
     found = data.load(name, "train", resolution=resolution or (SIDE if kind == "image" else known.resolution))
     # A few hundred solids of 64^3 voxels are 300 MB.
     count = min(len(found), 30_000 if kind == "image" else 1000)
-    return np.stack([found[i] for i in range(count)]), f"{found.name} ({found.source})", kind
+    title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
+    return np.stack([found[i] for i in range(count)]), title, kind
 
 
 @contextlib.contextmanager

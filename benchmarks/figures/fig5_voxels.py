@@ -43,7 +43,7 @@ def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
     turn, tilt = np.radians(35), np.radians(25)
     right = np.array([np.cos(turn), 0, -np.sin(turn)])
     away = np.array([np.sin(turn) * np.cos(tilt), -np.sin(tilt), np.cos(turn) * np.cos(tilt)])
-    up = np.cross(right, away) * -1
+    up = np.cross(away, right)
     across = np.linspace(-0.74, 0.74, _PIXELS, dtype=np.float32) * side
     depth = np.linspace(-0.9, 0.9, 3 * side, dtype=np.float32) * side
     at = (
@@ -57,7 +57,7 @@ def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
     inside = ((index >= 0) & (index < side)).all(axis=-1)
     index = np.clip(index, 0, side - 1)
     met = np.where(inside, labels[tuple(np.moveaxis(index, -1, 0))], 0)
-    first = met.argmax(axis=2) if met.dtype == bool else (met > 0).argmax(axis=2)
+    first = (met > 0).argmax(axis=2)
     what = np.take_along_axis(met, first[..., None], axis=2)[..., 0]
     place = np.take_along_axis(index, first[..., None, None], axis=2)[:, :, 0]
     smooth = scipy.ndimage.gaussian_filter((labels > 0).astype(float), 1.2)

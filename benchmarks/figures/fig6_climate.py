@@ -1,21 +1,16 @@
 """Figure 6: errors of temperature on the globe, flat and on the sphere, and two turning globes (GIF)."""
 
-import io
 import pathlib
 
 import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
 
-from benchmarks import records
 from benchmarks.figures import style, values
-
-KELVIN = 320.93 - 202.66
-"""Kelvin from 0 to 1 in the data."""
-
-LOW_K = 202.66
+from mscn_flax import fields
 
 FRAMES = 36
+"""Pictures of a turn of the globe."""
 
 
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
@@ -27,9 +22,9 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
         if shape is None:
             continue
         name = f"{kept.dataset}_{kept.source}"
-        maps = LOW_K + KELVIN * original[0].astype(float).reshape(shape)
+        maps = fields.to_kelvin(original[0].astype(float).reshape(shape))
         errors = {
-            (method, budget): KELVIN * (found[0].astype(float).reshape(shape)) + LOW_K - maps
+            (method, budget): fields.to_kelvin(found[0].astype(float).reshape(shape)) - maps
             for method in values.METHODS
             for budget in kept.budgets
             if (found := kept.load(f"{method}_{budget}")) is not None
@@ -105,13 +100,5 @@ def _turning(error: np.ndarray, limit: float, path: pathlib.Path) -> None:
         seen = globe(error, longitude, pixels=200)
         rgb = colours((seen + limit) / (2 * limit))[..., :3]
         rgb[np.isnan(seen)] = 1
-        frames.append(PIL.Image.fromarray((255 * rgb).astype(np.uint8)).quantize(128))
-    write_gif(frames, path)
-
-
-def write_gif(frames: list[PIL.Image.Image], path: pathlib.Path) -> None:
-    """Writes pictures as an endless film of 12 a second, atomically."""
-    film = io.BytesIO()
-    frames[0].save(film, format="GIF", save_all=True, append_images=frames[1:], duration=83, loop=0)
-    with records.replaced(path, "wb") as out:
-        out.write(film.getvalue())
+        frames.append(PIL.Image.fromarray((255 * rgb).astype(np.uint8)))
+    style.save_film(frames, path)

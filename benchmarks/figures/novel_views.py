@@ -7,7 +7,6 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.figures import style, values
-from benchmarks.figures.fig6_climate import write_gif
 
 
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
@@ -23,7 +22,7 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
         if film is not None:
             path = plots / preset / f"novel_views_{name}_turntable.gif"
             frames = [PIL.Image.fromarray(picture(frame)).resize((192, 192)) for frame in film]
-            write_gif([frame.quantize(128) for frame in frames], path)
+            style.save_film(frames, path)
             written.append(path)
     return written
 

@@ -1,5 +1,6 @@
 """How every figure looks: one place for fonts, greys and file formats."""
 
+import io
 import logging
 import pathlib
 
@@ -7,6 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import PIL.Image
 import seaborn as sns
 
 from benchmarks import records
@@ -102,3 +104,12 @@ def save(figure: plt.Figure, folder: pathlib.Path, name: str) -> list[pathlib.Pa
         written.append(path)
     plt.close(figure)
     return written
+
+
+def save_film(frames: list[PIL.Image.Image], path: pathlib.Path) -> None:
+    """Writes pictures as an endless GIF of 12 a second, atomically."""
+    film = io.BytesIO()
+    frames = [frame.quantize(128) for frame in frames]
+    frames[0].save(film, format="GIF", save_all=True, append_images=frames[1:], duration=83, loop=0)
+    with records.replaced(path, "wb") as out:
+        out.write(film.getvalue())
