@@ -1,9 +1,11 @@
 """What a run would be: configuration, shapes, memory and FLOPs, without a training step."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Hashable
 
+import flax.linen as nn
 import gin
 import jax
 import numpy as np
@@ -16,7 +18,10 @@ from mscn_flax import data, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import RadianceField, points_a_coordinate
-from mscn_flax.siren import base_siren
+from mscn_flax.siren import base_siren, with_depth
+
+_DEPTHS = (5, 6)
+"""Of the networks that are compiled for the memory of deeper ones."""
 
 
 def show(cells: list[Cell]) -> None:
@@ -27,8 +32,8 @@ def show(cells: list[Cell]) -> None:
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         _show(console, [cell for cell in cells if cell.dataset == dataset], temporary)
     print(
-        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a data set; "
-        "FLOPs of matrix products, recomputation apart"
+        "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a data set, "
+        "of deep networks at two small depths and extended; FLOPs of matrix products, recomputation apart"
     )
 
 
@@ -62,12 +67,6 @@ def _show(console: Console, cells: list[Cell], temporary: dict[Hashable, str]) -
     console.print(table)
 
 
-def _abstract_state(cell: Cell) -> meta.TrainState:
-    """Shapes and dtypes of the train state."""
-    optimizer = cell.optimizer.build(cell.training.outer_steps)
-    return jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
-
-
 def _example(cell: Cell) -> Points:
     """What a step sees, of signals of nothing."""
     sampling = cell.training.sampling(cell.learner.inner_steps)
@@ -77,25 +76,45 @@ def _example(cell: Cell) -> Points:
 
 
 def _temporary(cell: Cell) -> str:
-    """Temporary memory of one outer step in MiB, from a compilation without data."""
+    """Temporary memory of one outer step in MiB, from compilations without data.
+
+    Every layer adds as much memory to it, and time to its compilation: that of a deep network is extended from two of
+    few layers (fewer than 5 do not show what a layer adds of scenes).
+    """
+    field, depth = cell.learner.field, base_siren(cell.learner.field).depth
+    if depth <= max(_DEPTHS):
+        mib = _measured(cell, field)
+    else:
+        low, high = (_measured(cell, with_depth(field, few)) for few in _DEPTHS)
+        mib = low + (high - low) * (depth - _DEPTHS[0]) / (_DEPTHS[1] - _DEPTHS[0])
+    return f"{mib:.0f}"
+
+
+def _measured(cell: Cell, field: nn.Module) -> float:
+    """Of one outer step with another field, in MiB."""
     training = cell.training
+    learner = dataclasses.replace(runner.for_any_budget(cell.learner), field=field)
     mesh = runner.devices_for(training.batch_size)
+    optimizer = cell.optimizer.build(training.outer_steps)
     step = functools.partial(
         meta.train_step,
-        learner=cell.learner,
-        optimizer=cell.optimizer.build(training.outer_steps),
+        learner=learner,
+        optimizer=optimizer,
         outer_steps=training.outer_steps,
         mesh=mesh,
         chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
     )
-    compiled = jax.jit(step).lower(_abstract_state(cell), *_example(cell), 0).compile()
-    return f"{compiled.memory_analysis().temp_size_in_bytes / 2**20:.0f}"
+    state = jax.eval_shape(functools.partial(meta.init_state, learner, optimizer, 0), cell.coords)
+    # As large as with all of XLA's optimisations, in a third of the time.
+    fast = {"xla_backend_optimization_level": 0}
+    compiled = jax.jit(step).lower(state, *_example(cell), 0).compile(compiler_options=fast)
+    return compiled.memory_analysis().temp_size_in_bytes / 2**20
 
 
 def _line(cell: Cell) -> list[str]:
     """One run's sizes but its memory, from abstract values alone."""
     training, learner = cell.training, cell.learner
-    state, siren = _abstract_state(cell), base_siren(learner.field)
+    theta, siren = jax.eval_shape(learner.init, jax.random.key(0), cell.coords), base_siren(learner.field)
     points = _example(cell).targets.shape[-2]
     rays = isinstance(learner.field, RadianceField)
     evaluated, dims = points * points_a_coordinate(learner.field), 3 if rays else cell.modality.dims
@@ -109,7 +128,7 @@ def _line(cell: Cell) -> list[str]:
     return [
         cell.method,
         f"{cell.budget:g}",
-        f"{sum(leaf.size for leaf in jax.tree.leaves(state.theta['field'])):,}",
+        f"{sum(leaf.size for leaf in jax.tree.leaves(theta['field'])):,}",
         f"{math.prod(siren.code_shape):,} {list(siren.code_shape)}",
         str(list(learner.field.code_shape)),
         str(points),

@@ -71,7 +71,6 @@ def table1(
     resolutions: dict[str, int] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: list[int] = gin.REQUIRED,
-    own_budgets: dict[str, list[int]] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
 ) -> None:
     """Runs the grid.
@@ -83,7 +82,6 @@ def table1(
       resolutions: data set -> pixels a side, latitudes or voxels a side; those without have their own.
       methods: keys of `METHODS`.
       budgets: non-zeros a signal.
-      own_budgets: data set -> budgets in place of these.
       seeds: of the runs.
     """
     grid.check("table1", methods=methods, valid=METHODS, datasets=datasets, standin=None)
@@ -98,7 +96,7 @@ def table1(
         for seed in cli.seeds(seeds):
             cells += [
                 _cell(preset, asked, dataset, resolution, method, budget, seed)
-                for budget in own_budgets.get(asked, budgets)
+                for budget in budgets
                 for method in methods
             ]
     grid.run(cells, _evaluate)
@@ -127,7 +125,6 @@ def _cell(preset: str, asked: str, dataset: str, resolution: int, method: str, b
         seed=seed,
         learner=learner,
         evaluation=seen,
-        axis=("own_budgets", {asked: [budget]}),
         asked=asked,
         scopes=(asked, method),
         **common,

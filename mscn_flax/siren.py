@@ -6,6 +6,8 @@ Either way the code is the only thing that differs from signal to signal, zero m
 `field.code_shape` is its shape.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import gin
 import jax
@@ -20,6 +22,12 @@ def base_siren(field: nn.Module) -> "Siren":
     while hasattr(field, "siren"):
         field = field.siren
     return field
+
+
+def with_depth(field: nn.Module, depth: int) -> nn.Module:
+    """The same field over a SIREN of another depth."""
+    changes = {"siren": with_depth(field.siren, depth)} if hasattr(field, "siren") else {"depth": depth}
+    return dataclasses.replace(field, **changes)
 
 
 def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:

@@ -16,9 +16,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _tfds_dir(tmp_path_factory):
-    """Prepared data sets never come from, or go to, the user's own folder."""
-    os.environ["TFDS_DATA_DIR"] = str(tmp_path_factory.mktemp("tfds"))
+def _shared_folders(tmp_path_factory):
+    """Prepared data sets and compiled programs, of all workers; never from, or in, the user's own folders."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    os.environ["TFDS_DATA_DIR"] = str(folder / "tfds")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
 
 
 @pytest.fixture(scope="session")

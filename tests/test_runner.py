@@ -171,7 +171,6 @@ def test_rounds_of_pruning_share_one_training(tmp_path):
 def test_maps_solids_and_scenes_run_like_pictures_and_are_drawn(tmp_path):
     more = [
         "--gin_param=table1.datasets=['era5', 'shapenet10', 'srn_cars']",
-        "--gin_param=table1.own_budgets={}",
         "--gin_param=table1.budgets=[8]",
         "--gin_param=table1/Training.outer_steps=4",
         "--gin_param=table1/Siren.width=8",
