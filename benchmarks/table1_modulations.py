@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import cli, evaluation, grid, records, runner
 from benchmarks.cell import Cell, Training
-from mscn_flax import data, signals
+from mscn_flax import data
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
@@ -21,7 +21,7 @@ from mscn_flax.modalities import IMAGES, Points, Sampling, Scene
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.rendering import RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
-from mscn_flax.views import look_at_origin
+from mscn_flax.views import ring
 
 NAME = "table1_modulations"
 
@@ -209,12 +209,8 @@ def _turntable(cell: Cell, state: TrainState, codes: np.ndarray, arrays: dict[st
     """Pictures [FRAMES, N, 3] of a scene from a ring around it, as high and as far away as its cameras on average."""
     places = arrays["poses"][0, :, :3, 3]
     height, distance = places[:, 2].mean(), np.linalg.norm(places, axis=1).mean()
-    ring = np.sqrt(max(distance**2 - height**2, (distance / 2) ** 2))
-    angles = 2 * np.pi * np.arange(FRAMES) / FRAMES
-    poses = [look_at_origin(np.array([ring * np.cos(a), ring * np.sin(a), height])) for a in angles]
-    side, (focal, *centre) = cell.resolution // 2, (arrays["intrinsics"][0] / 2).tolist()
-    pixels = np.indices((side, side)).reshape(2, -1).T
-    rays = np.stack([signals.camera_rays(pose, pixels, focal, tuple(centre)) for pose in poses])
+    cameras = {"poses": ring(distance, height, FRAMES), "intrinsics": arrays["intrinsics"][0] / 2}
+    rays = cell.modality.rays(cameras, cell.resolution // 2)
     return evaluation.decode(cell, state, np.repeat(codes, FRAMES, axis=0), rays)[0]
 
 

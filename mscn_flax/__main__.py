@@ -1,8 +1,9 @@
-"""`python -m mscn_flax train | encode | decode | info`: a codec for one's own pictures, maps and solids."""
+"""`python -m mscn_flax train | encode | decode | info`: a codec for one's own pictures, maps, solids and scenes."""
 
 import argparse
 import pathlib
 import time
+from collections.abc import Callable
 
 SUFFIX = ".mscn"
 
@@ -12,11 +13,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mscn_flax", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="train | encode | decode | info")
 
-    train = commands.add_parser("train", help="meta-learn a model on pictures, maps or solids")
+    train = commands.add_parser("train", help="meta-learn a model on pictures, maps, solids or scenes")
     train.add_argument("-o", "--output", type=pathlib.Path, required=True, help="model file to write (.safetensors)")
     train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
     train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
-    train.add_argument("--resolution", type=int, help="of the data set: latitudes or voxels a side")
+    train.add_argument("--resolution", type=int, help="of the data set: latitudes, voxels or pixels a side")
     train.add_argument("--modulations", type=int, default=64, help="numbers kept a patch or signal (default 64)")
     train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 12 (default 5)")
     train.add_argument("--seed", type=int, default=0)
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     decode.add_argument("inputs", nargs="+", type=pathlib.Path, help="streams, or folders of them")
     decode.add_argument("-o", "--output", type=pathlib.Path, help="file, or folder for several (default: beside)")
     decode.add_argument("--model", type=pathlib.Path, required=True)
+    decode.add_argument("--cameras", type=pathlib.Path, help="of scenes: folder with pose/ and intrinsics.txt")
     decode.set_defaults(run=_decode)
 
     info = commands.add_parser("info", help="explain a stream or a model")
@@ -61,7 +63,8 @@ def _train(options: argparse.Namespace) -> None:
         arrays, name, kind = training.signals_of(options.data, options.resolution)
     else:
         (arrays, name), kind = training.patches_of(options.pictures, options.seed), "image"
-    print(f"{len(arrays):,} {'patches' if kind == 'image' else 'signals'} of {name}", flush=True)
+    count = len(arrays["views"] if kind == "scene" else arrays)
+    print(f"{count:,} {'patches' if kind == 'image' else 'signals'} of {name}", flush=True)
     began = time.perf_counter()
     with training.scope(kind):
         model = training.train(
@@ -76,61 +79,67 @@ def _encode(options: argparse.Namespace) -> None:
 
     shared = model.load(options.model)
     kind = kinds.KINDS[shared.network.kind]
-    for source, target in _pairs(options, kind.readable, SUFFIX):
+    for source, target in _pairs(options, kind.takes, f"a {kind.name}", SUFFIX):
         signal = kind.read(source, shared.network.side)
         began = time.perf_counter()
         data = codec.encode(shared, signal)
         seconds = time.perf_counter() - began
         # Measured on what a decoder makes of the bytes.
-        error = kind.error(signal, codec.decode(shared, data))
+        cameras = signal if isinstance(signal, dict) else None
+        error = kind.error(signal, codec.decode(shared, data, cameras))
         with files.replaced(target, "wb") as out:
             out.write(data)
-        points = signal.size // signal.shape[-1]
-        rate = f"{8 * len(data) / points:.4g} {kind.rate}"
+        rate = f"{8 * len(data) / kinds.points(signal):.4g} {kind.rate}"
         print(
             f"{source} -> {target}: {_size(signal)}, {len(data):,} bytes, {rate}, {error}, {seconds:.2f} s", flush=True
         )
 
 
 def _size(signal) -> str:
-    """Of an array, for people: width before height, as pictures have it."""
+    """Of a signal, for people: width before height, as pictures have it."""
+    if isinstance(signal, dict):
+        return f"{len(signal['views'])} views of {_size(signal['views'][0])}"
     *axes, _ = signal.shape
     return "x".join(map(str, axes[::-1] if len(axes) == 2 else axes))
 
 
 def _decode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, kinds, model
+    from mscn_flax import codec, kinds, model, views
 
     shared = model.load(options.model)
     kind = kinds.KINDS[shared.network.kind]
-    for source, target in _pairs(options, (SUFFIX,), kind.writable[0]):
+    cameras = None if options.cameras is None else views.cameras(options.cameras, shared.network.side)
+    for source, target in _pairs(options, lambda path: path.suffix == SUFFIX, "a stream", kind.writable[0]):
         kind.check_writable(target)
         if not source.is_file():
             raise ValueError(f"there is no file {source}")
         began = time.perf_counter()
         try:
-            signal = codec.decode(shared, source.read_bytes())
+            signal = codec.decode(shared, source.read_bytes(), cameras)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
         kind.write(target, signal)
         print(f"{source} -> {target}: {_size(signal)}, {time.perf_counter() - began:.2f} s", flush=True)
 
 
-def _pairs(options: argparse.Namespace, suffixes: tuple[str, ...], new: str) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """Every input with its output; a folder stands for the files in it that end in one of `suffixes`."""
-    sources = []
+def _pairs(
+    options: argparse.Namespace, takes: Callable[[pathlib.Path], bool], what: str, new: str
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Every input with its output; a folder that is not `what` stands for those in it."""
+    sources, several = [], False
     for given in options.inputs:
-        if given.is_dir():
-            inside = sorted(path for path in given.iterdir() if path.suffix.lower() in suffixes)
+        if given.is_dir() and not takes(given):
+            inside = sorted(path for path in given.iterdir() if takes(path))
             if not inside:
-                raise ValueError(f"{given} has no file that ends in {', '.join(suffixes)}")
+                raise ValueError(f"{given} has nothing that looks like {what}")
             sources += inside
+            several = True
         else:
             sources.append(given)
     output = options.output
     if output is None:
         pairs = [(source, source.with_suffix(new)) for source in sources]
-    elif output.is_dir() or len(sources) > 1 or options.inputs[0].is_dir():
+    elif output.is_dir() or len(sources) > 1 or several:
         pairs = [(source, output / f"{source.stem}{new}") for source in sources]
     else:
         pairs = [(sources[0], output)]

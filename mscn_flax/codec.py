@@ -4,11 +4,11 @@ A stream is
 
     magic     2 bytes  b"MS"
     version   1 byte   1
-    kind      1 byte   0: an image, 1: maps of the globe, 2: a solid
+    kind      1 byte   0: an image, 1: maps of the globe, 2: a solid, 3: a scene
     model     4 bytes  the first of the model's id
-    height    varint   pixels, latitudes or voxels, 7 bits a byte, the lowest first
+    height    varint   pixels (of a scene's views), latitudes or voxels, 7 bits a byte, the lowest first
     width     varint   pixels, longitudes or voxels
-    patches   varint   how many follow: patches of an image, maps; a solid is one
+    patches   varint   how many follow: patches of an image, maps; a solid or a scene is one
     payload            the range coder's, see `entropy.py`
     checksum  4 bytes  CRC-32 of all the above, big endian
 
@@ -22,9 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mscn_flax import entropy, patches, signals
+from mscn_flax import entropy, patches, signals, views
 from mscn_flax.kinds import KINDS
 from mscn_flax.model import ID_BYTES, Model
+from mscn_flax.network import Network
 
 MAGIC, VERSION = b"MS", 1
 
@@ -54,8 +55,12 @@ class Stream(NamedTuple):
     header_bytes: int
 
 
-def encode(model: Model, signal: UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"]) -> bytes:
-    """The stream of an image, of maps or of a solid, as `kinds` has them.
+Signal = UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"] | dict[str, np.ndarray]
+"""An image, maps, a solid or a scene, as `kinds` has them."""
+
+
+def encode(model: Model, signal: Signal) -> bytes:
+    """The stream of a signal.
 
     Raises:
       ValueError: for a signal that the model cannot code.
@@ -64,14 +69,24 @@ def encode(model: Model, signal: UInt8[np.ndarray, "H W C"] | Float[np.ndarray, 
     return pack(model, model.network.adapt(split(model, signal)), *size)
 
 
-def decode(model: Model, data: bytes) -> UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"]:
-    """The signal of a stream: the image, or the field's values of maps or of a solid.
+def decode(model: Model, data: bytes, cameras: dict[str, np.ndarray] | None = None) -> Signal:
+    """The signal of a stream: the image, the field's values of maps or of a solid, or views of a scene.
+
+    Args:
+      model: that the stream was made with.
+      data: the stream.
+      cameras: `poses` [V, 4, 4] and `intrinsics` [3], of scenes alone; None for those around it (`views.turntable`).
 
     Raises:
       ValueError: for what is not a whole and unaltered stream of this model.
     """
     stream, network = parse(data), model.network
-    values = network.render(unpack(model, stream))
+    codes = unpack(model, stream)
+    if network.kind == "scene":
+        return _seen(network, codes[0], cameras)
+    if cameras is not None:
+        raise ValueError(f"cameras are for scenes; the stream holds a {KINDS[stream.kind].name}")
+    values = network.render(codes)
     if network.kind == "image":
         values = network.assemble(values, stream.height, stream.width)
         return signals.targets_to_image(values, stream.height, stream.width)
@@ -79,14 +94,28 @@ def decode(model: Model, data: bytes) -> UInt8[np.ndarray, "H W C"] | Float[np.n
     return values.reshape(*count, *network.shape, network.channels)
 
 
+def _seen(network: Network, code: np.ndarray, cameras: dict[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """Views [V, s, s, 3] of 8 bits of one scene, with their cameras."""
+    if cameras is None:
+        lens = network.learner.field.camera
+        cameras = views.turntable(lens.near, lens.far, network.side)
+    values = network.views(code, cameras)
+    taken = [signals.targets_to_image(view, network.side, network.side) for view in values]
+    return {"views": np.stack(taken), "poses": cameras["poses"], "intrinsics": cameras["intrinsics"]}
+
+
 def split(
-    model: Model, signal: UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"]
-) -> UInt8[np.ndarray, "P s s C"] | Float[np.ndarray, "P *grid C"]:
-    """The image's patches, the maps, or the solid.
+    model: Model, signal: Signal
+) -> UInt8[np.ndarray, "P s s C"] | Float[np.ndarray, "P *grid C"] | dict[str, np.ndarray]:
+    """The image's patches, the maps, the solid or the scene, with an axis of what has a code of its own.
 
     Raises:
       ValueError: for a signal that the model cannot code.
     """
+    if model.network.kind == "scene":
+        return _scene(model, signal)
+    if isinstance(signal, dict):
+        raise ValueError(f"need a {KINDS[model.network.kind].name}, got a scene")
     return _patches(model, signal) if model.network.kind == "image" else _whole(model, signal)
 
 
@@ -101,6 +130,17 @@ def _whole(model: Model, signal: np.ndarray) -> Float[np.ndarray, "P *grid C"]:
     if signal.size > MAX_PIXELS:
         raise ValueError(f"{signal.size} values are more than {MAX_PIXELS}")
     return signal if maps else signal[None]
+
+
+def _scene(model: Model, signal: Signal) -> dict[str, np.ndarray]:
+    side = model.network.side
+    if not (isinstance(signal, dict) and signal["views"].shape[1:] == (side, side, 3) and len(signal["views"])):
+        raise ValueError(f"need a scene of views of {side}x{side} pixels")
+    if not all(np.isfinite(signal[name]).all() for name in ("poses", "intrinsics")):
+        raise ValueError("the scene's cameras have values that are not finite")
+    if signal["views"].size > 3 * MAX_PIXELS:
+        raise ValueError(f"{len(signal['views'])} views have more than {MAX_PIXELS} pixels")
+    return {name: value[None] for name, value in signal.items()}
 
 
 def _patches(model: Model, image: np.ndarray) -> UInt8[np.ndarray, "P s s C"]:
@@ -216,6 +256,7 @@ def explain(data: bytes) -> str:
             stream.patches * stream.height * stream.width,
         ),
         "volume": (f"{stream.height}^3 voxels", stream.height**3),
+        "scene": (f"views of {stream.width}x{stream.height} pixels", stream.width * stream.height),
     }[stream.kind]
     return "\n".join(
         [

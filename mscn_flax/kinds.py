@@ -1,7 +1,7 @@
 """The kinds of signals that the codec takes: how each comes from a file and goes into one, and what its error is.
 
 A signal is an array as its modality has it: a picture [H, W, 3] of 8 bits, maps [T, H, W, 1] scaled to [0, 1], a solid
-[D, D, D, 1], 1 inside and 0 outside.
+[D, D, D, 1], 1 inside and 0 outside; or arrays by name, of a scene (`Views.as_record`).
 """
 
 import dataclasses
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from mscn_flax import fields, files, metrics, signals, solids
-from mscn_flax.modalities import IMAGES, MAPS, VOLUMES, Grid
+from mscn_flax import fields, files, metrics, signals, solids, views
+from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOLUMES, Grid, Scene
 
 _MESHES = (".ply", ".obj", ".stl")
 
@@ -27,7 +27,7 @@ class Kind:
       name: for people.
       rate: unit of a rate.
       modality: of its arrays.
-      readable: endings of the files that it comes from.
+      readable: endings of the files that it comes from; none of what is a folder.
       writable: endings of those that it goes into; the first is the usual one.
       read: (path, side) -> array; raises a ValueError of one line for a file that is not that.
       write: (path, array), atomically.
@@ -36,7 +36,7 @@ class Kind:
 
     name: str
     rate: str
-    modality: Grid
+    modality: Grid | Scene
     readable: tuple[str, ...]
     writable: tuple[str, ...]
     read: Callable[[pathlib.Path, int], np.ndarray]
@@ -45,8 +45,22 @@ class Kind:
 
     def check_writable(self, path: pathlib.Path) -> None:
         """Raises a ValueError where `write` could not write such a file."""
+        if "" in self.writable and path.suffix:
+            raise ValueError(f"{path} must be a folder, without an ending: a {self.name} is one")
         if path.suffix.lower() not in self.writable:
             raise ValueError(f"{path} must end in one of {', '.join(self.writable)}, which hold a {self.name}")
+
+    def takes(self, path: pathlib.Path) -> bool:
+        """Whether a path looks like one signal of the kind."""
+        if not self.readable:
+            return (path / "intrinsics.txt").is_file()
+        return path.suffix.lower() in self.readable
+
+
+def points(signal: np.ndarray | dict[str, np.ndarray]) -> int:
+    """How many points a signal has, for its rate: pixels of one view of a scene."""
+    array = signal["views"][0] if isinstance(signal, dict) else signal
+    return array.size // array.shape[-1]
 
 
 def _picture_error(image: np.ndarray, decoded: np.ndarray) -> str:
@@ -113,6 +127,15 @@ def _solid_error(solid: np.ndarray, decoded: np.ndarray) -> str:
     return f"{100 * (1 - metrics.voxel_accuracy(decoded.reshape(-1, 1), solid.reshape(-1, 1))):.2f}% of voxels wrong"
 
 
+def _write_scene(path: pathlib.Path, scene: dict[str, np.ndarray]) -> None:
+    views.write(path, views.Views(scene["views"], scene["poses"], *scene["intrinsics"].tolist()))
+
+
+def _scene_error(scene: dict[str, np.ndarray], decoded: dict[str, np.ndarray]) -> str:
+    targets, values = (jnp.asarray(signals.array_to_targets(one["views"], 2)) for one in (scene, decoded))
+    return f"PSNR {float(jnp.mean(metrics.psnr(metrics.mse(values, targets)))):.2f} dB of {len(targets)} views"
+
+
 KINDS = {
     "image": Kind(
         "picture",
@@ -136,6 +159,16 @@ KINDS = {
         _read_solid,
         _write_solid,
         _solid_error,
+    ),
+    "scene": Kind(
+        "scene",
+        "bits a pixel of one view",
+        SCENES,
+        (),
+        ("",),
+        lambda path, side: views.read(path).reduced(side).as_record(),
+        _write_scene,
+        _scene_error,
     ),
 }
 """Name in streams and models, in the order of their numbers there -> kind."""

@@ -110,9 +110,20 @@ class Scene:
         """Rays of one view, from nowhere: scenes have no coordinates that all share."""
         return np.zeros((resolution**2, 6), np.float32)
 
+    def shape(self, resolution: int) -> tuple[int, int]:
+        """Of one view."""
+        return _square(resolution)
+
     def size(self, resolution: int) -> str:
         """For people."""
         return f"views of {resolution}x{resolution} pixels"
+
+    def rays(self, cameras: dict[str, np.ndarray], resolution: int) -> Float[np.ndarray, "V N 6"]:
+        """All rays of cameras `poses` [V, 4, 4], `intrinsics` [3]."""
+        focal, *centre = cameras["intrinsics"].tolist()
+        pixels = np.indices(self.shape(resolution)).reshape(2, -1).T
+        every = np.broadcast_to(pixels, (len(cameras["poses"]), *pixels.shape))
+        return signals.camera_rays(cameras["poses"], every, focal, tuple(centre))
 
     def draw(
         self, arrays: dict[str, np.ndarray], resolution: int, sampling: Sampling, rng: np.random.Generator

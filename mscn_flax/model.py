@@ -21,6 +21,7 @@ from mscn_flax.kinds import KINDS
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
 from mscn_flax.quantize import Quantizer, check_bits
+from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
 
 FORMAT = "mscn-flax model 1"
@@ -68,7 +69,8 @@ class Model:
         if network.mask is None:
             stored = f"a mask and up to {stored}"
         size = "x".join(map(str, network.shape))
-        one = f"patch of {size} pixels" if network.kind == "image" else f"{KINDS[network.kind].name} of {size} points"
+        name = {"image": "patch", "scene": "scene, seen in views"}.get(network.kind, KINDS[network.kind].name)
+        one = f"{name} of {size} {'pixels' if network.kind in ('image', 'scene') else 'points'}"
         return "\n".join(
             [
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
@@ -143,20 +145,20 @@ def load(path: pathlib.Path) -> Model:
     return model
 
 
-_FIELDS = {"Siren": Siren, "LatentModulatedSiren": LatentModulatedSiren}
+_FIELDS = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera)}
 _LEARNER = ("inner_steps", "meta_sgd", "adapt_gates")
 
 
-def _description(field: nn.Module) -> dict:
-    """A field's class and attributes."""
+def _description(field: nn.Module | Camera) -> dict:
+    """A field's class and attributes, and those of its parts."""
     names = [f.name for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
     values = {name: getattr(field, name) for name in names}
     return {"class": type(field).__name__} | {
-        name: _description(value) if isinstance(value, nn.Module) else value for name, value in values.items()
+        name: _description(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
     }
 
 
-def _build(description: dict) -> nn.Module:
+def _build(description: dict) -> nn.Module | Camera:
     """The inverse of `_description`, of known classes alone."""
     attributes = {
         name: _build(value) if isinstance(value, dict) else value

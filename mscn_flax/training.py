@@ -20,6 +20,7 @@ from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
 from mscn_flax.quantize import check_bits
+from mscn_flax.rendering import RadianceField
 from mscn_flax.siren import Siren
 
 SIDE = 32
@@ -52,7 +53,13 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[UInt8[np.ndarray
     return np.stack(crops), f"{len(paths)} pictures of {folder.name}"
 
 
-def signals_of(name: str, resolution: int | None) -> tuple[Float[np.ndarray, "S *shape C"], str, str]:
+_MOST = {"image": 30_000, "scene": 100}
+"""Signals of a data set that are kept in memory; of other kinds 1,000. All views of 100 scenes are a gigabyte."""
+
+
+def signals_of(
+    name: str, resolution: int | None
+) -> tuple[Float[np.ndarray, "S *shape C"] | dict[str, np.ndarray], str, str]:
     """Training signals of a data set, their name and their kind.
 
     Raises:
@@ -63,10 +70,9 @@ def signals_of(name: str, resolution: int | None) -> tuple[Float[np.ndarray, "S 
     known = data.DATA_SETS[name]
     kind = kinds.of(known.modality)
     found = data.load(name, "train", resolution=resolution or (SIDE if kind == "image" else known.resolution))
-    # A few hundred solids of 64^3 voxels are 300 MB.
-    count = min(len(found), 30_000 if kind == "image" else 1000)
+    count = min(len(found), _MOST.get(kind, 1000))
     title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
-    return np.stack([found[i] for i in range(count)]), title, kind
+    return jax.tree.map(lambda *each: np.stack(each), *[found[i] for i in range(count)]), title, kind
 
 
 @contextlib.contextmanager
@@ -78,7 +84,7 @@ def scope(kind: str) -> Iterator[None]:
 
 @gin.configurable("codec")
 def train(
-    arrays: UInt8[np.ndarray, "S s s C"] | Float[np.ndarray, "S *shape C"],
+    arrays: UInt8[np.ndarray, "S s s C"] | Float[np.ndarray, "S *shape C"] | dict[str, np.ndarray],
     *,
     kind: str,
     modulations: int,
@@ -90,11 +96,13 @@ def train(
     stride: int = gin.REQUIRED,
     chunk_size: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
+    views: int = gin.REQUIRED,
+    rays: int = gin.REQUIRED,
 ) -> Model:
     """Meta-learns MSCN on signals and fits quantiser and tables to them.
 
     Args:
-      arrays: training signals: patches, maps or solids.
+      arrays: training signals: patches, maps, solids or scenes.
       kind: of the signals, a key of `kinds.KINDS`.
       modulations: n, kept a signal.
       bits: of a quantised modulation.
@@ -105,16 +113,25 @@ def train(
       stride: one random point is drawn of every cell of `stride` points a side, afresh every step.
       chunk_size: signals that a device works on at a time.
       fit_signals: signals whose codes quantiser and tables are fitted to.
+      views: of a scene, drawn at random for every step.
+      rays: of each of these views, likewise.
 
     Raises:
       FloatingPointError: where the loss is not finite.
       ValueError: for bits or modulations that there cannot be, or too few signals, before anything is trained.
     """
     check_bits(bits)
-    modality, side = kinds.KINDS[kind].modality, arrays.shape[1]
-    if len(arrays) < batch_size:
-        raise ValueError(f"a batch has {batch_size} signals, there are {len(arrays)}")
-    learner = MetaLearner(field=Siren(out_dim=arrays.shape[-1]), controller=BudgetController(budget=modulations))
+    modality, scenes = kinds.KINDS[kind].modality, kind == "scene"
+    first = arrays["views"] if scenes else arrays
+    count, side = len(first), first.shape[2 if scenes else 1]
+    if count < batch_size:
+        raise ValueError(f"a batch has {batch_size} signals, there are {count}")
+    field = RadianceField(siren=Siren(out_dim=4)) if scenes else Siren(out_dim=first.shape[-1])
+    learner = MetaLearner(field=field, controller=BudgetController(budget=modulations))
+
+    def of(chosen):
+        return jax.tree.map(lambda array: array[chosen], arrays)
+
     optimizer = OuterOptimizer().build(outer_steps)
     devices = jax.devices()
     mesh = Mesh(np.array(devices[: np.gcd(len(devices), batch_size)]), (meta.SIGNALS,))
@@ -134,8 +151,8 @@ def train(
     with Progress("training", outer_steps) as progress:
         for step in range(outer_steps):
             rng = np.random.default_rng([seed, step])
-            chosen = rng.integers(len(arrays), size=batch_size)
-            points = modality.draw(arrays[chosen], side, Sampling(stride=stride), rng)
+            chosen = rng.integers(count, size=batch_size)
+            points = modality.draw(of(chosen), side, Sampling(stride=stride, views=views, rays=rays), rng)
             state, logged = step_fn(state, *points, np.int32(seed))
             if (step + 1) % 20 == 0 or step + 1 == outer_steps:
                 values = {name: float(logged[name]) for name in ("mse", "psnr", "open_gates")}
@@ -145,8 +162,6 @@ def train(
     network = Network(
         learner, jax.device_get(state.theta), np.asarray(state.gates.mask), side, learner.inner_steps, kind
     )
-    chosen = np.random.default_rng([seed, outer_steps]).permutation(len(arrays))[:fit_signals]
+    chosen = np.random.default_rng([seed, outer_steps]).permutation(count)[:fit_signals]
     trained_on = f"{trained_on}, {outer_steps} outer steps"
-    return model.fit(
-        network, network.adapt(arrays[chosen]), bits, gin=gin.operative_config_str(), trained_on=trained_on
-    )
+    return model.fit(network, network.adapt(of(chosen)), bits, gin=gin.operative_config_str(), trained_on=trained_on)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,12 +76,51 @@ def read(folder: pathlib.Path) -> Views:
     sides = {picture.shape for picture in taken}
     if len(sides) != 1 or taken[0].shape[0] != taken[0].shape[1]:
         raise ValueError(f"{folder} has views of shapes {sorted(sides)}, needed are squares of one size")
-    # First line: focal length and the axis in pixels; last line: height and width for which they hold.
+    return Views(np.stack(taken), np.stack(poses).astype(np.float32), *_intrinsics(folder, taken[0].shape[0]))
+
+
+def cameras(folder: pathlib.Path, side: int) -> dict[str, np.ndarray]:
+    """Those of a scene's folder: `poses` [V, 4, 4], `intrinsics` [3] for `side` pixels a side. Needs no pictures.
+
+    Raises:
+      ValueError: in one line, for a folder that has none.
+    """
+    paths = sorted((folder / "pose").glob("*.txt"))
+    if not paths:
+        raise ValueError(f"{folder} has no pose/*.txt: cameras are pose/ and intrinsics.txt")
+    poses = np.stack([_numbers(path, 16).reshape(4, 4) for path in paths])
+    return {"poses": poses.astype(np.float32), "intrinsics": _intrinsics(folder, side).astype(np.float32)}
+
+
+def write(folder: pathlib.Path, views: Views) -> None:
+    """Writes a scene as `read` reads it, whole or not at all.
+
+    Raises:
+      FileExistsError: where there is something already.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already; name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
+        made = pathlib.Path(unfinished) / folder.name
+        (made / "rgb").mkdir(parents=True)
+        (made / "pose").mkdir()
+        for index, (picture, pose) in enumerate(zip(views.pictures, views.poses, strict=True)):
+            PIL.Image.fromarray(picture).save(made / "rgb" / f"{index:06d}.png")
+            (made / "pose" / f"{index:06d}.txt").write_text(" ".join(f"{number:.8g}" for number in pose.ravel()) + "\n")
+        side = views.pictures.shape[1]
+        lens = f"{views.focal:.8g} {views.cx:.8g} {views.cy:.8g} 0."
+        (made / "intrinsics.txt").write_text(f"{lens}\n0. 0. 0.\n1.\n{side} {side}\n")
+        made.rename(folder)
+
+
+def _intrinsics(folder: pathlib.Path, side: int) -> Float[np.ndarray, " 3"]:
+    """Focal length and column and row of the axis in pixels, of views of so many a side."""
+    # First line: for which size they hold is in the last line.
     camera = _numbers(folder / "intrinsics.txt", None)
     if len(camera) < 5:
         raise ValueError(f"{folder / 'intrinsics.txt'} has {len(camera)} numbers, too few for focal length and size")
-    factor = taken[0].shape[0] / camera[-1]
-    return Views(np.stack(taken), np.stack(poses).astype(np.float32), *(factor * camera[:3]))
+    return side / camera[-1] * camera[:3]
 
 
 def _numbers(path: pathlib.Path, count: int | None) -> np.ndarray:
@@ -112,6 +152,29 @@ def look_at_origin(position: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "4 4"
     pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
     pose[:3, 3] = position
     return pose
+
+
+def ring(distance: float, height: float, count: int) -> Float[np.ndarray, "V 4 4"]:
+    """Poses of cameras that look at the origin from a circle around it, so far away and so high."""
+    radius = np.sqrt(max(distance**2 - height**2, (distance / 2) ** 2))
+    angles = 2 * np.pi * np.arange(count) / count
+    return np.stack([look_at_origin(np.array([radius * np.cos(a), radius * np.sin(a), height])) for a in angles])
+
+
+def turntable(near: float, far: float, side: int, count: int = 24) -> dict[str, np.ndarray]:
+    """Cameras around the ball that lies between two depths, from 30 degrees above, which it just fills.
+
+    Args:
+      near: depth of the ball's first point.
+      far: of its last.
+      side: pixels a side of a view.
+      count: V.
+    """
+    distance, radius = (near + far) / 2, (far - near) / 2
+    # The cone that touches the ball.
+    focal = side / 2 * np.sqrt(max(distance**2 - radius**2, 1e-6)) / radius
+    intrinsics = np.array([focal, side / 2, side / 2], np.float32)
+    return {"poses": ring(distance, distance / 2, count).astype(np.float32), "intrinsics": intrinsics}
 
 
 def random_scene(rng: np.random.Generator, side: int, count: int = 24) -> Views:

@@ -11,7 +11,7 @@ import trimesh
 import xarray
 
 from mscn_flax import __main__ as cli
-from mscn_flax import codec, devices, fields, kinds, model, signals, solids
+from mscn_flax import codec, devices, fields, kinds, model, signals, solids, views
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
@@ -170,10 +170,66 @@ def test_a_file_of_ones_own_comes_back(train, content, ending, says, tmp_path, c
 
 
 @pytest.mark.usefixtures("_in_this_process")
+def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
+    path, scene = tmp_path / "m.safetensors", views.random_scene(np.random.default_rng(5), 8, 5)
+    tiny = ["--modulations=8", "--gin_param=codec/scene/codec.outer_steps=3", "--gin_param=codec.fit_signals=8"]
+    tiny += [f"--gin_param=codec/scene/{name}" for name in ("Siren.width=8", "Siren.depth=3", "Camera.samples=4")]
+    cli.main(["train", "-o", str(path), "--data=balls", "--resolution=8", *tiny])
+    views.write(tmp_path / "scenes" / "ours", scene)
+    again = views.read(tmp_path / "scenes" / "ours")
+    np.testing.assert_array_equal(again.pictures, scene.pictures)
+    np.testing.assert_allclose(again.poses, scene.poses, rtol=1e-6)
+    assert (again.focal, again.cx, again.cy) == pytest.approx((scene.focal, scene.cx, scene.cy))
+    # A folder of scenes stands for them, a scene for itself.
+    for given in (tmp_path / "scenes", tmp_path / "scenes" / "ours"):
+        cli.main(["encode", str(given), "--model", str(path)])
+        assert "5 views of 8x8, " in capsys.readouterr().out
+    stream = tmp_path / "scenes" / "ours.mscn"
+    folders = ["--cameras", str(tmp_path / "scenes" / "ours")]
+    cli.main(["decode", str(stream), "-o", str(tmp_path / "same"), "--model", str(path), *folders])
+    decoded, shared = views.read(tmp_path / "same"), model.load(path)
+    np.testing.assert_allclose(decoded.poses, scene.poses, rtol=1e-6)
+    # What the encoder measured is what comes back.
+    seen = codec.decode(shared, stream.read_bytes(), scene.as_record())
+    np.testing.assert_array_equal(decoded.pictures, seen["views"])
+    cli.main(["decode", str(stream), "-o", str(tmp_path / "around"), "--model", str(path)])
+    assert views.read(tmp_path / "around").pictures.shape == (24, 8, 8, 3)
+    capsys.readouterr()
+    for wrong, says in (
+        ([str(stream), "-o", str(tmp_path / "scenes")], "exists already"),
+        ([str(stream), "-o", str(tmp_path / "same.png")], "must be a folder"),
+        ([str(stream), "-o", str(tmp_path / "new"), "--cameras", str(tmp_path)], "has no pose"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["decode", *wrong, "--model", str(path)])
+        assert says in capsys.readouterr().err
+    with pytest.raises(ValueError, match="need a scene of views of 8x8"):
+        codec.encode(shared, np.zeros((8, 8, 3), np.uint8))
+    broken = scene.as_record()
+    broken["poses"][0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        codec.encode(shared, broken)
+
+
+def test_a_turntable_sees_all_of_the_ball_between_its_depths():
+    near, far, side = 0.8, 1.8, 64
+    cameras = views.turntable(near, far, side, 6)
+    points = np.random.default_rng(0).normal(size=(1000, 3))
+    points *= (far - near) / 2 / np.linalg.norm(points, axis=1, keepdims=True)
+    for pose in cameras["poses"].astype(np.float64):
+        x, y, depth = ((points - pose[:3, 3]) @ pose[:3, :3]).T
+        assert near - 1e-6 <= depth.min()
+        assert depth.max() <= far + 1e-6
+        focal, column, row = cameras["intrinsics"]
+        seen = np.stack([focal * x / depth + column, focal * y / depth + row])
+        assert -1e-3 <= seen.min() < 4
+        assert side - 4 < seen.max() <= side + 1e-3
+
+
+@pytest.mark.usefixtures("_in_this_process")
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--data=balls"], "not signals of this kind"),
         (["--data=ball"], "no data set 'ball'"),
         (["--data=solids", "--pictures=."], "not both"),
     ],
