@@ -225,5 +225,9 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
         trained_on = part["trained_on"].iloc[0]
         more = "" if trained_on.startswith(dataset) else f" · trained on {style.trained_on(trained_on)}"
         axis.set_title(f"{style.title(dataset, source, preset)}\n{counts}{more}")
-        axis.legend()
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    # One for all: within the axes it would lie over an interval.
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
     return figure
