@@ -8,6 +8,7 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 
 import pandas as pd
@@ -111,6 +112,8 @@ def has(path: pathlib.Path, run_id: str) -> bool:
 def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMNS) -> None:
     """Adds the rows of one run, in place of those of the same cell or of its other configurations. Atomic, locked.
 
+    Rows of another configuration that go are named on standard error.
+
     Raises:
       ValueError: where `rows` have other keys than `columns`, or belong to several runs.
     """
@@ -123,10 +126,17 @@ def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMN
         raise ValueError(f"rows and columns differ in {sorted(unknown)}")
     with _locked(path):
         # As text, so that the rows of other runs come out to the letter as they went in.
-        kept = []
+        kept, gone = [], set()
         if path.exists():
             with path.open(newline="") as opened:
-                kept = [row for row in csv.DictReader(opened) if not _replaces(run_id, row["run_id"])]
+                for row in csv.DictReader(opened):
+                    if _replaces(run_id, row["run_id"]):
+                        gone.add(row["run_id"])
+                    else:
+                        kept.append(row)
+        if gone - {run_id}:
+            others = ", ".join(sorted(gone - {run_id}))
+            print(f"{path}: rows of another configuration go: {others}", file=sys.stderr, flush=True)
         with replaced(path) as out:
             writer = csv.DictWriter(out, columns, lineterminator="\n")
             writer.writeheader()

@@ -22,12 +22,14 @@ def test_a_cell_replaces_its_own_rows_and_no_others(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".lock")] == ["x.csv"]
 
 
-def test_seeds_of_another_configuration_go(tmp_path):
+def test_seeds_of_another_configuration_go_and_are_named(tmp_path, capsys):
     path = tmp_path / "x.csv"
     for run_id in ("a-64-s0-11", "a-64-s1-11", "a-128-s1-33", "b-64-s1-11"):
         records.append(path, [row(run_id, 0)])
         records.append_provenance(tmp_path / "x.jsonl", {"run_id": run_id})
+    assert capsys.readouterr().err == ""
     records.append(path, [row("a-64-s0-22", 0)])
+    assert capsys.readouterr().err == f"{path}: rows of another configuration go: a-64-s0-11, a-64-s1-11\n"
     records.append_provenance(tmp_path / "x.jsonl", {"run_id": "a-64-s0-22"})
     left = ["a-128-s1-33", "b-64-s1-11", "a-64-s0-22"]
     assert list(records.read(path)["run_id"]) == left
