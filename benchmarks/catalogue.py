@@ -51,6 +51,13 @@ CATALOGUE = {
         methods="mscn, coin_pp (its rate tuned, and as in its code), coin; jpeg, jpeg2000, webp, avif, jpeg_xl, bpg",
         expected={"smoke": "1 min", "quick": "30 min", "paper": "days on a GPU (not measured)"},
     ),
+    "climate_rate_distortion": Entry(
+        paper="none: COIN++'s comparison on ERA5",
+        figures=("climate_rate_distortion",),
+        datasets="era5 at 46 x 90 (or sphere_fields)",
+        methods="mscn, coin_pp (its rate tuned, and as in its code); jpeg2000, jpeg_xl",
+        expected={"smoke": "20 s", "quick": "15 min", "paper": "days on a GPU (not measured)"},
+    ),
     "codec_robustness": Entry(
         paper="none: damaged streams",
         figures=("codec_robustness",),

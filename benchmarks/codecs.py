@@ -29,6 +29,7 @@ class Codec:
       settings: from the smallest files to the largest.
       encoder: uint8 [H, W, 3] and a setting -> a file.
       decoder: a file -> uint8 [H, W, 3].
+      grey16: whether it takes uint16 [H, W, 1], and gives it back, too.
       counter: a file -> its bytes without headers; None where the format leaves nothing to take off.
       programs: what must be on the PATH.
     """
@@ -39,6 +40,7 @@ class Codec:
     encoder: Callable[[np.ndarray, float], bytes]
     decoder: Callable[[bytes], np.ndarray]
     counter: Callable[[bytes], int] | None = None
+    grey16: bool = False
     programs: tuple[str, ...] = ()
 
     def missing(self) -> str:
@@ -51,21 +53,23 @@ class Codec:
         return not self.missing()
 
     def encode(self, image: np.ndarray, setting: float) -> bytes:
-        """The whole file of `image`, uint8 [H, W, 3], of 1x1 pixels or more.
+        """The whole file of `image`, uint8 [H, W, 3] (or 16-bit grey, see `grey16`), of 1x1 pixels or more.
 
         Raises:
           ValueError: where the image has another shape or type, or the codec refuses it or the setting.
           RuntimeError: where the codec is not available.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"{self.name} takes uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
+        taken = {(np.dtype(np.uint8), 3)} | ({(np.dtype(np.uint16), 1)} if self.grey16 else set())
+        if image.ndim != 3 or (image.dtype, image.shape[2]) not in taken or not image.size:
+            also = " or uint16 [H, W, 1]" if self.grey16 else ""
+            raise ValueError(f"{self.name} takes uint8 [H, W, 3]{also}, got {image.dtype} {list(image.shape)}")
         return self._tried(
             lambda: self.encoder(np.ascontiguousarray(image), setting),
             f"encode an image {list(image.shape)} at {self.unit} {setting}",
         )
 
     def decode(self, data: bytes) -> np.ndarray:
-        """The image, uint8 [H, W, 3], of a file.
+        """The image of a file, as it was given.
 
         Raises:
           ValueError: where `data` is not a file of this codec.
@@ -92,14 +96,14 @@ class Codec:
 
 def _save(image: np.ndarray, file_format: str, **options) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(image).save(out, file_format, **options)
+    Image.fromarray(image[..., 0] if image.dtype == np.uint16 else image).save(out, file_format, **options)
     return out.getvalue()
 
 
 def _open(file_format: str) -> Callable[[bytes], np.ndarray]:
     def decode(data):
         with Image.open(io.BytesIO(data), formats=[file_format]) as image:
-            return np.array(image.convert("RGB"))
+            return np.array(image)[..., None] if image.mode == "I;16" else np.array(image.convert("RGB"))
 
     return decode
 
@@ -141,7 +145,7 @@ def _jpeg2000(image: np.ndarray, ratio: float) -> bytes:
         "JPEG2000",
         no_jp2=True,  # The codestream alone.
         irreversible=True,  # The 9/7 wavelet.
-        mct=1,
+        mct=int(image.shape[2] == 3),
         quality_mode="rates",
         quality_layers=[ratio],
         num_resolutions=resolutions,
@@ -212,8 +216,18 @@ def _avif_payload(data: bytes) -> int:
 def _jpeg_xl(image: np.ndarray, distance: float) -> bytes:
     # Effort 9 takes six times as long, for 0.1 dB less at low rates to 0.1 dB more at high ones.
     return imagecodecs.jpegxl_encode(
-        image, distance=distance, effort=7, lossless=False, usecontainer=False, numthreads=1
+        image.squeeze(axis=2) if image.shape[2] == 1 else image,
+        distance=distance,
+        effort=7,
+        lossless=False,
+        usecontainer=False,
+        numthreads=1,
     )
+
+
+def _jpeg_xl_decoded(data: bytes) -> np.ndarray:
+    image = imagecodecs.jpegxl_decode(data)
+    return image[..., None] if image.ndim == 2 else image
 
 
 def _bpg(image: np.ndarray, qp: int) -> bytes:
@@ -254,6 +268,7 @@ _ALL = (
         _jpeg2000,
         _open("JPEG2000"),
         _jpeg2000_payload,
+        grey16=True,
     ),
     Codec(
         "webp",
@@ -278,7 +293,8 @@ _ALL = (
         # 25 is the largest libjxl takes; at 20 a file of 32x32 pixels is larger than at 15.
         (25, 15, 11, 8, 6, 4.5, 3.4, 2.5, 1.8, 1.2, 0.8, 0.5, 0.3),
         _jpeg_xl,
-        imagecodecs.jpegxl_decode,
+        _jpeg_xl_decoded,
+        grey16=True,
     ),
     Codec(
         "bpg",

@@ -60,11 +60,11 @@ MODULATION_COLUMNS = (
 RATE_COLUMNS = (
     *COLUMNS,
     "bits",  # of a quantised modulation; 32: float32 codes; 16: COIN's weights
-    "pixels",  # of the image
+    "pixels",  # of the image, or points of the map
     "bpp_payload",  # `bpp` without the file's headers; empty where the format has none to take off
     "trained_on",  # what the network was trained on
 )
-"""Of `fig7_rate_distortion.csv`: one row an image, seed and setting; `bytes` and `bpp` are those of the whole file."""
+"""Of `*_rate_distortion.csv`: a row a signal, seed and setting; `bytes` and `bpp` are those of the whole file."""
 
 MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
 """Of `<benchmark>_masks.csv`: one row a modulation that a run's shared mask keeps."""

@@ -66,7 +66,7 @@ def encode(model: Model, signal: Signal) -> bytes:
       ValueError: for a signal that the model cannot code.
     """
     size = signal.shape[:2] if model.network.kind == "image" else model.network.shape[:2]
-    return pack(model, model.network.adapt(split(model, signal)), *size)
+    return pack(model, model.network.adapt(split(model.network, signal)), *size)
 
 
 def decode(model: Model, data: bytes, cameras: dict[str, np.ndarray] | None = None) -> Signal:
@@ -105,22 +105,22 @@ def _seen(network: Network, code: np.ndarray, cameras: dict[str, np.ndarray] | N
 
 
 def split(
-    model: Model, signal: Signal
+    network: Network, signal: Signal
 ) -> UInt8[np.ndarray, "P s s C"] | Float[np.ndarray, "P *grid C"] | dict[str, np.ndarray]:
     """The image's patches, the maps, the solid or the scene, with an axis of what has a code of its own.
 
     Raises:
-      ValueError: for a signal that the model cannot code.
+      ValueError: for a signal that the network cannot code.
     """
-    if model.network.kind == "scene":
-        return _scene(model, signal)
+    if network.kind == "scene":
+        return _scene(network, signal)
     if isinstance(signal, dict):
-        raise ValueError(f"need a {KINDS[model.network.kind].name}, got a scene")
-    return _patches(model, signal) if model.network.kind == "image" else _whole(model, signal)
+        raise ValueError(f"need a {KINDS[network.kind].name}, got a scene")
+    return _patches(network, signal) if network.kind == "image" else _whole(network, signal)
 
 
-def _whole(model: Model, signal: np.ndarray) -> Float[np.ndarray, "P *grid C"]:
-    network, maps = model.network, model.network.kind == "map"
+def _whole(network: Network, signal: np.ndarray) -> Float[np.ndarray, "P *grid C"]:
+    maps = network.kind == "map"
     wanted = (*network.shape, network.channels)
     if signal.dtype != np.float32 or signal.shape[maps:] != wanted or not signal.size:
         one = "maps" if maps else "a solid"
@@ -132,8 +132,8 @@ def _whole(model: Model, signal: np.ndarray) -> Float[np.ndarray, "P *grid C"]:
     return signal if maps else signal[None]
 
 
-def _scene(model: Model, signal: Signal) -> dict[str, np.ndarray]:
-    side = model.network.side
+def _scene(network: Network, signal: Signal) -> dict[str, np.ndarray]:
+    side = network.side
     if not (isinstance(signal, dict) and signal["views"].shape[1:] == (side, side, 3) and len(signal["views"])):
         raise ValueError(f"need a scene of views of {side}x{side} pixels")
     if not all(np.isfinite(signal[name]).all() for name in ("poses", "intrinsics")):
@@ -143,12 +143,12 @@ def _scene(model: Model, signal: Signal) -> dict[str, np.ndarray]:
     return {name: value[None] for name, value in signal.items()}
 
 
-def _patches(model: Model, image: np.ndarray) -> UInt8[np.ndarray, "P s s C"]:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != model.network.channels or not image.size:
-        raise ValueError(f"need [H, W, {model.network.channels}] uint8, got {list(image.shape)} {image.dtype}")
+def _patches(network: Network, image: np.ndarray) -> UInt8[np.ndarray, "P s s C"]:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != network.channels or not image.size:
+        raise ValueError(f"need [H, W, {network.channels}] uint8, got {list(image.shape)} {image.dtype}")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
         raise ValueError(f"{image.shape[0]}x{image.shape[1]} pixels are more than {MAX_PIXELS}")
-    return patches.split(image, model.network.side)
+    return patches.split(image, network.side)
 
 
 def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"]) -> float:

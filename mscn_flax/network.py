@@ -102,7 +102,9 @@ class Network:
         return max(1, min(_CHUNK, _CHUNK * 1024 // int(np.prod(self.shape) * points_a_coordinate(self.learner.field))))
 
     def assemble(self, values: Float[np.ndarray, "P N C"], height: int, width: int) -> Float[np.ndarray, "HW C"]:
-        """The values of an image from those of its patches; images alone have several."""
+        """The values of an image from those of its patches, of a map as they are."""
+        if self.kind == "map":
+            return values.reshape(height * width, self.channels)
         tiles = values.reshape(-1, self.side, self.side, self.channels)
         return patches.join(tiles, height, width).reshape(height * width, self.channels)
 

@@ -91,7 +91,7 @@ def test_a_fresh_process_decodes_the_encoders_own_reconstruction(shared, shape, 
 
 def test_coded_bytes_are_the_header_and_within_three_bytes_of_the_estimate(shared):
     for shape in ((8, 8), (20, 13), (40, 41)):
-        codes = shared.network.adapt(codec.split(shared, _image(shape)))
+        codes = shared.network.adapt(codec.split(shared.network, _image(shape)))
         data = codec.pack(shared, codes, *shape)
         stream = codec.parse(data)
         assert len(data) == stream.header_bytes + len(stream.payload)
@@ -100,7 +100,7 @@ def test_coded_bytes_are_the_header_and_within_three_bytes_of_the_estimate(share
 
 
 def test_decoded_codes_are_the_quantised_ones(shared):
-    codes = shared.network.adapt(codec.split(shared, _image()))
+    codes = shared.network.adapt(codec.split(shared.network, _image()))
     seen = codec.unpack(shared, codec.parse(codec.pack(shared, codes, 20, 13)))
     quantised = shared.quantizer.dequantize(shared.quantizer.quantize(codes))
     np.testing.assert_array_equal(seen[codes != 0], quantised[codes != 0])

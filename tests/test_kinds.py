@@ -53,7 +53,7 @@ def test_signals_come_back_as_the_decoder_alone_makes_them(shared, tmp_path):
     np.testing.assert_array_equal(codec.decode(loaded, data), decoded)
     stream = codec.parse(data)
     assert len(data) == stream.header_bytes + len(stream.payload)
-    codes = shared.network.adapt(codec.split(shared, signal))
+    codes = shared.network.adapt(codec.split(shared.network, signal))
     assert abs(len(stream.payload) - codec.estimated_bits(shared, codes) / 8) < 3
     # The values are those of the quantised codes.
     seen = shared.network.render(codec.unpack(shared, stream))

@@ -10,7 +10,8 @@ import PIL.Image
 import pytest
 
 from benchmarks import codec_robustness, records
-from benchmarks.figures import fig7_rate_distortion, fig7_strip
+from benchmarks.figures import climate_rate_distortion, fig7_rate_distortion, fig7_strip
+from mscn_flax import fields
 
 TINY = [
     "--gin_file=gin/fig7_rate_distortion.gin",
@@ -29,8 +30,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def _run(folder) -> str:
-    command = [sys.executable, "-m", "benchmarks.fig7_rate_distortion", *TINY]
+def _run(folder, name="fig7_rate_distortion", parameters=TINY) -> str:
+    command = [sys.executable, "-m", f"benchmarks.{name}", *parameters]
     command += [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
     done = subprocess.run(command, cwd=records.REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -71,6 +72,29 @@ def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
     text = (tmp_path / "smoke" / "fig7_rate_distortion.md").read_text()
     assert "photos (stand-in), 3 test images" in text
     assert fig7_strip.draw(folder / "results", tmp_path, "smoke") == []  # Not Kodak.
+
+
+def test_maps_have_rows_and_a_figure(tmp_path):
+    name = "climate_rate_distortion"
+    tiny = ["--gin_file=gin/climate_rate_distortion.gin", "--gin_file=gin/presets/smoke.gin"]
+    tiny += ["--gin_param=climate.methods=['mscn']", "--gin_param=climate/Training.outer_steps=5"]
+    _run(tmp_path, name, tiny)
+    found = records.read(tmp_path / "results" / "smoke" / f"{name}.csv", records.RATE_COLUMNS)
+    assert found.groupby("method").size().to_dict() == {"jpeg2000": 4 * 14, "mscn": 4 * 3}
+    assert set(found["pixels"]) == {10 * 18}
+    np.testing.assert_allclose(found["bpp"], 8 * found["bytes"] / found["pixels"], rtol=1e-4)
+    coded = found[found["bits"].isin([5, 6])]
+    assert ((coded["bpp_payload"] - coded["bpp_entropy"]).abs() * coded["pixels"] / 8 < 3).all()
+    written = climate_rate_distortion.draw(tmp_path / "results", tmp_path, "smoke")
+    assert {path.suffix for path in written} == {".md", ".pdf", ".png"}
+    assert "sphere_fields (stand-in), 4 test maps" in written[0].read_text()
+
+
+def test_decibels_of_maps_are_kelvin():
+    kelvin = climate_rate_distortion.to_kelvin(40.0)
+    assert kelvin == pytest.approx(1.1827)
+    assert -10 * math.log10(fields.to_unit(np.array([fields.LOW_K + kelvin]))[0] ** 2) == pytest.approx(40, abs=1e-3)
+    assert climate_rate_distortion.to_psnr(kelvin) == pytest.approx(40, abs=1e-3)
 
 
 CURVE = pd.DataFrame({"rate": [0.1, 0.2, 0.4, 0.8], "psnr": [20.0, 22.0, 24.5, 27.0]})

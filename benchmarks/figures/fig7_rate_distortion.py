@@ -21,11 +21,12 @@ PUBLISHED = {
     # (file, their data set, their method) -> label; BMS, MBT and CST are CompressAI's, by way of COIN++'s results.
     "cifar10": [("coinpp_rd", "CIFAR10", name) for name in ("COIN++", "COIN", "BPG", "BMS", "CST")]
     + [("recombiner", "CIFAR10", "RECOMBINER")],
+    "era5": [("coinpp_rd", "ERA5-46x90", name) for name in ("COIN++", "BPG", "JPEG2000", "JPEG")],
     "kodak": [("mscn_vcinr_kodak_from_authors", "Kodak", name) for name in ("MSCN", "VC-INR")]
     + [("coinpp_rd", "Kodak", name) for name in ("COIN++", "COIN", "BPG", "BMS", "MBT", "CST", "VTM")]
     + [("recombiner", "Kodak", "RECOMBINER"), ("c3_baselines_kodak", "Kodak", "C3")],
 }
-"""Our data set -> published curves of the same images."""
+"""Our data set -> published curves of the same images, or (era5) of maps of the same kind."""
 
 CELL = ["dataset", "source", "method", "budget", "bits"]
 
@@ -37,7 +38,7 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
     written = []
     for suffix, text in (
         ("csv", points.to_csv(index=False, float_format="%.5f")),
-        ("md", _markdown(points, preset)),
+        ("md", markdown(points, f"Figure 7, preset {preset}. PSNR of 8-bit values", "image")),
     ):
         path = plots / preset / f"fig7_rate_distortion.{suffix}"
         with records.replaced(path) as out:
@@ -46,16 +47,16 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
     return written + style.save(_figure(points, preset), plots / preset, "fig7_rate_distortion")
 
 
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
+def summary(rows: pd.DataFrame, psnr: str = "psnr8_db") -> pd.DataFrame:
     """One line a data set, method, budget (or setting) and number of bits: means over images, then over seeds.
 
-    `psnr` is of 8-bit values, as a file gives them back, `psnr_std` its standard deviation over seeds (0 for one);
-    `bpp` is of the whole file. Rates in bits a pixel.
+    `psnr` is the mean of the column of that name (of 8-bit values as a picture gives them back, by default), `psnr_std`
+    its standard deviation over seeds (0 for one); `bpp` is of the whole file. Rates in bits a pixel.
     """
     rows = rows.assign(bits=rows["bits"].fillna(0).astype(int))
     per_seed = rows.groupby([*CELL, "seed"], as_index=False).agg(
         images=("signal_id", "size"),
-        psnr=("psnr8_db", "mean"),
+        psnr=(psnr, "mean"),
         pixels=("pixels", "mean"),
         bytes=("bytes", "mean"),
         bpp=("bpp", "mean"),
@@ -113,16 +114,17 @@ def _table(header: list[str], body: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)] + ["| " + " | ".join(b) + " |" for b in body]
 
 
-def _markdown(points: pd.DataFrame, preset: str) -> str:
-    lines = [f"Figure 7, preset {preset}. PSNR of 8-bit values, means over images, then over seeds.", ""]
+def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
+    """Tables of deltas, rates and times; `noun` is what a signal is, "image" or "map"."""
+    lines = [f"{heading}, means over {noun}s, then over seeds.", ""]
     for (dataset, source), part in points.groupby(["dataset", "source"]):
         coded = part[part["method"].isin(PATCHED)]
         steps, on = coded["outer_steps"].max(), ", ".join(sorted(coded["trained_on"].dropna().unique()))
-        lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test images", ""]
+        lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test {noun}s", ""]
         lines += [f"Trained on {on}, {steps:.0f} outer steps, {style.count(part['seeds'].max(), 'seed')}.", ""]
         lines += [f"MSCN at {CURVE_BITS} bits against each method: BD-rate < 0 and BD-PSNR > 0 are in its favour.", ""]
         lines += [*_bd_lines(dataset, part), "", "Rate saved step by step, in bits a pixel:", ""]
-        lines += [*_rate_lines(coded), "", "Time:", "", *_time_lines(part), ""]
+        lines += [*_rate_lines(coded), "", "Time:", "", *_time_lines(part, noun), ""]
     return "\n".join(lines)
 
 
@@ -168,14 +170,15 @@ def _rate_lines(coded: pd.DataFrame) -> list[str]:
     return _table([*header, "PSNR float32", "PSNR coded", "loss (dB)"], body)
 
 
-def _time_lines(part: pd.DataFrame) -> list[str]:
+def _time_lines(part: pd.DataFrame, noun: str) -> list[str]:
     body = []
     for method, of_method in part.groupby("method"):
         mega, cost = of_method["pixels"].mean() / 1e6, of_method[["encode_s", "decode_s"]].mean()
         body.append(
             [style.METHOD_NAMES[method], *(f"{value:.2g}" for value in (*cost, *(cost / mega)))],
         )
-    return _table(["method", "encode s/image", "decode s/image", "encode s/megapixel", "decode s/megapixel"], body)
+    header = [f"{work} s/{size}" for size in (noun, "megapixel") for work in ("encode", "decode")]
+    return _table(["method", *header], body)
 
 
 def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
@@ -203,7 +206,7 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
             axis.set_ylabel("PSNR (dB)")
             if low:
                 _zoom(axis, coded)
-                _name(axis, published(dataset))
+                name_curves(axis, published(dataset))
                 axis.set_title("low rates")
                 continue
             axis.set_xscale("log")
@@ -211,7 +214,7 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
             axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
             axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
             axis.set_xlim(0.03, 20)
-            _name(axis, published(dataset))
+            name_curves(axis, published(dataset))
             seeds, images = coded["seeds"].max(), part["images"].max()
             steps = f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits"
             about = f"{steps}, {style.count(seeds, 'seed')}, {style.count(images, 'image')}"
@@ -228,7 +231,7 @@ def _zoom(axis: plt.Axes, coded: pd.DataFrame) -> None:
     axis.set_ylim(coded["psnr"].min() - 3, coded["psnr"].max() + 6)
 
 
-def _name(axis: plt.Axes, curves: dict[str, pd.DataFrame]) -> None:
+def name_curves(axis: plt.Axes, curves: dict[str, pd.DataFrame]) -> None:
     """Writes every published curve's name at its last point within the axis, where no other name stands."""
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     taken = []
