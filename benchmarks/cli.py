@@ -14,6 +14,7 @@ from absl import app, flags, logging
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import REPOSITORY
 from mscn_flax import configuration, devices
+from mscn_flax.progress import Progress
 
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Gin file; repeat for overlays, the later one wins.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "Gin binding, e.g. 'table1.budgets=[64]'; repeatable.")
@@ -21,6 +22,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(REPOSITORY / "results"), "Where CSVs go.")
 _RUNS_DIR = flags.DEFINE_string("runs_dir", str(REPOSITORY / "runs"), "Where checkpoints and logs go.")
 _SEEDS = flags.DEFINE_integer("seeds", None, "Seeds 0..N-1, in place of the gin file's.", lower_bound=1)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "host:port of the first of several processes that train as one, or 'auto' (SLURM, MPI, TPU)."
+)
+_PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.", lower_bound=1)
+_PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print configuration, shapes, memory and FLOPs; train nothing.")
 
 
@@ -58,6 +64,11 @@ def run(benchmark: Callable[[], None]) -> None:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
             logging.set_verbosity(logging.WARNING)
             devices.choose()
+            if _COORDINATOR.value:
+                devices.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+                if not devices.is_first():
+                    Progress.quiet = True
+                    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the end
             import_benchmarks()
             configuration.parse(_GIN_FILE.value, _GIN_PARAM.value)
             benchmark()
@@ -71,7 +82,8 @@ def run(benchmark: Callable[[], None]) -> None:
             sys.exit(2)
 
     # --help shows the flags of the module that was started, unless others are registered for it.
-    for holder in (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _DRY_RUN):
+    holders = (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _DRY_RUN)
+    for holder in (*holders, _COORDINATOR, _PROCESSES, _PROCESS):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
     app.run(main)
 

@@ -7,7 +7,7 @@ import gin
 
 from benchmarks import cli, codecs, grid, rates_codecs, rates_networks, records, runner
 from benchmarks.cell import Cell
-from mscn_flax import meta
+from mscn_flax import devices, meta
 
 NAME, GRID = "climate_rate_distortion", "climate/climate"
 
@@ -48,7 +48,7 @@ def climate(
         )
     ]
     grid.run(cells, _evaluate)
-    if not cli.dry_run():
+    if devices.is_first() and not cli.dry_run():
         for cell in {cell.dataset: cell for cell in cells}.values():
             rates_codecs.run(cell, real_codecs)
 

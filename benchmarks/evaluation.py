@@ -97,7 +97,8 @@ def _on_devices(cell: Cell, fn: Callable, chunk_size: int, *arguments) -> tuple[
 
     Where there are fewer signals than places on the devices, the last one is done again.
     """
-    mesh = Mesh(np.array(jax.devices()), (meta.SIGNALS,))
+    # Of several processes each evaluates by itself, and the first one's rows count.
+    mesh = Mesh(np.array(jax.local_devices()), (meta.SIGNALS,))
     count = next(len(argument.array) for argument in arguments if isinstance(argument, _PerSignal))
     short = -count % (mesh.size * chunk_size)
 

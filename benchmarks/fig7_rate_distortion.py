@@ -8,7 +8,7 @@ import gin
 
 from benchmarks import cli, codecs, grid, rates_codecs, rates_coin, rates_networks, records, runner
 from benchmarks.cell import Cell, Training
-from mscn_flax import data, meta
+from mscn_flax import data, devices, meta
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.outer import OuterOptimizer
@@ -52,7 +52,7 @@ def fig7(
         for cell in _cells(preset, dataset, seed, methods, budgets, coin_sizes)
     ]
     grid.run(cells, _evaluate)
-    if not cli.dry_run():
+    if devices.is_first() and not cli.dry_run():
         for cell in {cell.dataset: cell for cell in cells}.values():
             rates_codecs.run(cell, real_codecs)
 

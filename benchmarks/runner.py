@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records
 from benchmarks.cell import Cell
-from mscn_flax import data, meta
+from mscn_flax import data, devices, meta
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import Points
@@ -24,10 +24,19 @@ SHOWN = ("mse", "psnr", "open_gates")
 
 
 def devices_for(batch_size: int) -> Mesh:
-    """A mesh over as many devices as divide the batch."""
-    devices = jax.devices()
-    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
-    return Mesh(np.array(devices[:count]), (meta.SIGNALS,))
+    """A mesh over as many devices as divide the batch; of several processes all devices must.
+
+    Raises:
+      ValueError: where they do not.
+    """
+    found = jax.devices()
+    count = max(n for n in range(1, len(found) + 1) if batch_size % n == 0)
+    if jax.process_count() > 1 and count < len(found):
+        raise ValueError(
+            f"a batch of {batch_size} signals cannot be divided over the {len(found)} devices of "
+            f"{jax.process_count()} processes; set Training.batch_size to a multiple of {len(found)}"
+        )
+    return Mesh(np.array(found[:count]), (meta.SIGNALS,))
 
 
 class Table(NamedTuple):
@@ -52,12 +61,14 @@ def run(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) ->
       evaluate: gives the tables, that of the signals' rows first.
     """
     done = cell.folder / f"{cell.run_id}.done"
-    if done.exists() and records.has(cell.csv, cell.run_id):
+    if devices.agreed(done.exists() and records.has(cell.csv, cell.run_id)):
         print(f"{cell.run_id}: done before")
         return
     began, commit = time.perf_counter(), records.commit()
     state, start, compile_s = train(cell)
     tables = evaluate(cell, state)
+    if not devices.is_first():
+        return
     for table in tables:
         if table.rows:
             records.append(cell.csv.with_name(f"{cell.experiment}{table.suffix}.csv"), table.rows, table.columns)
@@ -119,17 +130,17 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
     # Rounds of pruning are evaluated one after the other: the state after each stays.
     keep_period = getattr(cell.learner.controller, "round_steps", None)
     with Checkpoints(cell.folder / "checkpoints", keep_period=keep_period) as checkpoints:
-        start = checkpoints.latest_step_by(stop) or 0
+        start = devices.agreed(checkpoints.latest_step_by(stop) or 0)
         if start:
             state = checkpoints.restore(start, state)
         began = time.perf_counter()
         statics = ("train", for_any_budget(cell.learner), cell.optimizer, training)
-        step_fn = compiled(step, statics, state, *_batch(cell, batches, 0), np.int32(cell.seed), donate_argnums=0)
+        step_fn = compiled(step, statics, state, *_batch(cell, batches, 0, mesh), np.int32(cell.seed), donate_argnums=0)
         compile_s = time.perf_counter() - began
         unchecked = []
         with Progress(cell.run_id, stop, start) as progress:
             for step in range(start, stop):
-                state, logged = step_fn(state, *_batch(cell, batches, step), np.int32(cell.seed))
+                state, logged = step_fn(state, *_batch(cell, batches, step, mesh), np.int32(cell.seed))
                 unchecked.append((step, logged))
                 save = (step + 1) % training.checkpoint_every == 0 or step + 1 == stop
                 # Reading a value waits for its step, so values are read a few steps at a time.
@@ -168,10 +179,14 @@ def compiled(fn: Callable, statics: Hashable, *arguments, **options) -> Callable
     return _COMPILED[key]
 
 
-def _batch(cell: Cell, batches, step: int) -> Points:
-    """Coordinates and targets of an outer step: a function of seed and step alone."""
+def _batch(cell: Cell, batches, step: int, mesh: Mesh) -> Points:
+    """Coordinates and targets of an outer step, a function of seed and step alone, laid out as the step wants them."""
     rng = np.random.default_rng([cell.seed, step])
-    return cell.modality.draw(batches[step], cell.resolution, cell.training.sampling(cell.learner.inner_steps), rng)
+    points = cell.modality.draw(batches[step], cell.resolution, cell.training.sampling(cell.learner.inner_steps), rng)
+    each = NamedSharding(mesh, PartitionSpec(meta.SIGNALS))
+    shared = NamedSharding(mesh, PartitionSpec())
+    own_points = points.coords.ndim == points.targets.ndim
+    return Points(devices.placed(points.coords, each if own_points else shared), devices.placed(points.targets, each))
 
 
 def chunk(limit: int, count: int) -> int:

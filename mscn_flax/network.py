@@ -133,7 +133,7 @@ def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...], s
     the `largest`.
     """
     count = len(rows[0])
-    devices = jax.devices() if count > largest else jax.devices()[:1]
+    devices = jax.local_devices() if count > largest else jax.local_devices()[:1]
     chunk = min(largest, 1 << (count - 1).bit_length())
     block = chunk * len(devices)
     fn = compiled(Mesh(np.array(devices), (meta.SIGNALS,)), chunk)

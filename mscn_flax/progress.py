@@ -9,12 +9,15 @@ import rich.progress
 class Progress:
     """Shows step, time left and the latest values; a context manager."""
 
+    quiet = False
+    """Set in processes that work at what another one shows."""
+
     def __init__(self, label: str, total: int, start: int = 0, *, every_s: float = 10.0):
         """`start`: steps done before; `every_s`: seconds between log lines."""
         self._label, self._total, self._first = label, total, start
         self._every, self._began, self._last = every_s, time.monotonic(), time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.quiet:
             self._bar = rich.progress.Progress(
                 rich.progress.TextColumn("{task.description}"),
                 rich.progress.BarColumn(),
@@ -41,7 +44,7 @@ class Progress:
             self._bar.update(self._task, completed=step, values=text)
             return
         now = time.monotonic()
-        if now - self._last < self._every and step < self._total:
+        if self.quiet or (now - self._last < self._every and step < self._total):
             return
         self._last = now
         left = (now - self._began) / max(step - self._first, 1) * (self._total - step)

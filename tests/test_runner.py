@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import records
+
+DEVICES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+"""Of a process."""
 
 TINY = [
     "--gin_file=gin/table1_modulations.gin",
@@ -31,10 +35,47 @@ def command(folder: pathlib.Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.table1_modulations", *TINY, *folders, *more]
 
 
-def run(folder: pathlib.Path, *more: str) -> subprocess.CompletedProcess:
+def run(folder: pathlib.Path, *more: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(folder, *more), cwd=records.REPOSITORY, capture_output=True, text=True, check=False, timeout=300
+        command(folder, *more),
+        cwd=records.REPOSITORY,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
+
+
+def together(folder: pathlib.Path, log: pathlib.Path) -> list[subprocess.Popen]:
+    """Two processes that train as one."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    several = [f"--coordinator=localhost:{port}", "--processes=2"]
+    with log.open("w") as out:
+        return [
+            subprocess.Popen(
+                command(folder, *several, f"--process={index}"), cwd=records.REPOSITORY, stdout=out, stderr=out
+            )
+            for index in range(2)
+        ]
+
+
+def wait_for_checkpoint(folder: pathlib.Path, step: int, process: subprocess.Popen) -> None:
+    """Until there is one of at least `step` outer steps; the process must still be running then."""
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        steps = [int(p.name) for p in (folder / "runs").glob("smoke/*/*/checkpoints/*") if p.name.isdigit()]
+        if max(steps, default=0) >= step:
+            break
+        time.sleep(0.002)
+    assert process.poll() is None, "the run ended before it could be killed"
+
+
+def assert_close(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """The same rows but for the order in which numbers were added up."""
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-3)
 
 
 def rows(folder: pathlib.Path) -> pd.DataFrame:
@@ -73,13 +114,7 @@ def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path, checkpoints_be
         command(tmp_path), cwd=records.REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     # A checkpoint follows every step, so whenever the process dies it is writing one.
-    deadline = time.monotonic() + 240
-    while process.poll() is None and time.monotonic() < deadline:
-        steps = [int(p.name) for p in (tmp_path / "runs").glob("smoke/*/*/checkpoints/*") if p.name.isdigit()]
-        if max(steps, default=0) >= checkpoints_before:
-            break
-        time.sleep(0.002)
-    assert process.poll() is None, "the run ended before it could be killed"
+    wait_for_checkpoint(tmp_path, checkpoints_before, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "results").exists()
@@ -87,6 +122,43 @@ def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path, checkpoints_be
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(rows(tmp_path), rows(whole))
     pd.testing.assert_frame_equal(masks(tmp_path), masks(whole))
+
+
+def test_two_processes_train_as_one(whole, tmp_path):
+    processes = together(tmp_path, tmp_path / "log")
+    assert [process.wait(300) for process in processes] == [0, 0], (tmp_path / "log").read_text()
+    assert_close(rows(tmp_path), rows(whole))
+    pd.testing.assert_frame_equal(masks(tmp_path), masks(whole))
+    (line,) = (tmp_path / "results" / "smoke" / "table1_modulations.provenance.jsonl").read_text().splitlines()
+    assert json.loads(line)["device"].startswith(f"{2 * DEVICES} x cpu")
+
+
+def test_one_process_goes_on_where_two_were_killed(whole, tmp_path):
+    processes = together(tmp_path, tmp_path / "log")
+    wait_for_checkpoint(tmp_path, 8, processes[0])
+    for process in processes:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "results").exists()
+    done = run(tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=1")
+    assert done.returncode == 0, done.stderr
+    assert_close(rows(tmp_path), rows(whole))
+    (line,) = (tmp_path / "results" / "smoke" / "table1_modulations.provenance.jsonl").read_text().splitlines()
+    assert json.loads(line)["resumed_at_step"] >= 8
+    assert json.loads(line)["device"].startswith("1 x cpu")
+
+
+def test_eight_devices_give_the_numbers_of_few(whole, tmp_path):
+    done = run(tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    assert done.returncode == 0, done.stderr
+    assert_close(rows(tmp_path), rows(whole))
+    assert '"device": "8 x cpu' in (tmp_path / "results/smoke/table1_modulations.provenance.jsonl").read_text()
+
+
+def test_several_processes_need_to_be_told_apart(tmp_path):
+    done = run(tmp_path, "--coordinator=localhost:1", "--processes=2", "--process=2")
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: several processes need --coordinator=HOST:PORT")
 
 
 def test_a_second_call_does_only_what_is_missing(whole):
