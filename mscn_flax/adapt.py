@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 
@@ -10,6 +11,8 @@ def adapt(
     loss_fn: Callable[..., Float[Array, ""]],
     start: PyTree[Float[Array, "..."]],
     inner_lr: PyTree[Float[Array, "..."]],
+    shared: PyTree = None,
+    constant: PyTree = None,
     *,
     steps: int,
     first_order: bool = False,
@@ -22,27 +25,77 @@ def adapt(
     exactly zero, which closed gates make normal.
 
     Args:
-      loss_fn: the signal's loss as a function of what is adapted, and of a step's share of `fresh` where there is one.
+      loss_fn: the signal's loss, a function of what is adapted, `shared`, `constant` and a step's share of `fresh`; all
+        arrays come in through these.
       start: where the steps begin.
       inner_lr: learning rates, the structure and shapes of `start`.
+      shared: what the outer gradient flows into besides `start` and `inner_lr`.
+      constant: what it does not flow into.
       steps: K, number of gradient steps, >= 0.
       first_order: treat the inner gradients as constants in the outer gradient (first-order MAML).
-      remat: keep nothing of a step for the outer gradient but its start, and compute it again: memory constant in
-        `steps`, at the price of a forward and a backward pass a step.
-      fresh: what the loss of each step sees besides, e.g. points of its own; None for nothing.
+      remat: keep nothing of a step for the outer gradient but its start: memory constant in `steps`. Otherwise all of
+        its activations.
+      fresh: what the loss of each step sees besides, e.g. points of its own, constant too; None for nothing.
 
     Returns:
-      What was adapted, and the loss before each step.
+      What was adapted, and the loss before each step, which carries no gradient.
     """
 
-    def step(current, seen):
-        loss, gradient = jax.value_and_grad(loss_fn)(current, *(() if fresh is None else (seen,)))
+    def plain_step(current, inner_lr, shared, constant, seen):
+        loss, gradient = jax.value_and_grad(loss_fn)(current, shared, constant, seen)
         if first_order:
             gradient = jax.lax.stop_gradient(gradient)
         return jax.tree.map(lambda value, lr, g: value - lr * g, current, inner_lr, gradient), loss
 
-    if not remat:
-        # Unrolled: a plain scan would store every intermediate value of every step in one buffer each.
-        return jax.lax.scan(step, start, fresh, length=steps, unroll=max(steps, 1))
-    # Inside a scan nothing can be merged across the checkpoint, so the costly guard against it is not needed.
-    return jax.lax.scan(jax.checkpoint(step, prevent_cse=False), start, fresh, length=steps)
+    step = plain_step
+    if remat:
+        step = jax.checkpoint(plain_step, prevent_cse=False) if first_order else _second_order(loss_fn, plain_step)
+
+    def body(current, seen):
+        current, loss = step(current, inner_lr, shared, constant, seen)
+        return current, jax.lax.stop_gradient(loss)
+
+    # Unrolled without remat: a plain scan would store every intermediate value of every step in one buffer each.
+    return jax.lax.scan(body, start, fresh, length=steps, unroll=1 if remat else max(steps, 1))
+
+
+def _second_order(loss_fn: Callable, plain_step: Callable) -> Callable:
+    """`plain_step` with the outer gradient by forward over reverse mode.
+
+    With x' = x - lr grad_x L(x, s), the gradient v with respect to x' becomes (v, 0) with respect to (x, s), minus the
+    gradient of <grad_x L, lr v>. That is the derivative of grad_(x, s) L in the direction (lr v, 0): one pass forward
+    and back, with the derivative beside each value. Reverse over reverse mode on checkpointed steps has as many matrix
+    products and more arrays to write and read.
+    """
+
+    def step(current, inner_lr, shared, constant, seen):
+        # As leaves: what carries no gradient is handed back as None, which not every class of constants can hold.
+        leaves, structure = jax.tree.flatten((constant, seen))
+
+        @jax.custom_vjp
+        def custom(current, inner_lr, shared, leaves):
+            return plain_step(current, inner_lr, shared, *structure.unflatten(leaves))
+
+        def forward(*arguments):
+            return custom(*arguments), arguments
+
+        def backward(arguments, cotangents):
+            (current, inner_lr, shared, leaves), (v, _) = arguments, cotangents
+            constants = structure.unflatten(leaves)
+
+            def gradient(current):
+                return jax.grad(loss_fn, argnums=(0, 1))(current, shared, *constants)
+
+            direction = jax.tree.map(jnp.multiply, inner_lr, v)
+            (g, _), (of_current, of_shared) = jax.jvp(gradient, (current,), (direction,))
+            return (
+                jax.tree.map(jnp.subtract, v, of_current),
+                jax.tree.map(lambda a, b: -a * b, v, g),
+                jax.tree.map(jnp.negative, of_shared),
+                None,
+            )
+
+        custom.defvjp(forward, backward)
+        return custom(current, inner_lr, shared, leaves)
+
+    return step

@@ -40,7 +40,7 @@ class MetaLearner:
       inner_lr_range: the inner learning rates start at U(low, high), one an entry of the code.
       meta_sgd: learn them in the outer loop; otherwise they stay as they start.
       first_order: drop second derivatives.
-      remat: memory constant in `inner_steps`, at the price of speed; see `adapt`.
+      remat: memory constant in `inner_steps`; see `adapt`.
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
       gate_inner_lr: start of the learned learning rates of delta phi; large, because the mean loss changes by only some
         1e-5 a unit of log_alpha.
@@ -130,13 +130,13 @@ class MetaLearner:
         inner_lr = theta["inner_lr"] if self.meta_sgd else jax.lax.stop_gradient(theta["inner_lr"])
         start = jax.tree.map(jnp.zeros_like, inner_lr)
 
-        def phi(adapted):
+        def phi(theta, adapted):
             return theta["log_alpha"] + adapted["log_alpha"] if self.adapt_gates else theta["log_alpha"]
 
-        def gate(adapted, *, last):
+        def gate(theta, gates, key, adapted, *, last=False):
             if not self.learns_gates:
                 return gates.mask.astype(jnp.float32)
-            log_alpha = phi(adapted)
+            log_alpha = phi(theta, adapted)
             sample = self.hard_concrete.sample(key, log_alpha)
             if not self.adapt_gates:
                 return jnp.where(gates.frozen, gates.mask.astype(sample.dtype), sample)
@@ -148,27 +148,32 @@ class MetaLearner:
                 soft = soft + jax.lax.stop_gradient(top - soft)
             return jnp.where(gates.frozen, soft, sample)
 
-        def code(adapted, *, last=False):
+        def code(theta, gates, key, adapted, *, last=False):
             if gates is None:
                 return adapted["code"]
-            return self.form.code(self.field, theta["field"], adapted["code"], gate(adapted, last=last))
+            z = gate(theta, gates, key, adapted, last=last)
+            return self.form.code(self.field, theta["field"], adapted["code"], z)
 
-        def loss(adapted, seen=(coords, targets)):
-            points, values = seen
-            return metrics.mse(self.render(theta, code(adapted), points), values)
+        def loss(adapted, theta, constant, seen):
+            gates, key, points = constant
+            points, values = points if seen is None else seen
+            return metrics.mse(self.render(theta, code(theta, gates, key, adapted), points), values)
 
         if gates is not None and not self.adapt_gates:
             # z does not change within the inner loop.
-            inner_lr = {"code": self.form.inner_lr(inner_lr["code"], gate(start, last=False))}
+            inner_lr = {"code": self.form.inner_lr(inner_lr["code"], gate(theta, gates, key, start))}
         steps = self.inner_steps if steps is None else steps
+        fresh = targets.ndim == 3
         adapted, losses = adapt(
             loss,
             start,
             inner_lr,
+            theta,
+            (gates, key, None if fresh else (coords, targets)),
             steps=steps,
             first_order=self.first_order,
             remat=self.remat,
-            fresh=(coords[:steps], targets[:steps]) if targets.ndim == 3 else None,
+            fresh=(coords[:steps], targets[:steps]) if fresh else None,
         )
-        expected = self.hard_concrete.expected_l0(phi(adapted)) if self.learns_gates else jnp.zeros(())
-        return code(adapted, last=True), expected, losses
+        expected = self.hard_concrete.expected_l0(phi(theta, adapted)) if self.learns_gates else jnp.zeros(())
+        return code(theta, gates, key, adapted, last=True), expected, losses
