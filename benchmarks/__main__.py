@@ -64,7 +64,7 @@ def _run() -> None:
     for name in names:
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {CATALOGUE[name].expected[_PRESET.value]})", flush=True)
         gin_files = [f"--gin_file=gin/{name}.gin", f"--gin_file=gin/presets/{_PRESET.value}.gin"]
-        launch.python(f"benchmarks.{name}", *gin_files, *common)
+        launch.python(f"benchmarks.{name}", *gin_files, *common, compile_fast=_PRESET.value == "smoke")
     if _DRY_RUN.value:
         return
     print("== figures and tables", flush=True)

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.interpolate
 from jaxtyping import Float
 
 from mscn_flax import signals
@@ -119,6 +118,8 @@ def _on_grid(field: np.ndarray, lat: np.ndarray, lon: np.ndarray, shape: tuple[i
         np.allclose(have[index], want, atol=1e-3) for have, index, want in zip((lat, lon), picked, wanted, strict=True)
     ):
         return field[np.ix_(*picked)]
+    import scipy.interpolate  # Takes a third of a second; only maps on other grids need it.
+
     # Longitudes go on around the globe; beyond the last latitude the map ends, and its last row stands for the pole.
     lon = np.concatenate([lon[-1:] - 360, lon, lon[:1] + 360])
     field = np.concatenate([field[:, -1:], field, field[:, :1]], axis=1)
