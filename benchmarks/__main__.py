@@ -21,6 +21,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(records.REPOSITORY / "results"), "Where CSVs go.")
 _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.REPOSITORY / "plots"), "Where figures and tables go.")
 _RUNS_DIR = flags.DEFINE_string("runs_dir", str(records.REPOSITORY / "runs"), "Where checkpoints and logs go.")
+_ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the cells of the grids run.")
+_ADDRESS = flags.DEFINE_string(
+    "address", None, "Of the Ray cluster (host:port, or 'auto'); one of this machine if none."
+)
+_TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of a cell's run on Ray.", lower_bound=1)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would run, its memory and FLOPs; run nothing.")
 
 
@@ -61,6 +66,8 @@ def _run() -> None:
     common = [f"--results_dir={results}", f"--runs_dir={runs}", f"--seeds={_SEEDS.value}"]
     common += [f"--data_dir={pathlib.Path(data).expanduser().resolve()}"] if data else []
     common += ["--dry_run"] if _DRY_RUN.value else []
+    common += [f"--engine={_ENGINE.value}", f"--task_cpus={_TASK_CPUS.value}"]
+    common += [f"--address={_ADDRESS.value}"] if _ADDRESS.value else []
     for name in names:
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {CATALOGUE[name].expected[_PRESET.value]})", flush=True)
         gin_files = [f"--gin_file=gin/{name}.gin", f"--gin_file=gin/presets/{_PRESET.value}.gin"]

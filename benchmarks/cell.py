@@ -142,7 +142,7 @@ class Cell:
         """Of the cell's rows."""
         return self._id(f"{self.method}-{self.budget:g}", self.stop_step, self.evaluation)
 
-    @property
+    @functools.cached_property
     def gin_text(self) -> str:
         """The operative configuration, with the grid narrowed to this cell: a gin file that repeats this run alone.
 

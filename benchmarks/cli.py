@@ -22,6 +22,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(REPOSITORY / "results"), "Where CSVs go.")
 _RUNS_DIR = flags.DEFINE_string("runs_dir", str(REPOSITORY / "runs"), "Where checkpoints and logs go.")
 _SEEDS = flags.DEFINE_integer("seeds", None, "Seeds 0..N-1, in place of the gin file's.", lower_bound=1)
+_ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the grid's cells run.")
+_ADDRESS = flags.DEFINE_string(
+    "address", None, "Of the Ray cluster (host:port, or 'auto'); one of this machine if none."
+)
+_TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of a cell's run on Ray.", lower_bound=1)
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "host:port of the first of several processes that train as one, or 'auto' (SLURM, MPI, TPU)."
 )
@@ -38,6 +43,21 @@ def seeds(default: list[int]) -> list[int]:
 def dry_run() -> bool:
     """Whether nothing is to be trained."""
     return _DRY_RUN.value
+
+
+def engine() -> str:
+    """Where cells run: "process" or "ray"."""
+    return _ENGINE.value
+
+
+def address() -> str | None:
+    """Of the Ray cluster; None for one of this machine alone."""
+    return _ADDRESS.value
+
+
+def task_cpus() -> int:
+    """Cores of a cell's run on Ray."""
+    return _TASK_CPUS.value
 
 
 def data_dir() -> str | None:
@@ -62,15 +82,7 @@ def run(benchmark: Callable[[], None]) -> None:
         try:
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
-            logging.set_verbosity(logging.WARNING)
-            devices.choose()
-            if _COORDINATOR.value:
-                devices.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-                if not devices.is_first():
-                    Progress.quiet = True
-                    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the end
-            import_benchmarks()
-            configuration.parse(_GIN_FILE.value, _GIN_PARAM.value)
+            configure()
             benchmark()
         except (ValueError, TypeError, RuntimeError, FloatingPointError, OSError) as error:
             log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
@@ -83,9 +95,24 @@ def run(benchmark: Callable[[], None]) -> None:
 
     # --help shows the flags of the module that was started, unless others are registered for it.
     holders = (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _DRY_RUN)
-    for holder in (*holders, _COORDINATOR, _PROCESSES, _PROCESS):
+    for holder in (*holders, _ENGINE, _ADDRESS, _TASK_CPUS, _COORDINATOR, _PROCESSES, _PROCESS):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
     app.run(main)
+
+
+def configure() -> None:
+    """Devices and gin, as the flags say."""
+    logging.set_verbosity(logging.WARNING)
+    devices.choose()
+    if _COORDINATOR.value:
+        if _ENGINE.value != "process":
+            raise ValueError("--coordinator is for one run over several processes, --engine=ray for many runs: choose")
+        devices.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+        if not devices.is_first():
+            Progress.quiet = True
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the end
+    import_benchmarks()
+    configuration.parse(_GIN_FILE.value, _GIN_PARAM.value)
 
 
 def import_benchmarks() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from benchmarks import cli, dry_run, runner
+from benchmarks import cli, dry_run, engine, runner
 from benchmarks.cell import Cell
 from mscn_flax import data
 from mscn_flax.meta import TrainState
@@ -61,9 +61,13 @@ def find(name: str, standins: Sequence[str], resolution: int | None = None) -> s
 
 
 def run(cells: list[Cell], evaluate: Callable[[Cell, TrainState], list[runner.Table]]) -> None:
-    """Runs every cell, or shows what would be run where nothing is to be; see `runner.run`."""
+    """Runs every cell, or shows what would be run where nothing is to be; see `engine.run`.
+
+    Args:
+      cells: of the grid.
+      evaluate: gives a trained cell's tables, that of the signals' rows first.
+    """
     if cli.dry_run():
         dry_run.show(cells)
-        return
-    for cell in cells:
-        runner.run(cell, evaluate)
+    else:
+        engine.run(cells, evaluate)

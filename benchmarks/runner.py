@@ -53,26 +53,32 @@ class Table(NamedTuple):
     columns: tuple[str, ...] = records.COLUMNS
 
 
-def run(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) -> None:
-    """Trains and evaluates a cell and records its rows, unless this checkout has done so already.
+class Result(NamedTuple):
+    """What a cell's run gives.
 
-    Args:
-      cell: to run.
-      evaluate: gives the tables, that of the signals' rows first.
+    Attributes:
+      tables: its rows, those of the signals first.
+      provenance: what is needed to judge or repeat it.
     """
-    done = cell.folder / f"{cell.run_id}.done"
-    if devices.agreed(done.exists() and records.has(cell.csv, cell.run_id)):
+
+    tables: list[Table]
+    provenance: dict
+
+
+def done_before(cell: Cell) -> bool:
+    """Whether this checkout has run the cell and its rows are there, which is said."""
+    done = bool(devices.agreed(_marker(cell).exists() and records.has(cell.csv, cell.run_id)))
+    if done:
         print(f"{cell.run_id}: done before")
-        return
+    return done
+
+
+def compute(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) -> Result:
+    """Trains and evaluates a cell."""
     began, commit = time.perf_counter(), records.commit()
     state, start, compile_s = train(cell)
     tables = evaluate(cell, state)
-    if not devices.is_first():
-        return
-    for table in tables:
-        if table.rows:
-            records.append(cell.csv.with_name(f"{cell.experiment}{table.suffix}.csv"), table.rows, table.columns)
-    record = records.provenance(
+    provenance = records.provenance(
         cell.run_id,
         seed=cell.seed,
         device=device_name(),
@@ -80,12 +86,28 @@ def run(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) ->
         wall_s=time.perf_counter() - began,
         compile_s=compile_s,
         commit=commit,
-    ) | {"resumed_at_step": start}
-    records.append_provenance(cell.csv.with_suffix(".provenance.jsonl"), record)
-    done.touch()
-    rows = tables[0].rows
+    )
+    return Result(tables, provenance | {"resumed_at_step": start})
+
+
+def record(cell: Cell, result: Result) -> None:
+    """Writes a cell's rows and provenance, and that it is done; of several processes the first does."""
+    if not devices.is_first():
+        return
+    for table in result.tables:
+        if table.rows:
+            records.append(cell.csv.with_name(f"{cell.experiment}{table.suffix}.csv"), table.rows, table.columns)
+    records.append_provenance(cell.csv.with_suffix(".provenance.jsonl"), result.provenance)
+    _marker(cell).parent.mkdir(parents=True, exist_ok=True)
+    _marker(cell).touch()
+    rows = result.tables[0].rows
     psnr = np.mean([float(row["psnr_db"]) for row in rows])
-    print(f"{cell.run_id}: {psnr:.2f} dB over {len(rows)} rows, {record['wall_s']:.0f} s", flush=True)
+    print(f"{cell.run_id}: {psnr:.2f} dB over {len(rows)} rows, {result.provenance['wall_s']:.0f} s", flush=True)
+
+
+def _marker(cell: Cell) -> pathlib.Path:
+    """A file that is there once a cell's rows have been written."""
+    return cell.folder / f"{cell.run_id}.done"
 
 
 def device_name() -> str:
