@@ -59,6 +59,8 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
                 label = style.METHOD_NAMES[method]
                 if rate == "bpp_payload":
                     handles[label] = drawn
+                elif label not in handles:  # A format without headers to take off.
+                    handles[f"{label}, whole files"] = drawn
                 elif method == "mscn":
                     handles["hollow: whole files"] = drawn
         axis.set_xscale("log")

@@ -243,6 +243,7 @@ def name_curves(axis: plt.Axes, curves: dict[str, pd.DataFrame]) -> None:
             free = all(abs(x - a) > 75 or abs(y - b) > 16 for a, b in taken)
             if free and x < right_end - 60:
                 taken.append((x, y))
-                place = {"textcoords": "offset points", "fontsize": 6, "color": "0.35"}
+                place = {"textcoords": "offset points", "fontsize": 6, "color": "0.35", "zorder": 4}
+                place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
                 axis.annotate(label, (at["rate"], at["psnr"]), (2, 2), **place)
                 break
