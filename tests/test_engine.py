@@ -13,6 +13,9 @@ from ray.cluster_utils import Cluster
 
 from benchmarks import records
 
+# Ray forks to start its own processes, which do not use this one's JAX.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")
+
 GRID = [
     "--gin_file=gin/table1_modulations.gin",
     "--gin_file=gin/presets/smoke.gin",
