@@ -72,5 +72,12 @@ CATALOGUE = {
         methods="this project, plain",
         expected={"smoke": "30 s", "quick": "4 min", "paper": "not measured"},
     ),
+    "growth": Entry(
+        paper="none: cost of a meta-step as it grows",
+        figures=("growth",),
+        datasets="random signals",
+        methods="this project",
+        expected={"smoke": "20 s", "quick": "5 min", "paper": "not measured"},
+    ),
 }
 """Name -> benchmark, in the order in which they run."""

@@ -8,6 +8,7 @@ device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient` with the 
 import hashlib
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -111,7 +112,7 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
     found = {variant: [] for variant in VARIANTS}
     for _ in range(rounds):
         for variant, sine in VARIANTS:
-            found[variant, sine].append(_measure({**common, "variant": variant, "sine": sine}))
+            found[variant, sine].append(measure({**common, "variant": variant, "sine": sine}))
     for (variant, sine), measured in found.items():
         steps = sorted(second for one in measured for second in one.pop("seconds"))
         last = measured[-1]
@@ -149,25 +150,36 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
         records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
 
 
-def _measure(settings: dict) -> dict:
-    """One process of one variant; see `speed_process`.
+def measure(settings: dict) -> dict:
+    """One process of one variant, or `settings["processes"]` that work as one on a core each; see `speed_process`.
 
     Raises:
-      ValueError: where the process fails, with the end of what it said.
+      ValueError: where a process fails, with the end of what it said.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed_process", json.dumps(settings)],
-        cwd=records.REPOSITORY,
-        # What was compiled before says nothing of how long it takes.
-        env=launch.environment(allocator=settings["variant"] != "plain") | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise ValueError(f"measuring {settings} failed with status {done.returncode}: {last}")
-    return json.loads(done.stdout.splitlines()[-1])
+    # What was compiled before says nothing of how long it takes.
+    environment = launch.environment(allocator=settings["variant"] != "plain")
+    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    count = settings.get("processes", 1)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        place = {"coordinator": f"localhost:{free.getsockname()[1]}"} if count > 1 else {}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.speed_process", json.dumps(settings | place | {"process": process})],
+            cwd=records.REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(count)
+    ]
+    said = [process.communicate() for process in started]
+    for process, (_, errors) in zip(started, said, strict=True):
+        if process.returncode:
+            last = (errors.strip() or "no message").splitlines()[-1]
+            raise ValueError(f"measuring {settings} failed with status {process.returncode}: {last}")
+    return json.loads(said[0][0].splitlines()[-1])
 
 
 if __name__ == "__main__":

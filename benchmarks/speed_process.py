@@ -1,6 +1,7 @@
 """Times one variant of the meta-step in this process and prints one JSON object; started by `benchmarks.speed`."""
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -20,8 +21,13 @@ from mscn_flax.siren import LatentModulatedSiren, Siren
 def main(settings: dict) -> None:
     """Measures; `settings` as `benchmarks.speed` makes them."""
     plain = settings["variant"] == "plain"
+    if "processes" in settings:  # Of a core each.
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[settings["process"] % len(cores)]})
     if not plain:
         devices.choose()
+    if "coordinator" in settings:
+        devices.join(settings["coordinator"], settings["processes"], settings["process"])
     side, batch = settings["resolution"], settings["batch"]
     coords = jnp.asarray(signals.grid_coordinates((side, side)))
     targets = jax.random.uniform(jax.random.key(1), (batch, side * side, 3))
@@ -33,8 +39,10 @@ def main(settings: dict) -> None:
     if plain:
         step = _plain_gradient(learner)
     else:
-        state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
-        keys, targets = jax.device_put((keys, targets), NamedSharding(mesh, PartitionSpec(meta.SIGNALS)))
+        each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
+        state, coords = jax.tree.map(lambda array: devices.placed(np.asarray(array), shared), (state, coords))
+        targets = devices.placed(np.asarray(targets), each)
+        keys = jax.random.wrap_key_data(devices.placed(np.asarray(jax.random.key_data(keys)), each))
 
         def step(theta, gates, keys, coords, targets):
             return meta.meta_gradient(learner, theta, gates, keys, coords, targets, mesh=mesh, chunk_size=chunk_size)
@@ -111,7 +119,7 @@ def _matmul_rate(rows: int, width: int) -> float:
     """FLOP/s of [rows, width] x [width, width] in float32, all cores: the median of ten runs of twenty products."""
     a = jax.random.normal(jax.random.key(0), (rows, width))
     b = jax.random.normal(jax.random.key(1), (width, width)) / width**0.5
-    mesh = Mesh(np.array(jax.devices()), ("rows",))
+    mesh = Mesh(np.array(jax.local_devices()), ("rows",))
     if rows % mesh.size == 0:
         a = jax.device_put(a, NamedSharding(mesh, PartitionSpec("rows")))
         b = jax.device_put(b, NamedSharding(mesh, PartitionSpec()))

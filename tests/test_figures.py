@@ -13,11 +13,13 @@ from benchmarks.figures import (
     fig3_layers,
     fig3_reconstructions,
     fig4_reuse,
+    growth,
     sparsity_forms,
     speed,
     style,
     table1_modulations,
 )
+from benchmarks.growth import COLUMNS as growth_columns
 from benchmarks.speed import COLUMNS
 
 BLOCK_JAX = """
@@ -166,6 +168,24 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
     written = speed.draw(tmp_path, tmp_path / "plots", "quick")
     assert {path.name for path in written} == {"speed.md", "speed.pdf", "speed.png"}
     assert "| 4.00 |" in written[0].read_text()
+
+
+def test_growth_is_an_exponent(tmp_path):
+    assert growth.exponent(np.array([1, 2, 4]), np.array([3, 12, 48])) == pytest.approx(2)
+    assert np.isnan(growth.exponent(np.array([1]), np.array([3])))
+    grown = [("points", value, value / 100, value * 2**20) for value in (64, 256, 1024)]
+    grown += [("width", value, value**2 / 100, value * 2**20) for value in (32, 64)]
+    grown += [("processes", 1, 0.3, 0), ("processes", 2, 0.4, 0)]
+    for factor, value, seconds, memory in grown:
+        row = dict.fromkeys(growth_columns, 1) | {"factor": factor, "value": value, "step_s": seconds}
+        row |= {"temp_bytes": memory, "device": "2 x cpu (test)", "run_id": f"growth-{factor}-{value}-s0-0"}
+        records.append(tmp_path / "quick" / "growth.csv", [row], growth_columns)
+    written = growth.draw(tmp_path, tmp_path / "plots", "quick")
+    assert {path.name for path in written} == {"growth.md", "growth.pdf", "growth.png"}
+    text = written[0].read_text()
+    assert "| points a signal | 64, 256, 1024 | 0.64, 2.56, 10.2 | 1.00 | 1.00 |" in text
+    assert "| width | 32, 64 | 10.2, 41 | 2.00 | 2.00 |" in text
+    assert "an efficiency of 0.75" in text
 
 
 def fig2_rows(method, budget, seed, psnrs, optimizer="meta_sgd"):
