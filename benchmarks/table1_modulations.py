@@ -26,7 +26,7 @@ from mscn_flax.views import ring
 NAME = "table1_modulations"
 
 SHOWN = 2
-"""How many test signals' values are kept for the figures, of the first seed: the first, of solids the fullest."""
+"""How many test signals' values are kept for the figures, of the first seed: the first, of solids those of most surface."""
 
 FRAMES = 24
 """Pictures of a turn around the first test scene."""
@@ -196,7 +196,9 @@ def _keep(cell: Cell, state: TrainState, fitted: evaluation.Fitted, arrays) -> N
     folder, name = cell.csv.parent / f"{NAME}_values", f"{cell.dataset}_{source}"
     shown = np.arange(SHOWN)
     if cell.modality is VOLUMES:  # Many are flat tiles.
-        shown = np.argsort(-np.mean(fitted.targets, axis=(1, 2)), kind="stable")[:SHOWN]
+        inside = fitted.targets.reshape(-1, *[cell.resolution] * 3) > 0.5
+        surface = sum(np.count_nonzero(np.diff(inside, axis=axis), axis=(1, 2, 3)) for axis in (1, 2, 3))
+        shown = np.argsort(-surface, kind="stable")[:SHOWN]
     kept = {f"{cell.method}_{cell.budget}": fitted.values[shown], "original": fitted.targets[shown]}
     if isinstance(cell.modality, Scene) and cell.method == "mscn":
         kept[f"{cell.method}_{cell.budget}_turntable"] = _turntable(cell, state, fitted.codes[:1], arrays)
