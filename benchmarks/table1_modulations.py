@@ -26,7 +26,7 @@ from mscn_flax.views import ring
 NAME = "table1_modulations"
 
 SHOWN = 2
-"""How many test signals' values are kept for the figures, of the first seed: the first, of solids those of most surface."""
+"""Test signals whose values are kept for the figures, of the first seed: the first, or the solids of most surface."""
 
 FRAMES = 24
 """Pictures of a turn around the first test scene."""
