@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Sets up and runs everything: ./run_all.sh [--preset smoke|quick|paper] [--only NAME]... [--data_dir DIR] [--seeds N]
-# [--dry_run]; ./run_all.sh --tests sets up and runs the tests; ./run_all.sh --help tells more.
+# [--dry_run] [--engine ray [--address HOST:PORT]]; ./run_all.sh --tests sets up and runs the tests; ./run_all.sh --help
+# tells more.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 requirements=requirements.txt
+case " $* " in *" --engine ray "* | *" --engine=ray "*) requirements=requirements-cluster.txt ;; esac
 [ "${1:-}" = --tests ] && requirements=requirements-dev.txt
 
 if [ -z "${VIRTUAL_ENV:-}" ]; then

@@ -23,7 +23,7 @@ _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.REPOSITORY / "plots"),
 _RUNS_DIR = flags.DEFINE_string("runs_dir", str(records.REPOSITORY / "runs"), "Where checkpoints and logs go.")
 _ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the cells of the grids run.")
 _ADDRESS = flags.DEFINE_string(
-    "address", None, "Of the Ray cluster (host:port, or 'auto'); one of this machine if none."
+    "address", None, "Of the Ray cluster, host:port (default: $RAY_ADDRESS, one running here, or this machine alone)."
 )
 _TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of a cell's run on Ray.", lower_bound=1)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would run, its memory and FLOPs; run nothing.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 import os
 import pathlib
 import sys
@@ -24,7 +25,7 @@ _RUNS_DIR = flags.DEFINE_string("runs_dir", str(REPOSITORY / "runs"), "Where che
 _SEEDS = flags.DEFINE_integer("seeds", None, "Seeds 0..N-1, in place of the gin file's.", lower_bound=1)
 _ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the grid's cells run.")
 _ADDRESS = flags.DEFINE_string(
-    "address", None, "Of the Ray cluster (host:port, or 'auto'); one of this machine if none."
+    "address", None, "Of the Ray cluster, host:port (default: $RAY_ADDRESS, one running here, or this machine alone)."
 )
 _TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of a cell's run on Ray.", lower_bound=1)
 _COORDINATOR = flags.DEFINE_string(
@@ -33,6 +34,10 @@ _COORDINATOR = flags.DEFINE_string(
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.", lower_bound=1)
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print configuration, shapes, memory and FLOPs; train nothing.")
+
+
+MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError)
+"""Errors of which one line says enough."""
 
 
 def seeds(default: list[int]) -> list[int]:
@@ -45,13 +50,13 @@ def dry_run() -> bool:
     return _DRY_RUN.value
 
 
-def engine() -> str:
-    """Where cells run: "process" or "ray"."""
-    return _ENGINE.value
+def on_ray() -> bool:
+    """Whether cells run on Ray instead of in this process, and are run at all."""
+    return _ENGINE.value == "ray" and not dry_run()
 
 
 def address() -> str | None:
-    """Of the Ray cluster; None for one of this machine alone."""
+    """Of the Ray cluster; None for what Ray finds by itself."""
     return _ADDRESS.value
 
 
@@ -84,13 +89,11 @@ def run(benchmark: Callable[[], None]) -> None:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
             configure()
             benchmark()
-        except (ValueError, TypeError, RuntimeError, FloatingPointError, OSError) as error:
+        except MISTAKES as error:
             log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
             with contextlib.suppress(OSError):
                 log.write_text(traceback.format_exc())
-            # gin appends where a configurable was called; the first line is what went wrong.
-            message = (str(error).strip() or type(error).__name__).splitlines()[0]
-            print(f"error: {message}  (traceback in {log})", file=sys.stderr)
+            print(f"error: {in_one_line(error)}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
     # --help shows the flags of the module that was started, unless others are registered for it.
@@ -100,10 +103,13 @@ def run(benchmark: Callable[[], None]) -> None:
     app.run(main)
 
 
-def configure() -> None:
-    """Devices and gin, as the flags say."""
+def configure(worker: bool = False) -> None:
+    """Devices and gin, as the flags say; in a `worker` of Ray those of the process that it works for."""
     logging.set_verbosity(logging.WARNING)
-    devices.choose()
+    if on_ray() and not importlib.util.find_spec("ray"):
+        raise ValueError("--engine=ray needs Ray: pip install -r requirements-cluster.txt")
+    # A process that has asked JAX for accelerators keeps them from others, here from the workers.
+    devices.choose(accelerators=worker or not on_ray())
     if _COORDINATOR.value:
         if _ENGINE.value != "process":
             raise ValueError("--coordinator is for one run over several processes, --engine=ray for many runs: choose")
@@ -113,6 +119,11 @@ def configure() -> None:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the end
     import_benchmarks()
     configuration.parse(_GIN_FILE.value, _GIN_PARAM.value)
+
+
+def in_one_line(error: Exception) -> str:
+    """What went wrong: the message's first line, behind which gin says where a configurable was called."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def import_benchmarks() -> None:

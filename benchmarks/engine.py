@@ -1,48 +1,86 @@
 """Where a grid's cells run: in this process, one after the other, or as tasks of a Ray cluster.
 
 A task is one training and all cells that it serves, so that no two processes ever write into one folder of
-checkpoints. It runs the benchmark's own `main` with the flags of the process that sent it, up to the grid, and there
-its cells alone: configuration, scopes and run ids are those of a run in one process. Rows go back to the sender, the
-only one that writes CSVs. A task whose worker or machine is lost is sent again and takes up its training at the last
-checkpoint, where the machines share the folder of the runs.
+checkpoints. A worker builds the grid by the benchmark's own `main` with the flags of the process that sent the task:
+configuration, scopes and run ids are those of a run in one process. Rows go back to the sender, the only one that
+writes CSVs. A task whose worker or machine is lost is sent again and takes up its training at the last checkpoint,
+where the machines share the folder of the runs.
 """
 
+import contextlib
+import functools
 import importlib
+import io
 import os
+import re
+import socket
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import gin
 from absl import flags
 
-from benchmarks import cli, launch, runner
+from benchmarks import cli, launch, records, runner
 from benchmarks.cell import Cell
 from mscn_flax.meta import TrainState
 from mscn_flax.progress import Progress
 
-RETRIES = 5
-"""How often a task is sent again."""
+RETRIES = 20
+"""How often a task is sent again; what takes down every worker shall end some time."""
 
 Evaluate = Callable[[Cell, TrainState], list[runner.Table]]
 
+ENVIRONMENT = ("GLIBC_TUNABLES", "JAX_", "MSCN_", "PYTHONPATH", "TFDS_", "TF_", "XDG_CACHE_HOME", "XLA_")
+"""Beginnings of the environment variables that workers get from the process that was started."""
+
+
+class _Program(NamedTuple):
+    """What a worker needs to know to build the grid that this process has built.
+
+    Attributes:
+      benchmark: its name.
+      arguments: the program's name and its flags.
+      folder: that relative paths among them start from.
+    """
+
+    benchmark: str
+    arguments: tuple[str, ...]
+    folder: str
+
+
+class _Grid(NamedTuple):
+    """A benchmark's grid in a worker.
+
+    Attributes:
+      cells: by run id.
+      evaluate: gives a trained cell's tables.
+      scope: of gin, in which the grid was built and is to be run.
+    """
+
+    cells: dict[str, Cell]
+    evaluate: Evaluate
+    scope: list[str]
+
 
 class _ReachedError(Exception):
-    """Ends a benchmark's `main` in a worker, once its cells have run."""
+    """Ends a benchmark's `main` in a worker, once it has built its grid."""
 
-    def __init__(self, results: dict[str, runner.Result]):
-        self.results = results
+    def __init__(self, grid: _Grid):
+        self.grid = grid
 
 
-_mine: frozenset[str] | None = None
-"""Run ids of this worker's task; None where this process is no worker."""
+_in_worker = False
 
 
 def run(cells: list[Cell], evaluate: Evaluate) -> None:
     """Runs every cell where the flags say, and records its rows; what this checkout has done before is left out."""
     for cell in cells:
         _ = cell.gin_text  # Kept from here on: a training adds to what gin calls operative.
-    if _mine is not None:
-        raise _ReachedError({cell.run_id: runner.compute(cell, evaluate) for cell in cells if cell.run_id in _mine})
-    if cli.engine() == "ray":
+    if _in_worker:
+        raise _ReachedError(_Grid({cell.run_id: cell for cell in cells}, evaluate, gin.current_scope()))
+    if cli.on_ray():
         _run_on_ray([cell for cell in cells if not runner.done_before(cell)])
         return
     for cell in cells:
@@ -55,75 +93,161 @@ def _run_on_ray(cells: list[Cell]) -> None:
     """Sends the cells as tasks and records their rows as they come.
 
     Raises:
+      ValueError: where no machine of the cluster is large enough.
       RuntimeError: in one line, for the first cell that failed, once all others have ended.
     """
     if not cells:
         return
-    ray = _connected()
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
-    # A process for each: gin's state is a process's, and an accelerator's memory is free again after it.
-    work = ray.remote(num_cpus=cli.task_cpus(), num_gpus=gpus, max_retries=RETRIES, max_calls=1)(_work)
-    trainings: dict[str, list[Cell]] = {}
+    trainings = {}
     for cell in cells:
-        trainings.setdefault(str(cell.folder), []).append(cell)
-    sent = {}
-    for group in trainings.values():
-        ids = frozenset(cell.run_id for cell in group)
-        sent[work.remote(sys.argv, f"benchmarks.{cells[0].experiment}", ids)] = group
-    failed = []
-    with Progress(f"{cells[0].experiment} on Ray", len(cells)) as progress:
-        while sent:
-            (ended,), _ = ray.wait(list(sent), num_returns=1)
-            group = sent.pop(ended)
-            try:
-                results = ray.get(ended)
-            except ray.exceptions.RayError as error:
-                cause = getattr(error, "cause", None) or error
-                failed.append(f"{group[0].run_id}: {str(cause).strip().splitlines()[0]}")
-                continue
-            for cell in group:
-                runner.record(cell, results[cell.run_id])
-            waiting = sum(map(len, sent.values()))
-            progress.show(len(cells) - waiting, {"failed": len(failed)})
-    if failed:
-        raise RuntimeError(f"{len(failed)} of {len(trainings)} trainings failed, the first: {failed[0]}")
+        trainings.setdefault(cell.folder, []).append(cell)
+    # The longest first: they may decide when all is done.
+    queues = sorted(trainings.values(), key=len, reverse=True)
+    program = _Program(cells[0].experiment, tuple(sys.argv), os.getcwd())
+    count, done, failures = sum(map(len, queues)), 0, []
+    with _cluster() as ray, Progress(f"{program.benchmark} on Ray", count, unit="run") as progress:
+        needs = _needs(_machines(ray))
+        task = ray.remote(max_retries=RETRIES, **_options(needs))(_compute)
+        running = {task.remote(program, [cell.run_id for cell in queue]): queue for queue in queues}
+        while running:
+            ready, _ = ray.wait(list(running), timeout=5)
+            for results in ready:
+                queue = running[results]
+                try:
+                    said, result = ray.get(next(results))
+                except StopIteration:
+                    del running[results]
+                except ray.exceptions.RayError as error:
+                    del running[results]
+                    failures.append((queue[0], error))
+                    print(f"{queue[0].run_id}: failed: {_reason(error)}", file=sys.stderr, flush=True)
+                else:
+                    print(said, end="")
+                    cell, done = queue.pop(0), done + 1
+                    if result:
+                        runner.record(cell, result)
+            if running:
+                progress.show(done, {"machines": _able(_machines(ray), needs)})
+    if failures:
+        cell, error = failures[0]
+        raise RuntimeError(
+            f"{count - done} of {count} runs failed or follow one that did, the others are recorded; "
+            f"{cell.run_id}: {_reason(error)}"
+        ) from error
 
 
-def _connected():
-    """Ray, connected to the cluster of the flags, or to one of this machine alone.
+@contextlib.contextmanager
+def _cluster() -> Iterator:
+    """The module `ray`, connected.
 
     Raises:
-      ValueError: where Ray is not installed.
+      ValueError: where nothing answers at the address asked for.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise ValueError("--engine=ray needs Ray: pip install -r requirements-cluster.txt") from error
-    names = ("PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL", "TFDS_DATA_DIR", "JAX_COMPILATION_CACHE_DIR", *launch.ALLOCATOR)
-    settings = {name: value for name, value in launch.environment().items() if name in names}
-    # As many devices as the task has cores, where it has no accelerator.
-    devices = f"--xla_force_host_platform_device_count={cli.task_cpus()}"
-    settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices}".strip()
+    address = cli.address() or os.environ.get("RAY_ADDRESS")
+    if found := re.fullmatch(r"(.+):(\d+)", address or ""):
+        try:  # Ray would try for minutes, and log it.
+            socket.create_connection((found[1], int(found[2])), timeout=10).close()
+        except OSError as error:
+            raise ValueError(f"no Ray cluster answers at {address}: {error}") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if not ray.is_initialized():
-        ray.init(
-            address=cli.address(),
-            runtime_env={"env_vars": settings},
-            log_to_driver=False,
-            logging_level="error",
-        )
-    return ray
+    # Printed where a machine is lost, with the last lines of its log; two lines that say the same follow.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^Raylet is terminated")
+    import ray
+    import ray.exceptions
 
-
-def _work(argv: list[str], module: str, ids: frozenset[str]) -> dict[str, runner.Result]:
-    """In a worker: the results of one task's cells, by run id."""
-    global _mine
-    flags.FLAGS(argv)
-    cli.configure()
-    _mine = ids
+    variables = launch.environment()
+    variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(records.REPOSITORY), variables["PYTHONPATH"]]))
+    # As many devices and threads as the task has cores, see `devices.choose`.
+    forced = "xla_force_host_platform_device_count"
+    if forced not in variables.get("XLA_FLAGS", ""):
+        variables["XLA_FLAGS"] = f"{variables.get('XLA_FLAGS', '')} --{forced}={cli.task_cpus()}".strip()
+    handed = {name: value for name, value in variables.items() if name.startswith(ENVIRONMENT)}
+    with warnings.catch_warnings():
+        # JAX warns of forks; Ray's, where it starts a cluster here, become other programs at once.
+        warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
+        ray.init(address, runtime_env={"env_vars": handed}, log_to_driver=False, logging_level="ERROR")
     try:
-        importlib.import_module(module).main()
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _machines(ray) -> list[dict[str, float]]:
+    """What each machine that is up has: resource, by Ray's names, -> how much."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _needs(machines: list[dict[str, float]]) -> dict[str, float]:
+    """What a training takes: CPU cores, and a GPU or all TPU chips of a machine where there are machines with them.
+
+    Raises:
+      ValueError: where no machine has as much.
+    """
+    needs = {"CPU": cli.task_cpus()}
+    if any("GPU" in has for has in machines):
+        needs["GPU"] = 1
+    elif chips := [has["TPU"] for has in machines if "TPU" in has]:
+        needs["TPU"] = min(chips)
+    if not _able(machines, needs):
+        wanted = ", ".join(f"{name} {count:g}" for name, count in needs.items())
+        raise ValueError(f"no machine of the cluster has what a run takes: {wanted}; see --task_cpus")
+    return needs
+
+
+def _able(machines: list[dict[str, float]], needs: dict[str, float]) -> int:
+    """How many machines have what a training takes."""
+    return sum(all(has.get(name, 0) >= count for name, count in needs.items()) for has in machines)
+
+
+def _options(needs: dict[str, float]) -> dict:
+    """The same as `ray.remote` wants it."""
+    more = {name: count for name, count in needs.items() if name not in ("CPU", "GPU")}
+    return {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "resources": more}
+
+
+def _reason(error: Exception) -> str:
+    """Why a task has failed, in one line."""
+    return cli.in_one_line(getattr(error, "cause", error))
+
+
+def _compute(program: _Program, run_ids: list[str]) -> Iterator[tuple[str, runner.Result | None]]:
+    """In a worker: what each run prints, and what it gives; None where it is recorded already.
+
+    The runs share one training and one folder of checkpoints.
+
+    Raises:
+      RuntimeError: in one line, where something is wrong; what has been given counts.
+    """
+    for run_id in run_ids:
+        said = io.StringIO()
+        try:
+            grid = _grid(program)
+            if run_id not in grid.cells:
+                raise ValueError(f"{socket.gethostname()} has no such run: does it have the same code and data?")
+            cell = grid.cells[run_id]
+            # The cell's names, too, are right in the grid's scope alone: defaults are among what gin configures.
+            with gin.config_scope(grid.scope), contextlib.redirect_stdout(said), _alone(cell):
+                result = None if runner.done_before(cell) else runner.compute(cell, grid.evaluate)
+        except cli.MISTAKES as error:
+            raise RuntimeError(cli.in_one_line(error)) from error
+        yield said.getvalue(), result
+
+
+def _alone(cell: Cell) -> contextlib.AbstractContextManager:
+    """Waits until no other worker trains the cell: one whose machine was taken for lost may still be there."""
+    return records.locked(cell.folder / "training")
+
+
+@functools.cache
+def _grid(program: _Program) -> _Grid:
+    """The grid, built in this worker as in the process that was started."""
+    global _in_worker
+    os.chdir(program.folder)
+    flags.FLAGS(program.arguments)
+    cli.configure(worker=True)
+    _in_worker = True
+    try:
+        importlib.import_module(f"benchmarks.{program.benchmark}").main()
     except _ReachedError as reached:
-        return reached.results
-    raise RuntimeError(f"{module} ended before its grid")
+        return reached.grid
+    raise RuntimeError(f"{program.benchmark} ended before its grid")

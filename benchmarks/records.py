@@ -124,7 +124,7 @@ def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMN
     (run_id,) = runs
     if unknown := {key for row in rows for key in row} ^ set(columns):
         raise ValueError(f"rows and columns differ in {sorted(unknown)}")
-    with _locked(path):
+    with locked(path):
         # As text, so that the rows of other runs come out to the letter as they went in.
         kept, gone = [], set()
         if path.exists():
@@ -145,7 +145,7 @@ def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMN
 
 def append_provenance(path: pathlib.Path, record: dict) -> None:
     """Adds one run's provenance to `path` (JSON, one object a line), in place of what `append` replaces. Atomic."""
-    with _locked(path):
+    with locked(path):
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         lines = [line for line in lines if not _replaces(record["run_id"], line["run_id"])]
         with replaced(path) as out:
@@ -184,7 +184,8 @@ def commit() -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
+def locked(path: pathlib.Path) -> Iterator[None]:
+    """Waits until no other process holds `path`, and holds it; a process that dies holds nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

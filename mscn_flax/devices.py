@@ -13,8 +13,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
 
-def choose() -> None:
-    """Accelerators where there are any, otherwise one CPU device a core; before JAX is first asked for one.
+def choose(accelerators: bool = True) -> None:
+    """Accelerators where there are any and they are wanted, else one CPU device a core; before JAX is asked for one.
 
     One device a core, because XLA runs the small operations of these networks faster side by side than each split over
     the cores; or as many as XLA_FLAGS=--xla_force_host_platform_device_count says, where it does.
@@ -22,7 +22,7 @@ def choose() -> None:
     _keep_compiled()
     # float32 products everywhere: an accelerator's own default rounds them to 10 bits or less, and w0 magnifies that.
     jax.config.update("jax_default_matmul_precision", "highest")
-    if not _has_accelerator():
+    if not (accelerators and _has_accelerator()):
         jax.config.update("jax_platforms", "cpu")
         count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         if asked := re.search(r"xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", "")):

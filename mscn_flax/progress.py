@@ -12,9 +12,9 @@ class Progress:
     quiet = False
     """Set in processes that work at what another one shows."""
 
-    def __init__(self, label: str, total: int, start: int = 0, *, every_s: float = 10.0):
-        """`start`: steps done before; `every_s`: seconds between log lines."""
-        self._label, self._total, self._first = label, total, start
+    def __init__(self, label: str, total: int, start: int = 0, *, every_s: float = 10.0, unit: str = "step"):
+        """`start`: steps done before; `every_s`: seconds between log lines; `unit`: what a step is called there."""
+        self._label, self._total, self._first, self._unit = label, total, start, unit
         self._every, self._began, self._last = every_s, time.monotonic(), time.monotonic()
         self._bar = None
         if sys.stderr.isatty() and not self.quiet:
@@ -47,5 +47,6 @@ class Progress:
         if self.quiet or (now - self._last < self._every and step < self._total):
             return
         self._last = now
-        left = (now - self._began) / max(step - self._first, 1) * (self._total - step)
-        print(f"{self._label}  step {step}/{self._total}  {text}  ETA {left:.0f} s", file=sys.stderr, flush=True)
+        if done := step - self._first:
+            text += f"  ETA {(now - self._began) / done * (self._total - step):.0f} s"
+        print(f"{self._label}  {self._unit} {step}/{self._total}  {text}", file=sys.stderr, flush=True)

@@ -1,11 +1,15 @@
-"""A grid on a cluster of Ray: two nodes on this machine, of which one dies in mid-run."""
+"""A grid on a Ray cluster of two machines, both of them this one, that loses a machine on the way."""
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 
 import pandas as pd
 import pytest
@@ -16,100 +20,188 @@ from benchmarks import records
 # Ray forks to start its own processes, which do not use this one's JAX.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")
 
-GRID = [
+TABLE1 = [
+    "benchmarks.table1_modulations",
     "--gin_file=gin/table1_modulations.gin",
     "--gin_file=gin/presets/smoke.gin",
     "--gin_param=table1.datasets=['photos']",
-    "--gin_param=table1.budgets=[8, 16]",
-    "--gin_param=table1/Siren.width=16",
-    "--gin_param=table1/Training.outer_steps=25",
-    "--gin_param=table1/Training.checkpoint_every=1",
+    "--gin_param=table1.budgets=[8]",
+    "--gin_param=table1.seeds=[0, 1]",
+    "--gin_param=table1/Siren.width=8",
+    "--gin_param=table1/Training.outer_steps=60",
+    "--gin_param=table1/Training.checkpoint_every=2",
     "--gin_param=table1/Training.test_signals=4",
 ]
+FIG2 = [
+    "benchmarks.fig2_unstructured",
+    "--gin_file=gin/fig2_unstructured.gin",
+    "--gin_file=gin/presets/smoke.gin",
+    "--gin_param=fig2.methods=['dense_narrow', 'meta_sparse_inr']",
+    "--gin_param=fig2.rounds=[2, 3]",
+    "--gin_param=fig2/Siren.width=8",
+    "--gin_param=fig2/Training.outer_steps=6",
+    "--gin_param=fig2/AdamFit.steps=2",
+    "--gin_param=fig2/dense_narrow/OuterOptimizer.learning_rate=1e30",
+]
+MACHINE = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
+LIMIT_S = 240
+"""Of any one thing that is waited for; seconds are usual."""
 
 
-def start(folder: pathlib.Path, *more: str) -> subprocess.Popen:
+def start(arguments: list[str], folder: pathlib.Path, *more: str) -> subprocess.Popen:
+    """A benchmark with one device; what it says goes to the files `out` and `err` of its folder."""
+    folder.mkdir()
     folders = [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.table1_modulations", *GRID, *folders, *more],
-        cwd=records.REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    xla_flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
+    environment = {"XLA_FLAGS": xla_flags, "MSCN_DATA_DIR": str(folder / "no_data")}
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        command = [sys.executable, "-m", *arguments, *folders, *more]
+        return subprocess.Popen(command, cwd=records.REPOSITORY, env=os.environ | environment, stdout=out, stderr=err)
 
 
-def ended(process: subprocess.Popen) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=300)
-    return process.returncode, said
-
-
-def rows(folder: pathlib.Path) -> pd.DataFrame:
-    found = records.read(folder / "results" / "smoke" / "table1_modulations.csv", records.MODULATION_COLUMNS)
-    found = found.drop(columns=["encode_s", "decode_s"])
-    return found.sort_values(["run_id", "signal_id"], ignore_index=True)
-
-
-def provenance(folder: pathlib.Path) -> dict[str, dict]:
-    lines = (folder / "results" / "smoke" / "table1_modulations.provenance.jsonl").read_text().splitlines()
-    return {line["run_id"]: line for line in map(json.loads, lines)}
-
-
-@pytest.fixture
-def cluster():
-    """A head without cores, so that all work is on nodes that can be taken away."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    small = {"object_store_memory": 100 << 20, "include_dashboard": False}
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0} | small)
-    yield found
-    found.shutdown()
-
-
-def add_node(cluster: Cluster):
-    return cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
-
-
-def test_a_grid_survives_the_loss_of_a_node(cluster, tmp_path):
-    nodes = [add_node(cluster), add_node(cluster)]
-    cluster.wait_for_nodes()
-    on_ray = ("--engine=ray", f"--address={cluster.address}", "--task_cpus=1")
-    process = start(tmp_path / "ray", *on_ray)
-    deadline = time.monotonic() + 240
-    begun = []
-    while process.poll() is None and time.monotonic() < deadline and len(begun) < 2:
-        found = (tmp_path / "ray" / "runs").glob("smoke/*/*/checkpoints/*")
-        begun = {path.parent.parent.name for path in found if path.name.isdigit() and int(path.name) >= 5}
+def wait_for(condition, what: str):
+    """The first true value of `condition()`."""
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
         time.sleep(0.01)
-    assert len(begun) == 2, ended(process)
-    cluster.remove_node(nodes[0], allow_graceful=False)
-    status, said = ended(process)
-    assert status == 0, said
-    assert "table1_modulations on Ray  step 4/4" in said
-
-    expected = start(tmp_path / "one")
-    assert ended(expected)[0] == 0
-    assert len(rows(tmp_path / "one")) == 4 * 4
-    # One device there, all cores here: sums in another order.
-    pd.testing.assert_frame_equal(rows(tmp_path / "ray"), rows(tmp_path / "one"), rtol=1e-3)
-    resumed = {run for run, line in provenance(tmp_path / "ray").items() if line["resumed_at_step"] >= 5}
-    assert len(resumed) == 1
-    of_ray, of_one = provenance(tmp_path / "ray"), provenance(tmp_path / "one")
-    assert {run: line["gin"] for run, line in of_ray.items()} == {run: line["gin"] for run, line in of_one.items()}
-
-    # Nothing is left to do, on Ray or here.
-    for more in (on_ray, ()):
-        status, said = ended(start(tmp_path / "ray", *more))
-        assert (status, said.count("done before")) == (0, 4)
+    raise AssertionError(f"waited {LIMIT_S} s for {what}")
 
 
-def test_what_fails_is_said_and_the_rest_is_kept(cluster, tmp_path):
-    add_node(cluster)
-    rates = ["--gin_param=table1.budgets=[8]", "--gin_param=table1.methods=['mscn', 'functa']"]
-    wrong = "--gin_param=table1/photos/functa/MetaLearner.inner_lr_range=(1e30, 1e30)"
-    process = start(tmp_path, *rates, wrong, "--engine=ray", f"--address={cluster.address}", "--task_cpus=1")
-    status, said = ended(process)
-    assert status == 2
-    last = said.strip().splitlines()[-1]
-    assert last.startswith("error: 1 of 2 trainings failed, the first: photos-standin-functa-8-s0-")
-    assert "loss" in last
-    assert set(rows(tmp_path)["method"]) == {"mscn"}
+def processes(folder: pathlib.Path) -> list[int]:
+    """The processes that have the folder's name in their environment: a benchmark's own and its workers."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder / "no_data") in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def trainer(folder: pathlib.Path, step: int) -> tuple[pathlib.Path, int] | None:
+    """A folder of checkpoints, the latest of at least `step` outer steps, and the process that is training into it."""
+    for lock in folder.glob("runs/smoke/*/*/.training.lock"):
+        steps = [int(path.name) for path in (lock.parent / "checkpoints").glob("*") if path.name.isdigit()]
+        for process in processes(folder) if max(steps, default=0) >= step else []:
+            with contextlib.suppress(OSError):
+                if any(path.resolve() == lock for path in pathlib.Path(f"/proc/{process}/fd").iterdir()):
+                    return lock.parent, process
+    return None
+
+
+def parent(process: int) -> int:
+    return int(pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def rows(folder: pathlib.Path, benchmark: str, columns=records.COLUMNS) -> pd.DataFrame:
+    found = records.read(folder / "results" / "smoke" / f"{benchmark}.csv", columns)
+    return found.drop(columns=["encode_s", "decode_s"], errors="ignore").sort_values(list(columns[-1:] + columns[:1]))
+
+
+def provenance(folder: pathlib.Path, benchmark: str) -> dict[str, dict]:
+    lines = (folder / "results" / "smoke" / f"{benchmark}.provenance.jsonl").read_text().splitlines()
+    found = {line["run_id"]: line for line in map(json.loads, lines)}
+    assert len(found) == len(lines)
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head that runs nothing, and two machines of one core each."""
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # Sockets need a short name.
+        notices = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        head = MACHINE | {"num_cpus": 0, "temp_dir": folder, "_system_config": notices}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            cluster.add_node(**MACHINE)
+        yield cluster
+        cluster.shutdown()
+
+
+def on(cluster: Cluster) -> list[str]:
+    return ["--engine=ray", f"--address={cluster.address}", "--task_cpus=1"]
+
+
+def test_a_lost_machine_costs_no_row(cluster, tmp_path):
+    folder = tmp_path / "cluster"
+    started = start(TABLE1, folder, *on(cluster))
+    lost, worker = wait_for(lambda: trainer(folder, 4), "a checkpoint")
+    assert started.poll() is None
+    (machine,) = (
+        node
+        for node in cluster.worker_nodes
+        if any(info.process.pid == parent(worker) for info in node.all_processes["raylet"])
+    )
+    cluster.remove_node(machine, allow_graceful=False)
+    with contextlib.suppress(ProcessLookupError):  # It ends by itself, a moment later.
+        os.kill(worker, signal.SIGKILL)
+    assert not list(lost.glob("*.done"))
+    cluster.add_node(**MACHINE)
+    assert started.wait(LIMIT_S) == 0, (folder / "err").read_text()
+
+    alone = tmp_path / "alone"
+    assert start(TABLE1, alone).wait(LIMIT_S) == 0, (alone / "err").read_text()
+    name = "table1_modulations"
+    found = rows(folder, name, records.MODULATION_COLUMNS)
+    assert len(found) == 4 * 4
+    assert not found.duplicated(["run_id", "signal_id"]).any()
+    for suffix, columns in (("", records.MODULATION_COLUMNS), ("_masks", records.MASK_COLUMNS)):
+        both = [rows(folder, name + suffix, columns) for folder in (folder, alone)]
+        first, second = (each.sort_values(list(each.columns)).reset_index(drop=True) for each in both)
+        pd.testing.assert_frame_equal(first, second)
+
+    on_ray, here = provenance(folder, name), provenance(alone, name)
+    assert {run: line["gin"] for run, line in on_ray.items()} == {run: line["gin"] for run, line in here.items()}
+    (again,) = (line for run, line in on_ray.items() if (lost / f"{run}.done").exists())
+    assert again["resumed_at_step"] >= 4
+    assert "table1_modulations on Ray  run 4/4" in (folder / "err").read_text()
+    assert len((folder / "err").read_text().splitlines()) < 40
+    wait_for(lambda: not processes(folder), "the end of all workers")
+
+
+def test_a_run_that_fails_leaves_the_others_their_rows(cluster, tmp_path):
+    folder = tmp_path / "cluster"
+    assert start(FIG2, folder, *on(cluster)).wait(LIMIT_S) == 2
+    *_, last = (folder / "err").read_text().splitlines()
+    assert last.startswith("error: 2 of 4 runs failed")
+    assert "--gin_file=" in last
+    # Rounds of pruning go on from each other, in one worker.
+    found = provenance(folder, "fig2_unstructured")
+    assert [line["resumed_at_step"] for line in found.values()] == [0, 10]
+    assert rows(folder, "fig2_unstructured")["run_id"].nunique() == 2
+    wait_for(lambda: not processes(folder), "the end of all workers")
+
+
+def test_more_cores_than_a_machine_has_are_not_waited_for(cluster, tmp_path):
+    folder = tmp_path / "cluster"
+    assert start(TABLE1, folder, *on(cluster), "--task_cpus=2").wait(LIMIT_S) == 2
+    *_, last = (folder / "err").read_text().splitlines()
+    assert last.startswith("error: no machine of the cluster has what a run takes: CPU 2; see --task_cpus")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--address=localhost:1"], "error: no Ray cluster answers at localhost:1"),
+        (["--coordinator=localhost:1"], "error: --coordinator is for one run over several processes"),
+    ],
+)
+def test_what_cannot_be_ends_in_one_line(tmp_path, arguments, says):
+    folder = tmp_path / "mistake"
+    assert start(TABLE1, folder, "--engine=ray", *arguments).wait(LIMIT_S) == 2
+    assert (folder / "err").read_text().strip().splitlines()[-1].startswith(says)
+
+
+def test_without_ray_the_error_says_how_to_install_it(tmp_path):
+    without = "import runpy, sys; sys.modules['ray'] = None; del sys.argv[0]; "
+    without += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    done = subprocess.run(
+        [sys.executable, "-c", without, *TABLE1, "--engine=ray", f"--runs_dir={tmp_path}"],
+        cwd=records.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install -r requirements-cluster.txt" in done.stderr.strip().splitlines()[-1]
