@@ -98,12 +98,17 @@ def speed(
             size = "-".join(str(common[key]) for key in ("width", "depth", "batch", "code"))
             digest = hashlib.sha256(repr((common, rounds)).encode()).hexdigest()[:8]
             done = cli.runs_dir() / preset / NAME / f"{size}-{digest}.done"
-            if done.exists() and csv.exists() and csv.read_text().count(f",speed-{size}-") == len(VARIANTS):
+            if done.exists() and all(records.has(csv, _run_id(size, *variant, digest)) for variant in VARIANTS):
                 print(f"{size}: measured before")
                 continue
             _measure_size(csv, preset, common, rounds, size, digest)
             done.parent.mkdir(parents=True, exist_ok=True)
             done.touch()
+
+
+def _run_id(size: str, variant: str, sine: str, digest: str) -> str:
+    """Of the row of one size and variant."""
+    return f"speed-{size}-{variant}-{sine}-{digest}"
 
 
 def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, size: str, digest: str) -> None:
@@ -134,7 +139,7 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
             "gflop": f"{last['flops'] / 1e9:.4g}",
             "gflop_per_s": f"{last['flops'] / 1e9 / steps[len(steps) // 2]:.4g}",
             "matmul_gflop_per_s": f"{max(one['matmul_flops_per_s'] for one in measured) / 1e9:.4g}",
-            "run_id": f"speed-{size}-{variant}-{sine}-{digest}",
+            "run_id": _run_id(size, variant, sine, digest),
         }
         records.append(csv, [row], COLUMNS)
         print(f"{size} {variant} ({sine} sine): {row['step_s']} s, {last['temp_bytes'] / 2**20:.0f} MiB", flush=True)
