@@ -73,15 +73,15 @@ def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
         grown = part["value"] / part["value"].min()
         for axis, cost in zip(axes, ("step_s", "temp_bytes"), strict=True):
             axis.plot(grown, part[cost] / part[cost].iloc[:1].sum(), label=name, markersize=4, **look)
-    for axis, label in zip(axes, ("time of a step", "temporary memory"), strict=True):
+    for axis, label in zip(axes, ("step time", "temporary memory"), strict=True):
         ends = np.array([1, 2 ** np.ceil(np.log2(max(axis.get_xlim()[1], 2)))])
         axis.plot(ends, ends, color="0.7", linewidth=1, zorder=0, label="linear")
         axis.set_xscale("log", base=2)
         axis.set_yscale("log", base=2)
         for own in (axis.xaxis, axis.yaxis):
             own.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-        axis.set_xlabel("times as much as at the smallest size")
-        axis.set_ylabel(f"{label} (times the smallest's)")
+        axis.set_xlabel("what grows, smallest size = 1")
+        axis.set_ylabel(f"{label}, smallest size = 1")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7)
     smallest = rows.iloc[0]
     figure.suptitle(
