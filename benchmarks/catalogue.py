@@ -28,7 +28,7 @@ CATALOGUE = {
         figures=("table1_modulations", "fig4_reuse", "fig5_voxels", "fig6_climate", "novel_views"),
         datasets="cifar10, era5, shapenet10, srn_cars (or stand-ins); paper: celeb_a_hq for cifar10",
         methods="functa, mscn",
-        expected={"smoke": "40 s", "quick": "33 min", "paper": "days on a GPU (not measured)"},
+        expected={"smoke": "40 s", "quick": "14 min", "paper": "days on a GPU (not measured)"},
     ),
     "fig2_unstructured": Entry(
         paper="Figures 2 and 3",
