@@ -43,9 +43,7 @@ def climate(
         cell
         for dataset in grid.available(datasets, standin)
         for seed in cli.seeds(seeds)
-        for cell in rates_networks.cells(
-            NAME, GRID, preset, dataset, resolution, seed, methods, budgets, by_dataset=False
-        )
+        for cell in rates_networks.cells(NAME, GRID, preset, dataset, resolution, seed, methods, budgets)
     ]
     grid.run(cells, _evaluate)
     if devices.is_first() and not cli.dry_run():

@@ -4,6 +4,8 @@ A meta-learned cell is trained once and coded at several bits a modulation; `coi
 codecs of `codecs.py` code the same images. Nothing is fitted to a test image but its own code.
 """
 
+import dataclasses
+
 import gin
 
 from benchmarks import cli, codecs, grid, rates_codecs, rates_coin, rates_networks, records, runner
@@ -61,9 +63,10 @@ def _cells(preset, dataset, seed, methods, budgets, coin_sizes) -> list[Cell]:
     """Those of one data set and seed."""
     resolution = data.DATA_SETS[dataset].resolution
     learned = [method for method in methods if method in rates_networks.METHODS]
-    cells = rates_networks.cells(
-        NAME, GRID, preset, dataset, resolution, seed, learned, budgets[dataset], by_dataset=True
-    )
+    cells = [
+        dataclasses.replace(cell, axis=("budgets", {dataset: [cell.budget]}))  # A list for each data set.
+        for cell in rates_networks.cells(NAME, GRID, preset, dataset, resolution, seed, learned, budgets[dataset])
+    ]
     for layers, width in coin_sizes.get(dataset, []) if "coin" in methods else []:
         with gin.config_scope("coin"):
             field = DeltaSiren(Siren(depth=layers + 1, width=width))

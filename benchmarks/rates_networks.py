@@ -59,8 +59,6 @@ def cells(
     seed: int,
     methods: list[str],
     budgets: list[int],
-    *,
-    by_dataset: bool,
 ) -> list[Cell]:
     """The cells of one data set and seed.
 
@@ -73,7 +71,6 @@ def cells(
       seed: of the runs.
       methods: keys of `METHODS`.
       budgets: modulations or latents a patch or map.
-      by_dataset: whether the grid's parameter `budgets` has a list for each data set.
     """
     found = []
     for budget in budgets:
@@ -92,7 +89,6 @@ def cells(
                         learner=METHODS[method](Siren(out_dim=data.DATA_SETS[dataset].channels), budget),
                         optimizer=OuterOptimizer(),
                         training=Training(),
-                        axis=("budgets", {dataset: [budget]} if by_dataset else [budget]),
                         evaluation=Coding(),
                     )
                 )

@@ -3,11 +3,13 @@
 import os
 import pathlib
 
+from benchmarks import launch
+
 # Before anything imports TFDS or asks JAX for a device.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Most of a test's time is XLA's compilation, of a training step six times as fast without these optimisations; what is
 # computed is the same. Processes that tests start inherit it. `XLA_FLAGS= ./run_all.sh --tests` tests with them.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", launch.COMPILE_FAST["XLA_FLAGS"])
 
 import jax
 import pytest
