@@ -26,7 +26,8 @@ def run(cell: Cell, names: list[str]) -> None:
         if missing := real.missing():
             print(f"left out: {missing}")
             continue
-        text = f"{name}: {real.settings}, the first {len(tested)} test {noun}, {codecs.versions()}"
+        revision = f" (options {real.revision})" if real.revision > 1 else ""
+        text = f"{name}{revision}: {real.settings}, the first {len(tested)} test {noun}, {codecs.versions()}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         run_id = f"{cell.dataset}-{cell.signals['test'].source}-{name}-s0-{digest}"
         if records.has(cell.csv, run_id):
