@@ -65,12 +65,26 @@ CATALOGUE = {
         methods="the codec's decoder",
         expected={"smoke": "10 s", "quick": "1 min", "paper": "1 min"},
     ),
+    "outer_loop": Entry(
+        paper="none: PSNR against seconds of training",
+        figures=("outer_loop",),
+        datasets="cifar10 (or photos), validation split",
+        methods="functa, mscn: gradients, points, batches, schedules, optimisers",
+        expected={"smoke": "10 s", "quick": "25 min", "paper": "days on a GPU (not measured)"},
+    ),
     "speed": Entry(
-        paper="none: cost of a meta-step",
+        paper="none: cost of a meta-step, encoding, decoding",
         figures=("speed",),
         datasets="random signals",
         methods="this project, plain",
         expected={"smoke": "20 s", "quick": "4 min", "paper": "not measured"},
+    ),
+    "cost_model": Entry(
+        paper="none: the estimate of --dry_run",
+        figures=("cost_model",),
+        datasets="cifar10, era5, shapenet10 (or stand-ins)",
+        methods="mscn",
+        expected={"smoke": "10 s", "quick": "3 min", "paper": "not measured"},
     ),
     "growth": Entry(
         paper="none: cost of a meta-step as it grows",

@@ -29,6 +29,8 @@ class Training:
       stride: one random point is drawn of every cell of `stride` points a side of the grid, afresh every step, for
         inner and outer loss alike; 1 trains on all points. Evaluation is on all points.
       fresh_points: draw them afresh for every inner step and for the outer loss too.
+      coarse_until: share of the outer steps that have `coarse_stride` in place of `stride`: resolution that grows.
+      coarse_stride: see `coarse_until`.
       encode_stride: likewise a test signal is fitted to one point of every cell of so many points a side, drawn afresh
         for every inner step; 1 fits it to all points.
       views: of a scene, drawn at random for every step.
@@ -48,19 +50,29 @@ class Training:
     encode_stride: int = 1
     views: int = 8
     rays: int = 1024
+    coarse_until: float = 0.0
+    coarse_stride: int = 1
 
     def __post_init__(self):
+        if not 0 <= self.coarse_until <= 1:
+            raise ValueError(f"Training.coarse_until must be in [0, 1], got {self.coarse_until!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if (value is None and field.name == "test_signals") or field.name == "fresh_points":
+            if (value is None and field.name == "test_signals") or field.name in ("fresh_points", "coarse_until"):
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"Training.{field.name} must be at least 1 and whole, got {value!r}")
 
-    def sampling(self, inner_steps: int) -> Sampling:
-        """Which points a training step of so many inner steps sees."""
-        rounds = inner_steps + 1 if self.fresh_points and self.stride > 1 else 1
-        return Sampling(self.stride, rounds, self.views, self.rays)
+    @property
+    def coarse_steps(self) -> int:
+        """Outer steps with `coarse_stride`."""
+        return round(self.coarse_until * self.outer_steps)
+
+    def sampling(self, inner_steps: int, step: int | None = None) -> Sampling:
+        """Which points outer step `step` sees, of so many inner steps; the last one where None."""
+        stride = self.coarse_stride if step is not None and step < self.coarse_steps else self.stride
+        rounds = inner_steps + 1 if self.fresh_points and stride > 1 else 1
+        return Sampling(stride, rounds, self.views, self.rays)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,57 +1,92 @@
-"""What a run would be: configuration, shapes, memory and FLOPs, without a training step."""
+"""What a run would be: configuration, shapes, memory, FLOPs and time, without training."""
 
 import dataclasses
 import functools
 import math
+import statistics
+import time
 from collections.abc import Hashable
+from typing import NamedTuple
 
 import flax.linen as nn
 import gin
 import jax
 import numpy as np
 import rich.table
+from jax.sharding import NamedSharding, PartitionSpec
 from rich.console import Console
 
 from benchmarks import runner
 from benchmarks.cell import Cell
-from mscn_flax import data, meta, metrics
+from mscn_flax import data, devices, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import RadianceField, points_a_coordinate
 from mscn_flax.siren import base_siren, with_depth
+from mscn_flax.tiles import divisor
 
 _DEPTHS = (5, 6)
 """Of the networks that are compiled for the memory of deeper ones."""
+
+_TIMED_FLOPS = 50e9
+"""Of a step that is timed whole; of a larger one only some signals and points are."""
+
+_TIMED_POINTS = 1024
+"""Evaluations of the network for a signal that are timed at least, where there are as many."""
+
+
+class Estimate(NamedTuple):
+    """What an outer step costs.
+
+    Attributes:
+      step_s: seconds.
+      temp_bytes: XLA's temporary memory a device.
+    """
+
+    step_s: float
+    temp_bytes: float
 
 
 def show(cells: list[Cell]) -> None:
     """Prints the operative gin, and for each data set a line for each method and budget of the first seed."""
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
-    temporary = {}
+    estimates = {}
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        _show(console, [cell for cell in cells if cell.dataset == dataset], temporary)
+        _show(console, [cell for cell in cells if cell.dataset == dataset], estimates)
     print(
         "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a data set, "
-        "of deep networks at two small depths and extended; FLOPs of matrix products, recomputation apart"
+        "of deep networks at two small depths and extended; s/step: measured here, of large steps on some signals and "
+        "points and extended; hours of training alone; FLOPs of matrix products, recomputation apart"
     )
 
 
-def _show(console: Console, cells: list[Cell], temporary: dict[Hashable, str]) -> None:
-    """The part of one data set; `temporary` has the memory of what was compiled before."""
+def _show(console: Console, cells: list[Cell], estimates: dict[Hashable, Estimate]) -> None:
+    """The part of one data set; `estimates` has those made before."""
     first = cells[0]
     training, shown = first.training, [cell for cell in cells if cell.seed == first.seed]
     # One compilation: neither budget nor method change much of the memory.
     measured = max((cell for cell in shown if cell.stop_step > 0), key=lambda cell: cell.budget, default=None)
     table = rich.table.Table(title=f"{len(cells)} runs on {first.dataset}; per run:")
-    for column in ("method", "budget", "parameters", "modulations", "code", "points", "GFLOP/step", "temp MiB"):
+    for column in (
+        "method",
+        "budget",
+        "parameters",
+        "modulations",
+        "code",
+        "points",
+        "GFLOP/step",
+        "temp MiB",
+        "s/step",
+        "hours",
+    ):
         table.add_column(column, justify="right")
     if measured is not None:
-        same = (measured.learner.field, _example(measured).targets.shape, measured.training)
-        if same not in temporary:
-            temporary[same] = _temporary(measured)
+        same = (measured.learner.field, example(measured).targets.shape, measured.training)
+        if same not in estimates:
+            estimates[same] = estimate(measured)
     for cell in shown:
-        table.add_row(*_line(cell), temporary[same] if cell is measured else "")
+        table.add_row(*_line(cell), *(_estimated(cell, estimates[same]) if cell is measured else ("", "", "")))
     try:
         train = first.signals["train"]
         counts = (
@@ -67,7 +102,7 @@ def _show(console: Console, cells: list[Cell], temporary: dict[Hashable, str]) -
     console.print(table)
 
 
-def _example(cell: Cell) -> Points:
+def example(cell: Cell) -> Points:
     """What a step sees, of signals of nothing."""
     sampling = cell.training.sampling(cell.learner.inner_steps)
     channels = data.DATA_SETS[cell.dataset].channels
@@ -75,62 +110,100 @@ def _example(cell: Cell) -> Points:
     return cell.modality.draw(arrays, cell.resolution, sampling, np.random.default_rng(0))
 
 
-def _temporary(cell: Cell) -> str:
-    """Temporary memory of one outer step in MiB, from compilations without data.
+def _estimated(cell: Cell, estimated: Estimate) -> tuple[str, str, str]:
+    """Columns of memory and time."""
+    step_s = estimated.step_s
+    return f"{estimated.temp_bytes / 2**20:.0f}", f"{step_s:.3g}", f"{cell.stop_step * step_s / 3600:.3g}"
+
+
+def estimate(cell: Cell) -> Estimate:
+    """The cost of one outer step of a cell, without data."""
+    return Estimate(_step_s(cell), _temporary(cell))
+
+
+def _step_s(cell: Cell) -> float:
+    """Seconds of one outer step on this machine, from a few steps on noise.
+
+    Time grows with signals and points (`results/<preset>/growth.csv`): of a step that takes long, some are timed.
+    """
+    training, mesh = cell.training, runner.devices_for(cell.training.batch_size)
+    whole = example(cell)
+    points, signals, work = whole.targets.shape[-2], training.batch_size, flops(cell)
+    fewer = min(points, max(-(-_TIMED_POINTS // points_a_coordinate(cell.learner.field)), _timed(points, work)))
+    batch = mesh.size * divisor(max(_timed(signals, work * fewer / points) // mesh.size, 1), signals // mesh.size)
+    part = dataclasses.replace(cell, training=dataclasses.replace(training, batch_size=batch))
+    rng = np.random.default_rng(0)
+    coords, targets = whole.coords[..., :fewer, :], whole.targets[:batch, ..., :fewer, :]
+    if own := coords.ndim == targets.ndim:
+        coords = coords[:batch]
+    noise = rng.random(targets.shape, np.float32)
+    shared, each = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in ((), (meta.SIGNALS,)))
+    arguments = devices.placed(coords, each if own else shared), devices.placed(noise, each), np.int32(cell.seed)
+    init = functools.partial(meta.init_state, part.learner, cell.optimizer.build(training.outer_steps), cell.seed)
+    state = jax.jit(init, out_shardings=shared)(cell.coords)
+    step = jax.jit(runner.step_of(part, mesh), donate_argnums=0).lower(state, *arguments).compile()
+    seconds = []
+    for _ in range(6):  # The first warms up.
+        began = time.perf_counter()
+        state, _ = jax.block_until_ready(step(state, *arguments))
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[1:]) * (signals / batch) * (points / fewer)
+
+
+def _timed(count: int, work: float) -> int:
+    """As many of `count` as are timed, at least one, of a step of `work` FLOPs."""
+    return max(1, int(count * min(1, _TIMED_FLOPS / work)))
+
+
+def _temporary(cell: Cell) -> float:
+    """Temporary memory of one outer step in bytes, from compilations without data.
 
     Every layer adds as much memory to it, and time to its compilation: that of a deep network is extended from two of
     few layers (fewer than 5 do not show what a layer adds of scenes).
     """
     field, depth = cell.learner.field, base_siren(cell.learner.field).depth
     if depth <= max(_DEPTHS):
-        mib = _measured(cell, field)
-    else:
-        low, high = (_measured(cell, with_depth(field, few)) for few in _DEPTHS)
-        mib = low + (high - low) * (depth - _DEPTHS[0]) / (_DEPTHS[1] - _DEPTHS[0])
-    return f"{mib:.0f}"
+        return _measured(cell, field)
+    low, high = (_measured(cell, with_depth(field, few)) for few in _DEPTHS)
+    return low + (high - low) * (depth - _DEPTHS[0]) / (_DEPTHS[1] - _DEPTHS[0])
 
 
-def _measured(cell: Cell, field: nn.Module) -> float:
-    """Of one outer step with another field, in MiB."""
-    training = cell.training
-    learner = dataclasses.replace(runner.for_any_budget(cell.learner), field=field)
-    mesh = runner.devices_for(training.batch_size)
-    optimizer = cell.optimizer.build(training.outer_steps)
-    step = functools.partial(
-        meta.train_step,
-        learner=learner,
-        optimizer=optimizer,
-        outer_steps=training.outer_steps,
-        mesh=mesh,
-        chunk_size=runner.chunk(training.chunk_size, training.batch_size // mesh.size),
-    )
-    state = jax.eval_shape(functools.partial(meta.init_state, learner, optimizer, 0), cell.coords)
+def _measured(cell: Cell, field: nn.Module) -> int:
+    """Of one outer step with another field, in bytes."""
+    cell = dataclasses.replace(cell, learner=dataclasses.replace(runner.for_any_budget(cell.learner), field=field))
+    optimizer = cell.optimizer.build(cell.training.outer_steps)
+    step = runner.step_of(cell, runner.devices_for(cell.training.batch_size))
+    state = jax.eval_shape(functools.partial(meta.init_state, cell.learner, optimizer, 0), cell.coords)
     # As large as with all of XLA's optimisations (for the paper's scenes 2 MiB of 37,390 less), in much less time.
     fast = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-    compiled = jax.jit(step).lower(state, *_example(cell), 0).compile(compiler_options=fast)
-    return compiled.memory_analysis().temp_size_in_bytes / 2**20
+    compiled = jax.jit(step).lower(state, *example(cell), 0).compile(compiler_options=fast)
+    return compiled.memory_analysis().temp_size_in_bytes
 
 
-def _line(cell: Cell) -> list[str]:
-    """One run's sizes but its memory, from abstract values alone."""
-    training, learner = cell.training, cell.learner
-    theta, siren = jax.eval_shape(learner.init, jax.random.key(0), cell.coords), base_siren(learner.field)
-    points = _example(cell).targets.shape[-2]
-    rays = isinstance(learner.field, RadianceField)
-    evaluated, dims = points * points_a_coordinate(learner.field), 3 if rays else cell.modality.dims
+def flops(cell: Cell) -> int:
+    """Of the matrix products of one outer step, recomputation apart."""
+    learner, siren = cell.learner, base_siren(cell.learner.field)
+    evaluated = example(cell).targets.shape[-2] * points_a_coordinate(learner.field)
+    dims = 3 if isinstance(learner.field, RadianceField) else cell.modality.dims
     forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
-    flops = training.batch_size * metrics.meta_step_flops(
+    return cell.training.batch_size * metrics.meta_step_flops(
         forward,
         learner.inner_steps,
         first_order=learner.first_order,
         products=3 if isinstance(learner.field, DeltaSiren) else 2,
     )
+
+
+def _line(cell: Cell) -> list[str]:
+    """One run's sizes but its memory, from abstract values alone."""
+    learner = cell.learner
+    theta, siren = jax.eval_shape(learner.init, jax.random.key(0), cell.coords), base_siren(learner.field)
     return [
         cell.method,
         f"{cell.budget:g}",
         f"{sum(leaf.size for leaf in jax.tree.leaves(theta['field'])):,}",
         f"{math.prod(siren.code_shape):,} {list(siren.code_shape)}",
         str(list(learner.field.code_shape)),
-        str(points),
-        f"{flops / 1e9:.1f}",
+        str(example(cell).targets.shape[-2]),
+        f"{flops(cell) / 1e9:.1f}",
     ]

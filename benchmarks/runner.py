@@ -18,6 +18,7 @@ from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import Points
 from mscn_flax.progress import Progress
+from mscn_flax.tiles import divisor
 
 SHOWN = ("mse", "psnr", "open_gates")
 """What the progress bar shows of the logged values."""
@@ -53,6 +54,22 @@ class Table(NamedTuple):
     columns: tuple[str, ...] = records.COLUMNS
 
 
+class Trained(NamedTuple):
+    """What training gives.
+
+    Attributes:
+      state: trained.
+      start: outer step at which this process took it up.
+      compile_s: seconds of compilation.
+      train_s: seconds of the steps, checkpoints within.
+    """
+
+    state: meta.TrainState
+    start: int
+    compile_s: float
+    train_s: float
+
+
 class Result(NamedTuple):
     """What a cell's run gives.
 
@@ -76,18 +93,18 @@ def done_before(cell: Cell) -> bool:
 def compute(cell: Cell, evaluate: Callable[[Cell, meta.TrainState], list[Table]]) -> Result:
     """Trains and evaluates a cell."""
     began, commit = time.perf_counter(), records.commit()
-    state, start, compile_s = train(cell)
-    tables = evaluate(cell, state)
+    trained = train(cell)
+    tables = evaluate(cell, trained.state)
     provenance = records.provenance(
         cell.run_id,
         seed=cell.seed,
         device=device_name(),
         gin_text=cell.gin_text,
         wall_s=time.perf_counter() - began,
-        compile_s=compile_s,
+        compile_s=trained.compile_s,
         commit=commit,
     )
-    return Result(tables, provenance | {"resumed_at_step": start})
+    return Result(tables, provenance | {"resumed_at_step": trained.start, "train_s": round(trained.train_s, 3)})
 
 
 def record(cell: Cell, result: Result) -> None:
@@ -121,8 +138,8 @@ def device_name() -> str:
     return f"{jax.device_count()} x {device.platform} ({kind})"
 
 
-def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
-    """The cell's trained state, the step at which this process took up its training, the seconds of compilation.
+def train(cell: Cell) -> Trained:
+    """Trains a cell, from where its last checkpoint is.
 
     Raises:
       FloatingPointError: where loss or gradient are not finite; the last good checkpoint stays.
@@ -139,15 +156,9 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
     # Jitted, so that no two leaves share a buffer: the step takes them over.
     state = jax.jit(init, out_shardings=NamedSharding(mesh, PartitionSpec()))(cell.coords)
     if stop == 0:
-        return state, 0, 0.0
-    step = functools.partial(
-        meta.train_step,
-        learner=cell.learner,
-        optimizer=optimizer,
-        outer_steps=training.outer_steps,
-        mesh=mesh,
-        chunk_size=chunk(training.chunk_size, training.batch_size // mesh.size),
-    )
+        return Trained(state, 0, 0.0, 0.0)
+    statics = ("train", for_any_budget(cell.learner), cell.optimizer, training)
+    program = functools.partial(compiled, step_of(cell, mesh), statics, donate_argnums=0)
     batches = data.batches(cell.signals["train"], training.batch_size, cell.seed)
     # Rounds of pruning are evaluated one after the other: the state after each stays.
     keep_period = getattr(cell.learner.controller, "round_steps", None)
@@ -155,14 +166,15 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
         start = devices.agreed(checkpoints.latest_step_by(stop) or 0)
         if start:
             state = checkpoints.restore(start, state)
-        began = time.perf_counter()
-        statics = ("train", for_any_budget(cell.learner), cell.optimizer, training)
-        step_fn = compiled(step, statics, state, *_batch(cell, batches, 0, mesh), np.int32(cell.seed), donate_argnums=0)
-        compile_s = time.perf_counter() - began
+        seed, began = np.int32(cell.seed), time.perf_counter()
+        for first in {start, max(start, training.coarse_steps)} & set(range(start, stop)):
+            program(state, *batch(cell, batches, first, mesh), seed)
+        compile_s, began = time.perf_counter() - began, time.perf_counter()
         unchecked = []
         with Progress(cell.run_id, stop, start) as progress:
             for step in range(start, stop):
-                state, logged = step_fn(state, *_batch(cell, batches, step, mesh), np.int32(cell.seed))
+                arguments = (state, *batch(cell, batches, step, mesh), seed)
+                state, logged = program(*arguments)(*arguments)
                 unchecked.append((step, logged))
                 save = (step + 1) % training.checkpoint_every == 0 or step + 1 == stop
                 # Reading a value waits for its step, so values are read a few steps at a time.
@@ -172,7 +184,21 @@ def train(cell: Cell) -> tuple[meta.TrainState, int, float]:
                     unchecked = []
                 if save:
                     checkpoints.save(step + 1, state)
-    return state, start, compile_s
+        train_s = time.perf_counter() - began
+    return Trained(state, start, compile_s, train_s)
+
+
+def step_of(cell: Cell, mesh: Mesh) -> Callable:
+    """`meta.train_step` as the cell has it: of state, coordinates, targets and seed."""
+    training = cell.training
+    return functools.partial(
+        meta.train_step,
+        learner=cell.learner,
+        optimizer=cell.optimizer.build(training.outer_steps),
+        outer_steps=training.outer_steps,
+        mesh=mesh,
+        chunk_size=divisor(training.chunk_size, training.batch_size // mesh.size),
+    )
 
 
 def for_any_budget(learner: MetaLearner) -> MetaLearner:
@@ -201,19 +227,16 @@ def compiled(fn: Callable, statics: Hashable, *arguments, **options) -> Callable
     return _COMPILED[key]
 
 
-def _batch(cell: Cell, batches, step: int, mesh: Mesh) -> Points:
+def batch(cell: Cell, batches, step: int, mesh: Mesh) -> Points:
     """Coordinates and targets of an outer step, a function of seed and step alone, laid out as the step wants them."""
     rng = np.random.default_rng([cell.seed, step])
-    points = cell.modality.draw(batches[step], cell.resolution, cell.training.sampling(cell.learner.inner_steps), rng)
+    points = cell.modality.draw(
+        batches[step], cell.resolution, cell.training.sampling(cell.learner.inner_steps, step), rng
+    )
     each = NamedSharding(mesh, PartitionSpec(meta.SIGNALS))
     shared = NamedSharding(mesh, PartitionSpec())
     own_points = points.coords.ndim == points.targets.ndim
     return Points(devices.placed(points.coords, each if own_points else shared), devices.placed(points.targets, each))
-
-
-def chunk(limit: int, count: int) -> int:
-    """The largest chunk within the limit that divides `count`."""
-    return max(n for n in range(1, min(limit, count) + 1) if count % n == 0)
 
 
 def _check(unchecked: list, gin_file: pathlib.Path, good: int | None) -> dict[str, float]:

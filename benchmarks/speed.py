@@ -1,8 +1,9 @@
-"""Cost of one meta-step: this project's against a plain version, side by side, each in a process of its own.
+"""What a meta-step, encoding and decoding cost: this project against a plain version, side by side.
 
-A process of its own, because allocator and devices are chosen when it starts; in turns, because machines are noisy.
-"plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole batch in one vmap, one
-device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient` with the launcher's settings.
+Each in a process of its own, because allocator and devices are chosen when it starts; in turns, because machines are
+noisy. "plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole batch in one vmap,
+one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and `meta.decode` with the
+launcher's settings.
 """
 
 import hashlib
@@ -14,8 +15,7 @@ import sys
 
 import gin
 
-from benchmarks import cli, launch, records
-from mscn_flax import metrics
+from benchmarks import cli, launch, records, speed_process
 from mscn_flax.sine import SINES
 
 NAME = "speed"
@@ -23,19 +23,21 @@ NAME = "speed"
 COLUMNS = (
     "experiment",
     "preset",
+    "task",  # meta_step: a batch's gradient; encode: its codes; decode: its values
     "variant",  # plain, or mscn_flax with the sine named
     "sine",  # fast or plain
     "width",
     "depth",
     "batch",
     "points",
-    "code",  # functa: latent of that size; mscn: budget of that size
+    "code",  # functa: latent of that size; mscn: budget of that size; delta: every parameter, so many updates kept
     "budget",
     "inner_steps",
     "chunk_size",  # signals that a device works on at a time
+    "tile",  # points at a time; none: all
     "devices",
     "device",
-    "step_s",  # median, after warm-up
+    "step_s",  # of a batch: median, after warm-up
     "step_min_s",
     "repeats",
     "compile_s",
@@ -43,6 +45,9 @@ COLUMNS = (
     "gflop",  # of the fewest matrix products that do it
     "gflop_per_s",
     "matmul_gflop_per_s",  # of [batch points, width] x [width, width], same process
+    "memory_gb_per_s",  # that adding two large arrays reads and writes, same process
+    "signals_per_s",
+    "megapixels_per_s",
     "run_id",
 )
 
@@ -56,12 +61,14 @@ def speed(
     preset: str = "custom",
     sizes: list[tuple[int, int, int]] = gin.REQUIRED,
     codes: list[str] = gin.REQUIRED,
+    whole_networks: list[tuple[int, int, int, int]] = gin.REQUIRED,
     budget: int = gin.REQUIRED,
     inner_steps: int = gin.REQUIRED,
     resolution: int = gin.REQUIRED,
     rounds: int = gin.REQUIRED,
     repeats: int = gin.REQUIRED,
     chunk_size: int = gin.REQUIRED,
+    tile_values: int | None = None,
 ) -> None:
     """Measures every size.
 
@@ -69,45 +76,54 @@ def speed(
       preset: name of the gin overlay.
       sizes: (width, depth, batch).
       codes: "functa" (latent of size `budget`) or "mscn" (gates of that budget, capped at the modulations there are).
+      whole_networks: (width, depth, batch, pixels a side) of networks that are adapted whole, unstructured, a fifth of
+        the updates kept.
       budget: see `codes`.
       inner_steps: K.
       resolution: pixels a side.
       rounds: processes of each variant, in turns; the median over all their steps counts.
       repeats: timed steps a process.
       chunk_size: signals that a device works on at a time, where they divide the batch; "plain" takes them all at once.
+      tile_values: values of a layer, points times width, that "mscn_flax" works on at a time; None for all.
     """
     csv = cli.results_dir() / preset / f"{NAME}.csv"
-    for width, depth, batch in sizes:
-        for code in codes:
-            common = {
-                "width": width,
-                "depth": depth,
-                "batch": batch,
-                "code": code,
-                "budget": min(budget, width * (depth - 1)),
-                "inner_steps": inner_steps,
-                "resolution": resolution,
-                "repeats": repeats,
-                "chunk_size": chunk_size,
-            }
-            if cli.dry_run():
-                forward = metrics.siren_flops(resolution**2, 2, width, depth, 3)
-                gflop = batch * metrics.meta_step_flops(forward, inner_steps) / 1e9
-                print(f"{common}: {gflop:.1f} GFLOP a step, {rounds * len(VARIANTS)} processes")
-                continue
-            size = "-".join(str(common[key]) for key in ("width", "depth", "batch", "code"))
-            digest = hashlib.sha256(repr((common, rounds)).encode()).hexdigest()[:8]
-            done = cli.runs_dir() / preset / NAME / f"{size}-{digest}.done"
-            if done.exists() and all(records.has(csv, _run_id(size, *variant, digest)) for variant in VARIANTS):
-                print(f"{size}: measured before")
-                continue
-            _measure_size(csv, preset, common, rounds, size, digest)
-            done.parent.mkdir(parents=True, exist_ok=True)
-            done.touch()
+    common = {"inner_steps": inner_steps, "repeats": repeats, "chunk_size": chunk_size}
+    for size in [
+        *(
+            {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": resolution}
+            | {"budget": min(budget, width * (depth - 1))}
+            for width, depth, batch in sizes
+            for code in codes
+        ),
+        *(
+            {"width": width, "depth": depth, "batch": batch, "code": "delta", "resolution": side}
+            | {"budget": _parameters(width, depth) // 5}
+            for width, depth, batch, side in whole_networks
+        ),
+    ]:
+        settings = size | common | {"tile": tile_values and max(1, tile_values // size["width"])}
+        if cli.dry_run():
+            gflop = speed_process.flops(settings)["meta_step"] / 1e9
+            print(f"{settings}: {gflop:.1f} GFLOP a step, {rounds * len(VARIANTS)} processes")
+            continue
+        name = "-".join(str(settings[key]) for key in ("width", "depth", "batch", "code"))
+        digest = hashlib.sha256(repr((settings, rounds)).encode()).hexdigest()[:8]
+        done = cli.runs_dir() / preset / NAME / f"{name}-{digest}.done"
+        if done.exists() and all(records.has(csv, _run_id(name, *variant, digest)) for variant in VARIANTS):
+            print(f"{name}: measured before")
+            continue
+        _measure_size(csv, preset, settings, rounds, name, digest)
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.touch()
+
+
+def _parameters(width: int, depth: int) -> int:
+    """Of a network from 2 coordinates to 3 values."""
+    return 3 * width + (depth - 2) * (width + 1) * width + 3 * (width + 1)
 
 
 def _run_id(size: str, variant: str, sine: str, digest: str) -> str:
-    """Of the row of one size and variant."""
+    """Of the rows of one size and variant."""
     return f"speed-{size}-{variant}-{sine}-{digest}"
 
 
@@ -119,40 +135,53 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
         for variant, sine in VARIANTS:
             found[variant, sine].append(measure({**common, "variant": variant, "sine": sine}))
     for (variant, sine), measured in found.items():
-        steps = sorted(second for one in measured for second in one.pop("seconds"))
-        last = measured[-1]
-        row = {
-            "experiment": NAME,
-            "preset": preset,
-            "variant": variant,
-            "sine": sine,
-            **{key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")},
-            "points": common["resolution"] ** 2,
-            "chunk_size": last["chunk_size"],
-            "devices": last["devices"],
-            "device": last["device"],
-            "step_s": f"{steps[len(steps) // 2]:.4g}",
-            "step_min_s": f"{steps[0]:.4g}",
-            "repeats": len(steps),
-            "compile_s": f"{last['compile_s']:.3g}",
-            "temp_bytes": last["temp_bytes"],
-            "gflop": f"{last['flops'] / 1e9:.4g}",
-            "gflop_per_s": f"{last['flops'] / 1e9 / steps[len(steps) // 2]:.4g}",
-            "matmul_gflop_per_s": f"{max(one['matmul_flops_per_s'] for one in measured) / 1e9:.4g}",
-            "run_id": _run_id(size, variant, sine, digest),
-        }
-        records.append(csv, [row], COLUMNS)
-        print(f"{size} {variant} ({sine} sine): {row['step_s']} s, {last['temp_bytes'] / 2**20:.0f} MiB", flush=True)
+        rows = [
+            {
+                "experiment": NAME,
+                "preset": preset,
+                "task": task,
+                "variant": variant,
+                "sine": sine,
+                **{key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")},
+                "points": common["resolution"] ** 2,
+                **_figures([one["tasks"][task] for one in measured], common),
+                **{key: measured[-1][key] for key in ("chunk_size", "tile", "devices", "device")},
+                **{name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS},
+                "run_id": _run_id(size, variant, sine, digest),
+            }
+            for task in speed_process.TASKS
+        ]
+        records.append(csv, rows, COLUMNS)
+        for row in rows:
+            mib = row["temp_bytes"] / 2**20
+            print(f"{size} {row['task']} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB", flush=True)
         record = records.provenance(
-            row["run_id"],
+            rows[0]["run_id"],
             seed=0,
-            device=last["device"],
+            device=measured[-1]["device"],
             gin_text=gin.operative_config_str(),
-            wall_s=sum(steps),
-            compile_s=last["compile_s"],
+            wall_s=sum(second for one in measured for task in one["tasks"].values() for second in task["seconds"]),
+            compile_s=sum(task["compile_s"] for task in measured[-1]["tasks"].values()),
             commit=commit,
         )
         records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
+
+
+def _figures(measured: list[dict], common: dict) -> dict:
+    """Columns of one task from its rounds."""
+    steps = sorted(second for one in measured for second in one["seconds"])
+    step_s, gflop = steps[len(steps) // 2], measured[-1]["flops"] / 1e9
+    return {
+        "step_s": f"{step_s:.4g}",
+        "step_min_s": f"{steps[0]:.4g}",
+        "repeats": len(steps),
+        "compile_s": f"{measured[-1]['compile_s']:.3g}",
+        "temp_bytes": measured[-1]["temp_bytes"],
+        "gflop": f"{gflop:.4g}",
+        "gflop_per_s": f"{gflop / step_s:.4g}",
+        "signals_per_s": f"{common['batch'] / step_s:.4g}",
+        "megapixels_per_s": f"{common['batch'] * common['resolution'] ** 2 / 1e6 / step_s:.4g}",
+    }
 
 
 def measure(settings: dict) -> dict:

@@ -1,10 +1,12 @@
-"""Times one variant of the meta-step in this process and prints one JSON object; started by `benchmarks.speed`."""
+"""Times one variant of everything in `TASKS` here and prints one JSON object; started by `benchmarks.speed`."""
 
+import functools
 import json
 import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +16,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks import runner
 from mscn_flax import devices, meta, metrics, signals
 from mscn_flax.budget import BudgetController
+from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.tiles import divisor
+
+TASKS = ("meta_step", "encode", "decode")
+"""What is timed: the gradient of a batch, its codes, its values from them."""
+
+LIMITS = ("matmul_gflop_per_s", "memory_gb_per_s")
+"""What the machine does at most."""
 
 
 def main(settings: dict) -> None:
@@ -35,33 +45,42 @@ def main(settings: dict) -> None:
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())
     keys = jax.random.split(jax.random.key(2), batch)
     mesh = runner.devices_for(batch)
-    chunk_size = batch if plain else runner.chunk(settings["chunk_size"], batch // mesh.size)
-    if plain:
-        step = _plain_gradient(learner)
-    else:
+    chunk_size = batch if plain else divisor(settings["chunk_size"], batch // mesh.size)
+    if not plain:
         each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
         state, coords = jax.tree.map(lambda array: devices.placed(np.asarray(array), shared), (state, coords))
         targets = devices.placed(np.asarray(targets), each)
         keys = jax.random.wrap_key_data(devices.placed(np.asarray(jax.random.key_data(keys)), each))
 
-        def step(theta, gates, keys, coords, targets):
-            return meta.meta_gradient(learner, theta, gates, keys, coords, targets, mesh=mesh, chunk_size=chunk_size)
-
-    began = time.perf_counter()
-    compiled = jax.jit(step).lower(*state, keys, coords, targets).compile()
-    compile_s = time.perf_counter() - began
-    seconds = _seconds(lambda: compiled(*state, keys, coords, targets), settings["repeats"])
     count = 1 if plain else mesh.size
-    forward = metrics.siren_flops(side * side, 2, settings["width"], settings["depth"], 3)
+    codes = jnp.zeros((batch, *learner.field.code_shape))
+    fns = _plain(learner) if plain else _ours(learner, mesh, chunk_size)
+    measured = {}
+    for task in settings.get("tasks", TASKS):
+        arguments = {
+            "meta_step": (*state, keys, coords, targets),
+            "encode": (*state, coords, targets),
+            "decode": (state[0], coords, codes),
+        }[task]
+        began = time.perf_counter()
+        compiled = jax.jit(fns[task]).lower(*arguments).compile()
+        compile_s = time.perf_counter() - began
+        measured[task] = {
+            "seconds": _seconds(functools.partial(compiled, *arguments), settings["repeats"]),
+            "compile_s": compile_s,
+            "temp_bytes": compiled.memory_analysis().temp_size_in_bytes * count,
+            "flops": flops(settings)[task],
+        }
+        if task == "encode":
+            codes = compiled(*arguments)
     print(
         json.dumps(
             {
-                "seconds": seconds,
-                "compile_s": compile_s,
-                "temp_bytes": compiled.memory_analysis().temp_size_in_bytes * count,
-                "flops": batch * metrics.meta_step_flops(forward, settings["inner_steps"]),
-                "matmul_flops_per_s": _matmul_rate(batch * side * side, settings["width"]),
+                "tasks": measured,
+                "matmul_gflop_per_s": _matmul_rate(batch * side * side, settings["width"]) / 1e9,
+                "memory_gb_per_s": _memory_rate() / 1e9,
                 "chunk_size": chunk_size,
+                "tile": settings["tile"] if not plain and settings.get("tile") else "none",
                 "devices": count,
                 "device": runner.device_name(),
             }
@@ -69,29 +88,54 @@ def main(settings: dict) -> None:
     )
 
 
+def flops(settings: dict) -> dict[str, int]:
+    """Task -> FLOPs of the fewest matrix products that do it, for a batch."""
+    forward = metrics.siren_flops(settings["resolution"] ** 2, 2, settings["width"], settings["depth"], 3)
+    products = 3 if settings["code"] == "delta" else 2
+    of_one = {
+        "meta_step": metrics.meta_step_flops(forward, settings["inner_steps"], products=products),
+        "encode": forward * settings["inner_steps"] * products,
+        "decode": forward,
+    }
+    return {task: settings["batch"] * of_one[task] for task in TASKS}
+
+
 def _learner(settings: dict) -> MetaLearner:
     siren = Siren(depth=settings["depth"], width=settings["width"], sine=settings["sine"])
     if settings["code"] == "functa":
         field, controller = LatentModulatedSiren(siren=siren, latent_dim=settings["budget"]), None
     else:
-        field, controller = siren, BudgetController(budget=settings["budget"])
-    return MetaLearner(field=field, controller=controller, inner_steps=settings["inner_steps"])
+        field = DeltaSiren(siren) if settings["code"] == "delta" else siren
+        controller = BudgetController(budget=settings["budget"])
+    tile = settings.get("tile")
+    return MetaLearner(field=field, controller=controller, inner_steps=settings["inner_steps"], tile=tile)
 
 
-def _plain_gradient(learner: MetaLearner):
-    """The same gradient as `meta.meta_gradient`, written without any of its economies."""
+def _ours(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> dict[str, Callable]:
+    """Task -> this project's function for it."""
+    return {
+        task: functools.partial(fn, learner, mesh=mesh, chunk_size=chunk_size)
+        for task, fn in zip(TASKS, (meta.meta_gradient, meta.encode, meta.decode), strict=True)
+    }
 
-    def signal_loss(theta, gates, key, coords, target):
-        z = 1.0
-        if gates is not None:
-            z = learner.hard_concrete.sample(key, theta["log_alpha"])
 
+def _plain(learner: MetaLearner) -> dict[str, Callable]:
+    """Task -> the same, written without any economies."""
+
+    def fitted(theta, z, coords, target):
         def loss(code):
             return metrics.mse(learner.render(theta, z * code, coords), target)
 
         code = jnp.zeros(learner.field.code_shape)
         for _ in range(learner.inner_steps):
             code = code - theta["inner_lr"]["code"] * jax.grad(loss)(code)
+        return code, loss
+
+    def signal_loss(theta, gates, key, coords, target):
+        z = 1.0
+        if gates is not None:
+            z = learner.hard_concrete.sample(key, theta["log_alpha"])
+        code, loss = fitted(theta, z, coords, target)
         return loss(code)
 
     def batch_loss(theta, gates, keys, coords, targets):
@@ -101,7 +145,14 @@ def _plain_gradient(learner: MetaLearner):
             penalty = jnp.exp(gates.log_lambda) * learner.hard_concrete.expected_l0(theta["log_alpha"])
         return jnp.mean(losses) + penalty
 
-    return jax.value_and_grad(batch_loss)
+    def encode(theta, gates, coords, targets):
+        z = 1.0 if gates is None else gates.mask.astype(jnp.float32)
+        return jax.vmap(lambda target: z * fitted(theta, z, coords, target)[0])(targets)
+
+    def decode(theta, coords, codes):
+        return jax.vmap(lambda code: learner.render(theta, code, coords))(codes)
+
+    return {"meta_step": jax.value_and_grad(batch_loss), "encode": encode, "decode": decode}
 
 
 def _seconds(run, repeats: int) -> list[float]:
@@ -125,6 +176,17 @@ def _matmul_rate(rows: int, width: int) -> float:
         b = jax.device_put(b, NamedSharding(mesh, PartitionSpec()))
     products = jax.jit(lambda a, b: jax.lax.fori_loop(0, 20, lambda _, a: a @ b, a))
     return 20 * 2 * rows * width**2 / statistics.median(_seconds(lambda: products(a, b), 10))
+
+
+def _memory_rate() -> float:
+    """Bytes/s that all cores read and write while they add two arrays larger than any cache."""
+    mesh = Mesh(np.array(jax.local_devices()), ("rows",))
+    a, b = (
+        jax.device_put(jnp.full((64, 1 << 20), value), NamedSharding(mesh, PartitionSpec("rows")))
+        for value in (1.0, 2.0)
+    )
+    add = jax.jit(jnp.add)
+    return 3 * a.nbytes / statistics.median(_seconds(lambda: add(a, b), 10))
 
 
 if __name__ == "__main__":

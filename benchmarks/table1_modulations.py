@@ -95,14 +95,15 @@ def table1(
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
         for seed in cli.seeds(seeds):
             cells += [
-                _cell(preset, asked, dataset, resolution, method, budget, seed)
+                cell(preset, asked, dataset, resolution, method, budget, seed)
                 for budget in budgets
                 for method in methods
             ]
     grid.run(cells, _evaluate)
 
 
-def _cell(preset: str, asked: str, dataset: str, resolution: int, method: str, budget: int, seed: int) -> Cell:
+def cell(preset: str, asked: str, dataset: str, resolution: int, method: str, budget: int, seed: int) -> Cell:
+    """One cell, as gin has it in the scopes `asked` and `method`; arguments as `Cell` has them."""
     known = data.DATA_SETS[dataset]
     with gin.config_scope(asked):
         common = {"optimizer": OuterOptimizer(), "training": Training()}

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from mscn_flax.tiles import mean_over
+
 
 def adapt(
     loss_fn: Callable[..., Float[Array, ""]],
@@ -13,11 +15,13 @@ def adapt(
     inner_lr: PyTree[Float[Array, "..."]],
     shared: PyTree = None,
     constant: PyTree = None,
+    points: PyTree[Float[Array, "..."]] = None,
     *,
     steps: int,
     first_order: bool = False,
     remat: bool = True,
-    fresh: PyTree[Float[Array, "steps ..."]] | None = None,
+    fresh: bool = False,
+    tile: int | None = None,
 ) -> tuple[PyTree[Float[Array, "..."]], Float[Array, " steps"]]:
     """`steps` steps of MetaSGD (one learning rate an entry; equal rates are plain SGD) from `start`.
 
@@ -25,41 +29,48 @@ def adapt(
     exactly zero, which closed gates make normal.
 
     Args:
-      loss_fn: the signal's loss, a function of what is adapted, `shared`, `constant` and a step's share of `fresh`; all
-        arrays come in through these.
+      loss_fn: the signal's loss, a function of what is adapted, `shared`, `constant` and points; all arrays come in
+        through these. Where there are tiles, it must be a mean over points.
       start: where the steps begin.
       inner_lr: learning rates, the structure and shapes of `start`.
       shared: what the outer gradient flows into besides `start` and `inner_lr`.
       constant: what it does not flow into.
+      points: what the loss is taken at, constant too: arrays [N, ...], or [steps, N, ...] where `fresh`; None for
+        nothing.
       steps: K, number of gradient steps, >= 0.
       first_order: treat the inner gradients as constants in the outer gradient (first-order MAML).
       remat: keep nothing of a step for the outer gradient but its start: memory constant in `steps`. Otherwise all of
         its activations.
-      fresh: what the loss of each step sees besides, e.g. points of its own, constant too; None for nothing.
+      fresh: whether each step has points of its own.
+      tile: points that are worked on at a time, as `tiles.tile_size` takes it; no effect on the result but rounding.
 
     Returns:
       What was adapted, and the loss before each step, which carries no gradient.
     """
 
     def plain_step(current, inner_lr, shared, constant, seen):
-        loss, gradient = jax.value_and_grad(loss_fn)(current, shared, constant, seen)
+        loss, gradient = mean_over(
+            lambda points: jax.value_and_grad(loss_fn)(current, shared, constant, points), seen, tile
+        )
         if first_order:
             gradient = jax.lax.stop_gradient(gradient)
         return jax.tree.map(lambda value, lr, g: value - lr * g, current, inner_lr, gradient), loss
 
     step = plain_step
     if remat:
-        step = jax.checkpoint(plain_step, prevent_cse=False) if first_order else _second_order(loss_fn, plain_step)
+        step = (
+            jax.checkpoint(plain_step, prevent_cse=False) if first_order else _second_order(loss_fn, plain_step, tile)
+        )
 
     def body(current, seen):
-        current, loss = step(current, inner_lr, shared, constant, seen)
+        current, loss = step(current, inner_lr, shared, constant, seen if fresh else points)
         return current, jax.lax.stop_gradient(loss)
 
     # Unrolled without remat: a plain scan would store every intermediate value of every step in one buffer each.
-    return jax.lax.scan(body, start, fresh, length=steps, unroll=1 if remat else max(steps, 1))
+    return jax.lax.scan(body, start, points if fresh else None, length=steps, unroll=1 if remat else max(steps, 1))
 
 
-def _second_order(loss_fn: Callable, plain_step: Callable) -> Callable:
+def _second_order(loss_fn: Callable, plain_step: Callable, tile: int | None) -> Callable:
     """`plain_step` with the outer gradient by forward over reverse mode.
 
     With x' = x - lr grad_x L(x, s), the gradient v with respect to x' becomes (v, 0) with respect to (x, s), minus the
@@ -81,13 +92,17 @@ def _second_order(loss_fn: Callable, plain_step: Callable) -> Callable:
 
         def backward(arguments, cotangents):
             (current, inner_lr, shared, leaves), (v, _) = arguments, cotangents
-            constants = structure.unflatten(leaves)
-
-            def gradient(current):
-                return jax.grad(loss_fn, argnums=(0, 1))(current, shared, *constants)
-
+            constant, seen = structure.unflatten(leaves)
             direction = jax.tree.map(jnp.multiply, inner_lr, v)
-            (g, _), (of_current, of_shared) = jax.jvp(gradient, (current,), (direction,))
+
+            def derivatives(points):
+                def gradient(current):
+                    return jax.grad(loss_fn, argnums=(0, 1))(current, shared, constant, points)
+
+                (g, _), of_both = jax.jvp(gradient, (current,), (direction,))
+                return g, *of_both
+
+            g, of_current, of_shared = mean_over(derivatives, seen, tile)
             return (
                 jax.tree.map(jnp.subtract, v, of_current),
                 jax.tree.map(lambda a, b: -a * b, v, g),

@@ -40,7 +40,9 @@ class MetaLearner:
       inner_lr_range: the inner learning rates start at U(low, high), one an entry of the code.
       meta_sgd: learn them in the outer loop; otherwise they stay as they start.
       first_order: drop second derivatives.
+      truncate: inner steps, counted from the last, that the outer gradient flows through; None for all.
       remat: memory constant in `inner_steps`; see `adapt`.
+      tile: points of a signal, or rays, that are worked on at a time; None for all. See `tiles.tile_size`.
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
       gate_inner_lr: start of the learned learning rates of delta phi; large, because the mean loss changes by only some
         1e-5 a unit of log_alpha.
@@ -56,7 +58,9 @@ class MetaLearner:
     inner_lr_range: tuple[float, float] = (0.005, 0.1)
     meta_sgd: bool = True
     first_order: bool = False
+    truncate: int | None = None
     remat: bool = True
+    tile: int | None = None
     adapt_gates: bool = False
     gate_inner_lr: float = 1e4
     open_probability: float = 0.9
@@ -67,6 +71,9 @@ class MetaLearner:
             gates = math.prod(self.form.gate_shape(self.field))
             if not 1 <= self.controller.budget <= gates:
                 raise ValueError(f"a budget of {self.controller.budget} needs as many gates, the field has {gates}")
+        for name in ("tile", "truncate"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"MetaLearner.{name} must be at least 1, got {value}")
         if self.inner_steps < 1:
             raise ValueError(f"MetaLearner.inner_steps must be at least 1, got {self.inner_steps}")
         if self.adapt_gates and isinstance(self.form, GradientGates):
@@ -155,8 +162,7 @@ class MetaLearner:
             return self.form.code(self.field, theta["field"], adapted["code"], z)
 
         def loss(adapted, theta, constant, seen):
-            gates, key, points = constant
-            points, values = points if seen is None else seen
+            (gates, key), (points, values) = constant, seen
             return metrics.mse(self.render(theta, code(theta, gates, key, adapted), points), values)
 
         if gates is not None and not self.adapt_gates:
@@ -164,16 +170,27 @@ class MetaLearner:
             inner_lr = {"code": self.form.inner_lr(inner_lr["code"], gate(theta, gates, key, start))}
         steps = self.inner_steps if steps is None else steps
         fresh = targets.ndim == 3
-        adapted, losses = adapt(
-            loss,
-            start,
-            inner_lr,
-            theta,
-            (gates, key, None if fresh else (coords, targets)),
-            steps=steps,
-            first_order=self.first_order,
-            remat=self.remat,
-            fresh=(coords[:steps], targets[:steps]) if fresh else None,
-        )
+
+        def steps_on(start, theta, inner_lr, first, last):
+            points = (coords[first:last], targets[first:last]) if fresh else (coords, targets)
+            return adapt(
+                loss,
+                start,
+                inner_lr,
+                theta,
+                (gates, key),
+                points,
+                steps=last - first,
+                first_order=self.first_order,
+                remat=self.remat,
+                fresh=fresh,
+                tile=self.tile,
+            )
+
+        cut, before = steps - min(self.truncate or steps, steps), []
+        if cut:
+            start, before = jax.lax.stop_gradient(steps_on(start, *jax.lax.stop_gradient((theta, inner_lr)), 0, cut))
+        adapted, losses = steps_on(start, theta, inner_lr, cut, steps)
+        losses = jnp.concatenate([before, losses]) if cut else losses
         expected = self.hard_concrete.expected_l0(phi(theta, adapted)) if self.learns_gates else jnp.zeros(())
         return code(theta, gates, key, adapted, last=True), expected, losses

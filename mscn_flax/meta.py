@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from mscn_flax import metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
+from mscn_flax.tiles import mean_loss
 
 SIGNALS = "signals"
 """Name of the mesh axis along which signals are divided."""
@@ -61,7 +62,12 @@ def _chunk_loss(
         code, expected_l0, _ = learner.fit(theta, gates, key, points, target)
         if target.ndim == 3:  # Points of their own for each inner step, and for the outer loss.
             points, target = points[-1], target[-1]
-        return metrics.mse(learner.render(theta, code, points), target), expected_l0
+
+        def error(fitted, seen):
+            field, code = fitted
+            return metrics.mse(learner.render({"field": field}, code, seen[0]), seen[1])
+
+        return mean_loss(error, (theta["field"], code), (points, target), learner.tile), expected_l0
 
     errors, expected_l0 = jax.vmap(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
     loss = jnp.mean(errors)

@@ -1,10 +1,21 @@
-"""The outer optimiser: Adam with clipping, warm-up and decay, one learning rate a group of parameters."""
+"""The outer optimiser: clipping, warm-up and decay, one learning rate a group of parameters."""
 
 import dataclasses
 
 import gin
 import jax
 import optax
+import optax.contrib
+
+RULES = {
+    "adam": lambda rate: optax.adam(rate),
+    "nadam": lambda rate: optax.nadam(rate),
+    "adabelief": lambda rate: optax.adabelief(rate),
+    "lion": lambda rate: optax.lion(rate, weight_decay=0.0),
+    # Kernels orthogonalised and as large as Adam's updates, biases by Adam.
+    "muon": lambda rate: optax.contrib.muon(rate, consistent_rms=0.2),
+}
+"""Name -> learning rate or schedule -> transformation."""
 
 
 @gin.configurable
@@ -13,6 +24,7 @@ class OuterOptimizer:
     """Adam as the reference codes use it (constant 3e-6, no clipping) unless told otherwise.
 
     Attributes:
+      rule: of the field's parameters, a key of `RULES`; inner rates and gates have Adam.
       learning_rate: of the field's parameters.
       inner_lr_factor: times `learning_rate` for the MetaSGD learning rates.
       gate_learning_rate: of log_alpha; constant, because the gates have to travel from open to closed on time.
@@ -23,7 +35,7 @@ class OuterOptimizer:
         together (log_alpha apart, so that a method with gates is clipped like one without); None for no limit.
 
     Raises:
-      ValueError: where `warmup` is not in [0, 1).
+      ValueError: where `warmup` is not in [0, 1), or there is no such rule.
     """
 
     learning_rate: float = 3e-6
@@ -33,10 +45,13 @@ class OuterOptimizer:
     decay: bool = False
     floor: float = 0.0
     clip_norm: float | None = None
+    rule: str = "adam"
 
     def __post_init__(self):
         if not 0 <= self.warmup < 1:
             raise ValueError(f"OuterOptimizer.warmup must be in [0, 1), got {self.warmup}")
+        if self.rule not in RULES:
+            raise ValueError(f"OuterOptimizer.rule must be one of {', '.join(RULES)}, got {self.rule!r}")
 
     def build(self, outer_steps: int) -> optax.GradientTransformation:
         """The transformation for a run of `outer_steps` steps."""
@@ -48,17 +63,14 @@ class OuterOptimizer:
         )
         schedule = optax.join_schedules([optax.linear_schedule(0.0, 1.0, rise), plateau], [rise])
 
-        def adam(factor):
-            return optax.chain(
-                optax.scale_by_adam(),
-                optax.scale_by_learning_rate(lambda step: self.learning_rate * factor * schedule(step)),
-            )
+        def scheduled(rule, factor=1.0):
+            return RULES[rule](lambda step: self.learning_rate * factor * schedule(step))
 
         clip = optax.identity() if self.clip_norm is None else optax.clip_by_global_norm(self.clip_norm)
         clipped = {"field": "clip", "inner_lr": "clip", "log_alpha": "free"}
         groups = {
-            "field": adam(1.0),
-            "inner_lr": adam(self.inner_lr_factor),
+            "field": scheduled(self.rule),
+            "inner_lr": scheduled("adam", self.inner_lr_factor),
             "log_alpha": optax.adam(self.gate_learning_rate),
         }
         chain = optax.chain(

@@ -67,7 +67,7 @@ def test_the_second_order_gradient_is_that_of_the_unrolled_steps():
         return jnp.sum((jnp.sin(x @ weights) - seen + jax.random.normal(key, (4,))) ** 2) * scale.astype(jnp.float32)
 
     def outer(start, lr, weights, remat):
-        adapted, _ = adapt(loss, start, lr, weights, (keys[4], jnp.int32(1)), steps=3, fresh=fresh, remat=remat)
+        adapted, _ = adapt(loss, start, lr, weights, (keys[4], jnp.int32(1)), fresh, steps=3, fresh=True, remat=remat)
         return jnp.sum(adapted**2) + jnp.sum(weights)
 
     unrolled, ours = (jax.grad(outer, argnums=(0, 1, 2))(start, lr, weights, remat) for remat in (False, True))

@@ -155,6 +155,7 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
             "device": "2 x cpu (test)",
             "variant": variant,
             "sine": sine,
+            "task": "meta_step",
             "width": 64,
             "code": "mscn",
             "step_s": seconds,
@@ -166,7 +167,10 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
     assert table.loc[("mscn_flax", "fast"), "speedup"] == 4
     assert table.loc[("mscn_flax", "fast"), "memory_share"] == 0.1
     written = speed.draw(tmp_path, tmp_path / "plots", "quick")
-    assert {path.name for path in written} == {"speed.md", "speed.pdf", "speed.png"}
+    assert {path.name for path in written} == {
+        *("speed.md", "speed.pdf", "speed.png"),
+        *("speed_roofline.pdf", "speed_roofline.png"),
+    }
     assert "| 4.00 |" in written[0].read_text()
 
 

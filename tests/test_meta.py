@@ -8,6 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mscn_flax import meta, metrics, signals
 from mscn_flax.budget import BudgetController
+from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
@@ -186,3 +187,65 @@ def test_decode_is_render_of_each_code():
 def test_wrong_values_are_named(wrong, says):
     with pytest.raises(ValueError, match=says):
         mscn(**wrong)
+
+
+@pytest.mark.parametrize("options", [{}, {"first_order": True}, {"remat": False}])
+@pytest.mark.parametrize("make", [mscn, functa, lambda **kwargs: MetaLearner(field=DeltaSiren(SIREN), **kwargs)])
+def test_tiles_of_points_change_rounding_alone(make, options):
+    whole, tiled = make(**options), make(tile=20, **options)  # Tiles of 16 points.
+    theta, gates = whole.init(jax.random.key(0), COORDS), whole.init_gates()
+    arguments = (theta, gates, KEYS[:4], COORDS, TARGETS[:4])
+    (logged, expected), (_, found) = (
+        jax.jit(functools.partial(meta.meta_gradient, learner, mesh=mesh(), chunk_size=2))(*arguments)
+        for learner in (whole, tiled)
+    )
+    assert np.isfinite(logged["mse"])
+    for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5 * float(np.max(np.abs(theirs))))
+    codes = [
+        meta.encode(learner, theta, gates, COORDS, TARGETS[:4], mesh=mesh(), chunk_size=2) for learner in (whole, tiled)
+    ]
+    np.testing.assert_allclose(*codes, rtol=1e-4, atol=1e-6)
+
+
+def test_memory_does_not_grow_with_points_in_tiles():
+    learner = mscn(tile=64)
+
+    def temporary(side):
+        coords, targets = jnp.zeros((side * side, 2)), jnp.zeros((4, side * side, 3))
+        state = (learner.init(jax.random.key(0), coords), learner.init_gates())
+        step = functools.partial(meta.meta_gradient, learner, *state, mesh=mesh(), chunk_size=1)
+        compiled = jax.jit(step).lower(KEYS[:4], coords, targets).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    # Of 4 x 12,288 more points of 2 coordinates and 3 values, once each.
+    assert temporary(128) - temporary(64) <= 4 * 12288 * 5 * 4
+
+
+@pytest.mark.parametrize("make", [mscn, functa])
+def test_a_truncated_gradient_takes_earlier_steps_as_given(make):
+    whole, truncated = make(inner_steps=3), make(inner_steps=3, truncate=1)
+    theta, gates = whole.init(jax.random.key(0), COORDS), whole.init_gates()
+
+    def loss(theta, learner):
+        return meta._chunk_loss(theta, learner, gates, COORDS, KEYS[:1], TARGETS[:1])[0]
+
+    def by_hand(theta):
+        """One step of a field whose code starts where two steps have led."""
+        gate = whole.hard_concrete.sample(KEYS[0], theta["log_alpha"]) if gates is not None else 1.0
+        led, _, _ = whole.fit(jax.lax.stop_gradient(theta), gates, KEYS[0], COORDS, TARGETS[0], steps=2)
+
+        def error(gated):
+            return metrics.mse(whole.render(theta, gated, COORDS), TARGETS[0])
+
+        # `led` is gated: the adapted values themselves are what the loss of a gated code is differentiated by.
+        adapted = led / jnp.where(jax.lax.stop_gradient(gate) == 0, 1, jax.lax.stop_gradient(gate))
+        adapted = adapted - theta["inner_lr"]["code"] * jax.grad(lambda a: error(gate * a))(adapted)
+        penalty = jnp.exp(gates.log_lambda) * whole.hard_concrete.expected_l0(theta["log_alpha"]) if gates else 0.0
+        return error(gate * adapted) + penalty
+
+    assert loss(theta, truncated) == pytest.approx(float(loss(theta, whole)), rel=1e-6)
+    found, expected = jax.grad(loss)(theta, truncated), jax.grad(by_hand)(theta)
+    for name in ("field", "inner_lr"):
+        for mine, theirs in zip(jax.tree.leaves(found[name]), jax.tree.leaves(expected[name]), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=2e-3, atol=2e-5 * float(np.max(np.abs(theirs))))

@@ -1,8 +1,9 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax.outer import OuterOptimizer
+from mscn_flax.outer import RULES, OuterOptimizer
 
 THETA = {"field": {"w": jnp.ones(3)}, "inner_lr": {"code": jnp.ones(2)}, "log_alpha": jnp.zeros(4)}
 
@@ -39,3 +40,22 @@ def test_warm_up_and_decay():
 def test_wrong_warm_up_is_refused():
     with pytest.raises(ValueError, match="warmup"):
         OuterOptimizer(warmup=1.0)
+
+
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(ValueError, match=r"rule must be one of adam, .*'sgd'"):
+        OuterOptimizer(rule="sgd")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_descends_and_leaves_the_other_groups_to_adam(rule):
+    theta = {"field": {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}, "inner_lr": {"code": jnp.ones((2, 2))}}
+    transformation, reference = (OuterOptimizer(learning_rate=1e-2, rule=name).build(10) for name in (rule, "adam"))
+    states = [transformation.init(theta), reference.init(theta)]
+    for _ in range(10):  # Towards zero.
+        update, states[0] = transformation.update(theta, states[0], theta)
+        expected, states[1] = reference.update(theta, states[1], theta)
+        np.testing.assert_array_equal(update["inner_lr"]["code"], expected["inner_lr"]["code"])
+        theta = jax.tree.map(jnp.add, theta, update)
+    for leaf in jax.tree.leaves(theta["field"]):
+        assert 0.5 < float(jnp.mean(leaf)) < 0.995

@@ -169,6 +169,18 @@ def test_a_second_call_does_only_what_is_missing(whole):
     assert (whole / "results" / "smoke" / "table1_modulations.csv").read_bytes() == before
 
 
+def test_budgets_share_their_compilations(tmp_path):
+    def compilations(budgets: list[int]) -> int:
+        more = [f"--gin_param=table1.budgets={budgets}", "--gin_param=table1/Training.outer_steps=2"]
+        done = run(tmp_path / str(len(budgets)), *more, JAX_LOG_COMPILES="1", JAX_ENABLE_COMPILATION_CACHE="false")
+        assert done.returncode == 0, done.stderr
+        return done.stderr.count("Finished XLA compilation")
+
+    once = compilations([16])
+    assert once > 0
+    assert compilations([16, 24, 32]) == once
+
+
 def test_lost_rows_are_written_again(whole, tmp_path):
     (tmp_path / "runs").symlink_to(whole / "runs")
     done = run(tmp_path)

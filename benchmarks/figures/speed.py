@@ -1,4 +1,4 @@
-"""Cost of a meta-step: time and temporary memory beside the plain version, as a figure and a Markdown table."""
+"""Cost of a meta-step, encoding and decoding beside the plain version: two figures and a Markdown file."""
 
 import pathlib
 
@@ -10,7 +10,13 @@ import pandas as pd
 from benchmarks import records
 from benchmarks.figures import style
 
-SIZE = ["width", "depth", "batch", "code"]
+SIZE = ["width", "depth", "batch", "points", "code"]
+
+CODES = style.METHOD_NAMES | {"delta": "whole network"}
+"""`code` column -> name."""
+
+TASKS = {"meta_step": "meta-step", "encode": "encode", "decode": "decode"}
+"""`task` column -> name."""
 
 VARIANTS = {
     ("plain", "plain"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
@@ -21,19 +27,23 @@ VARIANTS = {
 
 
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes the table and the figure; returns the files."""
+    """Writes the tables and the figures; returns the files."""
     rows = pd.read_csv(results / preset / "speed.csv")
     table = compared(rows)
-    path = plots / preset / "speed.md"
+    steps, path = table[table["task"] == "meta_step"], plots / preset / "speed.md"
     with records.replaced(path) as out:
-        out.write(_markdown(table, preset))
-    return [path, *style.save(_figure(table, preset), plots / preset, "speed")]
+        out.write(_markdown(steps, preset) + _throughput(table[table["task"] != "meta_step"]))
+    return [
+        path,
+        *style.save(_figure(steps, preset), plots / preset, "speed"),
+        *style.save(_roofline(table, preset), plots / preset, "speed_roofline"),
+    ]
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `speedup` and `memory_share`: against the plain version of the same size, from the same run."""
-    plain = rows.loc[rows["variant"] == "plain", [*SIZE, "step_s", "temp_bytes"]]
-    joined = rows.merge(plain, how="left", on=SIZE, suffixes=("", "_plain"))
+    """The rows with `speedup` and `memory_share`: against the plain version of task and size, from the same run."""
+    plain = rows.loc[rows["variant"] == "plain", ["task", *SIZE, "step_s", "temp_bytes"]]
+    joined = rows.merge(plain, how="left", on=["task", *SIZE], suffixes=("", "_plain"))
     return joined.assign(
         speedup=joined["step_s_plain"] / joined["step_s"],
         memory_share=joined["temp_bytes"] / joined["temp_bytes_plain"],
@@ -68,7 +78,7 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
             for row in _of_variant(size, *key).itertuples():
                 cells = (
                     f"{row.width}, {row.depth}, {row.batch}",
-                    style.METHOD_NAMES[row.code],
+                    CODES[row.code],
                     name,
                     f"{row.step_s:.3g}",
                     f"{row.speedup:.2f}",
@@ -81,15 +91,80 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _throughput(table: pd.DataFrame) -> str:
+    """The part on encoding and decoding."""
+    header = ("width, depth, batch", "points", "code", "task", "version", "signals/s", "megapixels/s", "times plain")
+    lines = ["", "Throughput:", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for _, size in table.groupby([*SIZE, "task"]):
+        for key, (name, _) in VARIANTS.items():
+            for row in _of_variant(size, *key).itertuples():
+                cells = (
+                    f"{row.width}, {row.depth}, {row.batch}",
+                    f"{row.points}",
+                    CODES[row.code],
+                    TASKS[row.task],
+                    name,
+                    f"{row.signals_per_s:.3g}",
+                    f"{row.megapixels_per_s:.3g}",
+                    f"{row.speedup:.2f}",
+                )
+                lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
+    """FLOP/s reached over the intensity of a hidden layer's product, under what the machine does at most."""
+    figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    reached = table.assign(intensity=table["width"] / (4 + 2 * table["width"] / table["points"]))
+    peak, bandwidth = reached["matmul_gflop_per_s"].max(), reached["memory_gb_per_s"].max()
+    x = np.geomspace(reached["intensity"].min() / 4, reached["intensity"].max() * 2, 200)
+    axis.plot(x, np.minimum(peak, bandwidth * x), color="black", label="roof: memory and fastest product")
+    widths = reached.groupby("intensity")["matmul_gflop_per_s"].max()
+    axis.plot(widths.index, widths, linestyle="none", marker="_", markersize=14, color="black", label="one product")
+    markers = {"meta_step": "o", "encode": "s", "decode": "^"}
+    looks = {("mscn_flax", "fast"): ("MSCN-Flax", "#08306b"), ("plain", "plain"): ("plain", "0.65")}
+    for key, (version, colour) in looks.items():
+        for task, name in TASKS.items():
+            part = _of_variant(reached[reached["task"] == task], *key)
+            axis.plot(
+                part["intensity"],
+                part["gflop_per_s"],
+                linestyle="none",
+                marker=markers[task],
+                color=colour,
+                markeredgecolor="black",
+                markersize=6,
+                label=f"{name}, {version}",
+            )
+    for intensity, size in reached.groupby("intensity"):
+        label = f"{size['width'].iloc[0]}" + ("\n178²" if (size["code"] == "delta").all() else "")
+        axis.annotate(label, (intensity, peak * 1.25), ha="center", fontsize=7)
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.set_ylim(top=peak * 2)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axis.set_xlabel("intensity of a hidden layer's product (FLOP a byte read or written once); above: width")
+    axis.set_ylabel("GFLOP/s of the fewest products that do it")
+    axis.legend(fontsize=7, loc="lower right")
+    figure.suptitle(f"Roofline · random signals · preset {preset}\n{_devices(table)}", fontsize=9)
+    return figure
+
+
+def _devices(table: pd.DataFrame) -> str:
+    return " and ".join(sorted(table.loc[table["variant"] != "plain", "device"].unique()))
+
+
 def _common(table: pd.DataFrame) -> str:
     points, steps = sorted(table["points"].unique()), sorted(table["inner_steps"].unique())
-    devices = " and ".join(sorted(table.loc[table["variant"] != "plain", "device"].unique()))
-    return f"{'/'.join(map(str, points))} points, {'/'.join(map(str, steps))} inner steps, float32, {devices}"
+    return f"{'/'.join(map(str, points))} points, {'/'.join(map(str, steps))} inner steps, float32, {_devices(table)}"
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
     sizes = list(table.groupby(SIZE).groups)
-    labels = [f"{w}×{d}, batch {b}\n{style.METHOD_NAMES[code]}" for w, d, b, code in sizes]
+    labels = [f"{w}×{d}, batch {b}\n{n} points\n{CODES[code]}" for w, d, b, n, code in sizes]
     figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.1 * len(sizes), 3.8), layout="constrained")
     place, width = np.arange(len(sizes)), 0.27
     for index, (key, (name, look)) in enumerate(VARIANTS.items()):

@@ -1,0 +1,15 @@
+import pytest
+
+from benchmarks.cell import Training
+
+
+def test_resolution_grows_when_it_is_said_to():
+    training = Training(outer_steps=10, stride=2, coarse_stride=4, coarse_until=0.6)
+    assert [training.sampling(3, step).stride for step in range(10)] == [4] * 6 + [2] * 4
+    assert training.sampling(3).stride == 2
+    assert [Training(outer_steps=2, stride=2).sampling(3, step).stride for step in range(2)] == [2, 2]
+
+
+def test_a_wrong_share_is_refused():
+    with pytest.raises(ValueError, match="coarse_until"):
+        Training(coarse_until=1.5)
