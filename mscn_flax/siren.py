@@ -49,12 +49,17 @@ def _uniform(bound: float) -> nn.initializers.Initializer:
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
+PRODUCTS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+"""Name -> type that the factors of a product are rounded to; it is summed in float32."""
+
+
 class _Affine(nn.Module):
     """x W + b with W initialised as a SIREN layer, b at zero or drawn from the same range."""
 
     features: int
     kernel_init: nn.initializers.Initializer
     uniform_bias: bool
+    products: str = "float32"
 
     @nn.compact
     def __call__(self, x: Float[Array, "N i"]) -> Float[Array, "N o"]:
@@ -65,7 +70,10 @@ class _Affine(nn.Module):
             bias = self.param("bias", lambda key: self.kernel_init(key, shape)[0])
         else:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return x @ kernel + bias[None, :]
+        if self.products == "float32":
+            return x @ kernel + bias[None, :]
+        factors = (a.astype(PRODUCTS[self.products]) for a in (x, kernel))
+        return jnp.matmul(*factors, preferred_element_type=jnp.float32) + bias[None, :]
 
 
 @gin.configurable(denylist=["name", "parent"])
@@ -80,6 +88,8 @@ class Siren(nn.Module):
       sine: the activation, a key of `sine.SINES`.
       centred: coordinates in [0, 1] are mapped to [-1, 1] first, as in MetaSparseINR's code.
       uniform_bias: biases start in the range of their layer's weights (MetaSparseINR's code), not at zero.
+      products: a key of `PRODUCTS`, of the products between hidden layers; the first layer, whose coordinates w0
+        magnifies, and the output have float32.
       shift: added to the output; 0.5, the middle of the targets' range, in Functa's code, 0 in MetaSparseINR's.
     """
 
@@ -91,8 +101,11 @@ class Siren(nn.Module):
     centred: bool = False
     uniform_bias: bool = False
     shift: float = 0.5
+    products: str = "float32"
 
     def __post_init__(self):
+        if self.products not in PRODUCTS:
+            raise ValueError(f"no products {self.products!r}; there are {', '.join(PRODUCTS)}")
         if self.sine not in SINES:
             raise ValueError(f"no sine {self.sine!r}; there are {', '.join(SINES)}")
         if self.depth < 2 or self.width < 1:
@@ -113,12 +126,13 @@ class Siren(nn.Module):
             raise ValueError(f"modulations have shape {modulations.shape}, this SIREN takes {self.code_shape}")
         sine = SINES[self.sine]
 
-        def affine(features, name, *, first=False):
-            return _Affine(features, siren_init(self.w0, first=first), self.uniform_bias, name=name)
+        def affine(features, name, *, first=False, products="float32"):
+            return _Affine(features, siren_init(self.w0, first=first), self.uniform_bias, products, name=name)
 
         h = 2 * coords - 1 if self.centred else coords
         for layer in range(self.depth - 1):
-            pre = affine(self.width, f"layer_{layer:02d}", first=layer == 0)(h)
+            products = self.products if layer else "float32"
+            pre = affine(self.width, f"layer_{layer:02d}", first=layer == 0, products=products)(h)
             if modulations is not None:
                 # Added to the pre-activation, so that a first layer whose coordinates are shared by all signals of a
                 # batch is computed once.

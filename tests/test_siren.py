@@ -52,7 +52,34 @@ def test_zero_latent_is_the_base_network():
     assert variables["params"]["latent_to_modulations"]["kernel"].shape == (5, 48)
 
 
-@pytest.mark.parametrize(("wrong", "says"), [({"sine": "fsat"}, "fast, plain"), ({"depth": 1}, "depth >= 2")])
+def test_rounded_products_lose_a_little_and_can_be_differentiated():
+    exact, rounded = Siren(depth=4, width=32, w0=20.0), Siren(depth=4, width=32, w0=20.0, products="bfloat16")
+    variables = exact.init(jax.random.key(0), COORDS, jnp.zeros(exact.code_shape))
+
+    def values(field, code):
+        return field.apply(variables, COORDS, code)
+
+    code = 0.01 * jax.random.normal(jax.random.key(1), exact.code_shape)
+    found = [values(field, code) for field in (exact, rounded)]
+    assert found[1].dtype == jnp.float32
+    assert 1e-5 < float(jnp.max(jnp.abs(found[1] - found[0]))) < 0.05
+    # Of any order, as the outer gradient needs it.
+    second = [
+        jax.grad(lambda c, f=field: jnp.sum(jax.grad(lambda c: jnp.sum(values(f, c) ** 2))(c) ** 2))(code)
+        for field in (exact, rounded)
+    ]
+    close = jnp.sum(second[0] * second[1]) / (jnp.linalg.norm(second[0]) * jnp.linalg.norm(second[1]))
+    assert float(close) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"sine": "fsat"}, "fast, plain"),
+        ({"depth": 1}, "depth >= 2"),
+        ({"products": "float16"}, "float32, bfloat16"),
+    ],
+)
 def test_wrong_values_are_named(wrong, says):
     with pytest.raises(ValueError, match=says):
         Siren(**wrong)

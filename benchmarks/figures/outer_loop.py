@@ -9,7 +9,7 @@ from benchmarks import records
 from benchmarks.figures import style
 
 FAMILIES = {
-    "gradient": ("first_order", "truncated_1", "truncated_2", "inner_steps_2"),
+    "gradient": ("first_order", "truncated_1", "truncated_2", "inner_steps_2", "bfloat16"),
     "points and batches": (
         "stride_4",
         "all_points",
@@ -19,7 +19,17 @@ FAMILIES = {
         "batch_8",
         "batch_32",
     ),
-    "rates and rules": ("constant_rate", "warmup_5", "nadam", "adabelief", "lion", "muon", "muon_3"),
+    "rates and rules": (
+        "constant_rate",
+        "warmup_5",
+        "nadam",
+        "adabelief",
+        "lion",
+        "muon",
+        "muon_short",
+        "muon_warmup_5",
+        "muon_3",
+    ),
 }
 """Title of a panel -> its variants; `base` is in each."""
 
@@ -31,6 +41,7 @@ LOOKS = (
     {"color": "#41b6c4", "linestyle": "-.", "marker": "P"},
     {"color": "#636363", "linestyle": ":", "marker": "x"},
     {"color": "#dd3497", "linestyle": "--", "marker": "<"},
+    {"color": "#252525", "linestyle": "-.", "marker": ">"},
 )
 
 
