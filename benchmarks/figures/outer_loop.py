@@ -42,6 +42,7 @@ LOOKS = (
     {"color": "#636363", "linestyle": ":", "marker": "x"},
     {"color": "#dd3497", "linestyle": "--", "marker": "<"},
     {"color": "#252525", "linestyle": "-.", "marker": ">"},
+    {"color": "#bdbdbd", "linestyle": "-", "marker": "*"},
 )
 
 
@@ -113,10 +114,10 @@ def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
             axis.set_title(f"{style.METHOD_NAMES[method]}: {family}")
             axis.set_ylim(best[method] - 3, best[method] + 0.2)
             axis.set_xlim(left=0)
-            axis.legend(fontsize=6, loc="lower right")
         axes[line, 0].set_ylabel("PSNR, validation (dB)")
     for axis in axes[-1]:
         axis.set_xlabel("training (s)")
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     figure.suptitle(
         f"{style.title(first['dataset'], first['source'], preset)} · {first['budget']} numbers a signal · "
         f"{style.count(rows['seed'].nunique(), 'seed')}\n{first['device']}",
