@@ -31,8 +31,11 @@ _DEPTHS = (5, 6)
 _TIMED_FLOPS = 50e9
 """Of a step that is timed whole; of a larger one only some signals and points are."""
 
-_TIMED_POINTS = 1024
+_TIMED_POINTS = 256
 """Evaluations of the network for a signal that are timed at least, where there are as many."""
+
+_TIMED_S = 5.0
+"""After so many seconds no further step is timed."""
 
 
 class Estimate(NamedTuple):
@@ -142,12 +145,14 @@ def _step_s(cell: Cell) -> float:
     init = functools.partial(meta.init_state, part.learner, cell.optimizer.build(training.outer_steps), cell.seed)
     state = jax.jit(init, out_shardings=shared)(cell.coords)
     step = jax.jit(runner.step_of(part, mesh), donate_argnums=0).lower(state, *arguments).compile()
+    jax.block_until_ready(state)
+    state, _ = jax.block_until_ready(step(state, *arguments))  # The first is slower.
     seconds = []
-    for _ in range(6):  # The first warms up.
+    while len(seconds) < 5 and sum(seconds) < _TIMED_S:
         began = time.perf_counter()
         state, _ = jax.block_until_ready(step(state, *arguments))
         seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:]) * (signals / batch) * (points / fewer)
+    return statistics.median(seconds) * (signals / batch) * (points / fewer)
 
 
 def _timed(count: int, work: float) -> int:
