@@ -66,25 +66,32 @@ def ends(rows: pd.DataFrame) -> pd.DataFrame:
 def _markdown(last: pd.DataFrame, rows: pd.DataFrame, preset: str) -> str:
     first = rows.iloc[0]
     methods = list(dict.fromkeys(rows["method"]))
-    header = ["variant", "outer steps"]
+    header = ["variant", "seeds", "outer steps"]
     for method in methods:
         header += [f"{style.METHOD_NAMES[method]}: s", "dB", "against base"]
     lines = [
         f"PSNR of {first['signals']} validation signals after about the same seconds of training, "
         f"{style.title(first['dataset'], first['source'], preset)}, {first['budget']} numbers a signal, "
-        f"means of {style.count(last['seed'].nunique(), 'seed')}, {first['device']}.",
+        f"means over the seeds, {first['device']}.",
         "",
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
     ]
     for variant in dict.fromkeys(last["variant"]):
         part = last[last["variant"] == variant]
-        cells = [variant.replace("_", " "), str(part["outer_steps"].iloc[0])]
+        cells = [variant.replace("_", " "), str(part["seed"].nunique()), str(part["outer_steps"].iloc[0])]
         for method in methods:
             own = part[part["method"] == method]
             cells += [f"{own['train_s'].mean():.1f}", f"{own['psnr_db'].mean():.2f}", f"{own['gain'].mean():+.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _seeds(rows: pd.DataFrame) -> str:
+    """How many, where variants differ from the fewest to the most."""
+    counts = rows.groupby("variant")["seed"].nunique()
+    fewest, most = counts.min(), counts.max()
+    return style.count(most, "seed") if fewest == most else f"{fewest} to {style.count(most, 'seed')}"
 
 
 def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
@@ -120,7 +127,7 @@ def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
         axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     figure.suptitle(
         f"{style.title(first['dataset'], first['source'], preset)} · {first['budget']} numbers a signal · "
-        f"{style.count(rows['seed'].nunique(), 'seed')}\n{first['device']}",
+        f"{_seeds(rows)}\n{first['device']}",
         fontsize=9,
     )
     return figure

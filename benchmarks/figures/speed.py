@@ -58,6 +58,7 @@ def _of_variant(table: pd.DataFrame, variant: str, sine: str) -> pd.DataFrame:
 def _markdown(table: pd.DataFrame, preset: str) -> str:
     header = (
         "width, depth, batch",
+        "points",
         "code",
         "version",
         "s/step (median)",
@@ -78,6 +79,7 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
             for row in _of_variant(size, *key).itertuples():
                 cells = (
                     f"{row.width}, {row.depth}, {row.batch}",
+                    f"{row.points}",
                     CODES[row.code],
                     name,
                     f"{row.step_s:.3g}",
@@ -114,7 +116,7 @@ def _throughput(table: pd.DataFrame) -> str:
 
 def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
     """FLOP/s reached over the intensity of a hidden layer's product, under what the machine does at most."""
-    figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(8.0, 4.0), layout="constrained")
     reached = table.assign(intensity=table["width"] / (4 + 2 * table["width"] / table["points"]))
     peak, bandwidth = reached["matmul_gflop_per_s"].max(), reached["memory_gb_per_s"].max()
     x = np.geomspace(reached["intensity"].min() / 4, reached["intensity"].max() * 2, 200)
@@ -137,18 +139,19 @@ def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
                 label=f"{name}, {version}",
             )
     for intensity, size in reached.groupby("intensity"):
-        label = f"{size['width'].iloc[0]}" + ("\n178²" if (size["code"] == "delta").all() else "")
-        axis.annotate(label, (intensity, peak * 1.25), ha="center", fontsize=7)
+        whole = (size["code"] == "delta").all()
+        label = f"{size['width'].iloc[0]}" + (" (whole network)" if whole else "")
+        axis.annotate(label, (intensity, peak * (1.6 if whole else 1.2)), ha="center", fontsize=7)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
-    axis.set_ylim(top=peak * 2)
+    axis.set_ylim(top=peak * 2.2)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axis.set_xlabel("intensity of a hidden layer's product (FLOP a byte read or written once); above: width")
     axis.set_ylabel("GFLOP/s of the fewest products that do it")
-    axis.legend(fontsize=7, loc="lower right")
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
     figure.suptitle(f"Roofline · random signals · preset {preset}\n{_devices(table)}", fontsize=9)
     return figure
 
@@ -165,7 +168,7 @@ def _common(table: pd.DataFrame) -> str:
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
     sizes = list(table.groupby(SIZE).groups)
     labels = [f"{w}×{d}, batch {b}\n{n} points\n{CODES[code]}" for w, d, b, n, code in sizes]
-    figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.1 * len(sizes), 3.8), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.5 * len(sizes), 3.8), layout="constrained")
     place, width = np.arange(len(sizes)), 0.27
     for index, (key, (name, look)) in enumerate(VARIANTS.items()):
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
