@@ -29,8 +29,9 @@ class Training:
       stride: one random point is drawn of every cell of `stride` points a side of the grid, afresh every step, for
         inner and outer loss alike; 1 trains on all points. Evaluation is on all points.
       fresh_points: draw them afresh for every inner step and for the outer loss too.
-      coarse_until: share of the outer steps that have `coarse_stride` in place of `stride`: resolution that grows.
-      coarse_stride: see `coarse_until`.
+      coarse_until: share of the outer steps that have `coarse_stride` in place of `stride`: resolution that grows. Not
+        of scenes, which have rays.
+      coarse_stride: larger than `stride` where `coarse_until` is not 0.
       encode_stride: likewise a test signal is fitted to one point of every cell of so many points a side, drawn afresh
         for every inner step; 1 fits it to all points.
       views: of a scene, drawn at random for every step.
@@ -56,6 +57,8 @@ class Training:
     def __post_init__(self):
         if not 0 <= self.coarse_until <= 1:
             raise ValueError(f"Training.coarse_until must be in [0, 1], got {self.coarse_until!r}")
+        if self.coarse_until and self.coarse_stride <= self.stride:
+            raise ValueError(f"Training.coarse_stride must be above stride {self.stride}, got {self.coarse_stride!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if (value is None and field.name == "test_signals") or field.name in ("fresh_points", "coarse_until"):

@@ -101,9 +101,10 @@ def robustness(preset: str = "custom", mutations: int = gin.REQUIRED, seed: int 
                 asked = {"experiment": NAME, "preset": preset, "model": name, "mutations": each, "seed": seed}
                 asked["checksum"] = "repaired" if repair else "as it was"
                 rows.append(asked | outcome | {"stream_bytes": len(stream), "run_id": run_id})
-    records.append(csv, rows, COLUMNS)
-    record = records.provenance(
-        run_id,
+    records.add(
+        csv,
+        rows,
+        COLUMNS,
         seed=seed,
         device=runner.device_name(),
         gin_text=gin.operative_config_str(),
@@ -111,7 +112,6 @@ def robustness(preset: str = "custom", mutations: int = gin.REQUIRED, seed: int 
         compile_s=0.0,
         commit=commit,
     )
-    records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
 
 
 def _outcome(shared, stream, rng, repair, count, show, before) -> dict:

@@ -66,8 +66,10 @@ def cost_model(
         grid.check_choices("cost_model.cases", [asked], data.DATA_SETS)
         dataset = grid.find(asked, standins.get(asked, []), resolution)
         cell = table1_modulations.cell(preset, case, dataset, resolution, "mscn", budget, seed=0)
-        digest = hashlib.sha256(choices((cell.learner, cell.optimizer, cell.training, resolution)).encode()).hexdigest()
-        run_id, csv = f"{NAME}-{case}-{digest[:8]}", cli.results_dir() / preset / f"{NAME}.csv"
+        digest = hashlib.sha256(
+            choices((cell.learner, cell.optimizer, cell.training, resolution, repeats)).encode()
+        ).hexdigest()
+        run_id, csv = f"{NAME}-{case}-{dataset}-{digest[:8]}", cli.results_dir() / preset / f"{NAME}.csv"
         if cli.dry_run():
             dry_run.show([cell])
         elif records.has(csv, run_id):
@@ -107,9 +109,10 @@ def _measure(csv, preset: str, case: str, cell: Cell, run_id: str, repeats: int)
         "estimate_s": f"{estimate_s:.3g}",
         "run_id": run_id,
     }
-    records.append(csv, [row], COLUMNS)
-    record = records.provenance(
-        run_id,
+    records.add(
+        csv,
+        [row],
+        COLUMNS,
         seed=0,
         device=row["device"],
         gin_text=gin.operative_config_str(),
@@ -117,7 +120,6 @@ def _measure(csv, preset: str, case: str, cell: Cell, run_id: str, repeats: int)
         compile_s=compile_s,
         commit=commit,
     )
-    records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
     print(
         f"{run_id}: estimated {row['estimated_step_s']} s and {estimate.temp_bytes / 2**20:.0f} MiB, "
         f"measured {row['step_s']} s and {temp_bytes / 2**20:.0f} MiB",

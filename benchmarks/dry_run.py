@@ -60,7 +60,8 @@ def show(cells: list[Cell]) -> None:
     print(
         "temp MiB: XLA's temporary memory of one outer step a device, at the largest budget, measured once a data set, "
         "of deep networks at two small depths and extended; s/step: measured here, of large steps on some signals and "
-        "points and extended; hours of training alone; FLOPs of matrix products, recomputation apart"
+        "points and extended; hours of training alone, all of it at the last stride; FLOPs of matrix products, "
+        "recomputation apart"
     )
 
 
@@ -85,7 +86,7 @@ def _show(console: Console, cells: list[Cell], estimates: dict[Hashable, Estimat
     ):
         table.add_column(column, justify="right")
     if measured is not None:
-        same = (measured.learner.field, example(measured).targets.shape, measured.training)
+        same = (runner.for_any_budget(measured.learner), example(measured).targets.shape, measured.training)
         if same not in estimates:
             estimates[same] = estimate(measured)
     for cell in shown:
@@ -195,6 +196,7 @@ def flops(cell: Cell) -> int:
         forward,
         learner.inner_steps,
         first_order=learner.first_order,
+        truncate=learner.truncate,
         products=3 if isinstance(learner.field, DeltaSiren) else 2,
     )
 

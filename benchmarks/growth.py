@@ -110,9 +110,10 @@ def _one(preset: str, factor: str, value: int, settings: dict) -> None:
         "gflop": f"{step['flops'] / 1e9:.4g}",
         "run_id": run_id,
     }
-    records.append(csv, [row], COLUMNS)
-    record = records.provenance(
-        run_id,
+    records.add(
+        csv,
+        [row],
+        COLUMNS,
         seed=0,
         device=measured["device"],
         gin_text=gin.operative_config_str(),
@@ -120,7 +121,6 @@ def _one(preset: str, factor: str, value: int, settings: dict) -> None:
         compile_s=step["compile_s"],
         commit=commit,
     )
-    records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
     print(f"{run_id}: {row['step_s']} s, {step['temp_bytes'] / 2**20:.0f} MiB", flush=True)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks import cli, dry_run, evaluation, grid, records, runner, table1_modulations
 from benchmarks.cell import Cell, choices
 from mscn_flax import data, metrics
+from mscn_flax.modalities import SCENES
 
 NAME = "outer_loop"
 
@@ -73,17 +74,36 @@ def outer_loop(
         for variant in variants
         for method in methods
     }
+    _check(cells, judged_at)
     if cli.dry_run():
-        dry_run.show(list(cells.values()))
+        for variant in variants:
+            print(f"variant {variant}:")
+            dry_run.show([cell for (name, _, _), cell in cells.items() if name == variant])
         return
     for (variant, _, _), cell in cells.items():
         cell = dataclasses.replace(cell, experiment=NAME, trained_as=f"{variant}-{cell.method}-{budget}")
-        digest = hashlib.sha256(choices((cell.learner, cell.optimizer, cell.training)).encode()).hexdigest()[:8]
+        judged = (tuple(judged_at), signals, inner_steps)
+        decides = choices((cell.learner, cell.optimizer, cell.training, judged))
+        digest = hashlib.sha256(decides.encode()).hexdigest()[:8]
         run_id = f"{NAME}-{cell.dataset}-{cell.signals['train'].source}-{variant}-{cell.method}-s{cell.seed}-{digest}"
         if records.has(cell.csv, run_id):
             print(f"{run_id}: done before")
         else:
             _run(cell, variant, run_id, judged_at, signals, inner_steps)
+
+
+def _check(cells: dict[tuple[str, int, str], Cell], judged_at: list[float]) -> None:
+    """Raises a ValueError where a variant changes nothing, or the last judging is not at the end."""
+    if list(judged_at) != sorted(set(judged_at)) or not judged_at or judged_at[0] <= 0 or judged_at[-1] != 1:
+        raise ValueError(f"outer_loop.judged_at must rise to 1, got {judged_at}")
+    known = {}
+    for (variant, seed, method), cell in cells.items():
+        if cell.modality is SCENES:
+            raise ValueError(f"outer_loop.dataset must be on a grid, {cell.dataset} has scenes")
+        decides = choices((seed, method, cell.learner, cell.optimizer, cell.training))
+        if other := known.get(decides):
+            raise ValueError(f"outer_loop.variants has {variant!r}, which changes nothing of {other!r} as gin has them")
+        known[decides] = variant
 
 
 def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals: int, inner_steps: int) -> None:
@@ -112,9 +132,10 @@ def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals:
                 "run_id": run_id,
             }
         )
-    records.append(cell.csv, rows, COLUMNS)
-    record = records.provenance(
-        run_id,
+    records.add(
+        cell.csv,
+        rows,
+        COLUMNS,
         seed=cell.seed,
         device=runner.device_name(),
         gin_text=gin.operative_config_str(),
@@ -122,7 +143,6 @@ def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals:
         compile_s=compile_s,
         commit=commit,
     )
-    records.append_provenance(cell.csv.with_suffix(".provenance.jsonl"), record)
     print(f"{run_id}: {rows[-1]['psnr_db']} dB after {train_s:.0f} s", flush=True)
 
 

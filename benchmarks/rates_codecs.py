@@ -40,9 +40,10 @@ def run(cell: Cell, names: list[str]) -> None:
             for done, of_signal in enumerate(coded, start=1):
                 rows += of_signal
                 progress.show(done, {})
-        records.append(cell.csv, rows, records.RATE_COLUMNS)
-        record = records.provenance(
-            run_id,
+        records.add(
+            cell.csv,
+            rows,
+            records.RATE_COLUMNS,
             seed=0,
             device=runner.device_name(),
             gin_text=text,
@@ -50,8 +51,7 @@ def run(cell: Cell, names: list[str]) -> None:
             compile_s=0.0,
             commit=commit,
         )
-        records.append_provenance(cell.csv.with_suffix(".provenance.jsonl"), record)
-        print(f"{run_id}: {len(rows)} rows, {record['wall_s']:.0f} s", flush=True)
+        print(f"{run_id}: {len(rows)} rows, {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def _rows(cell: Cell, real: codecs.Codec, run_id: str, index: int, signal: np.ndarray) -> list[dict]:

@@ -143,6 +143,12 @@ def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMN
             writer.writerows(kept + rows)
 
 
+def add(path: pathlib.Path, rows: list[dict], columns: Iterable[str], **of_run) -> None:
+    """`append`, and the run's provenance beside the CSV; `of_run` as `provenance` takes it."""
+    append(path, rows, columns)
+    append_provenance(path.with_suffix(".provenance.jsonl"), provenance(rows[0]["run_id"], **of_run))
+
+
 def append_provenance(path: pathlib.Path, record: dict) -> None:
     """Adds one run's provenance to `path` (JSON, one object a line), in place of what `append` replaces. Atomic."""
     with locked(path):

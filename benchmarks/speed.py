@@ -106,7 +106,7 @@ def speed(
             gflop = speed_process.flops(settings)["meta_step"] / 1e9
             print(f"{settings}: {gflop:.1f} GFLOP a step, {rounds * len(VARIANTS)} processes")
             continue
-        name = "-".join(str(settings[key]) for key in ("width", "depth", "batch", "code"))
+        name = "-".join(str(settings[key]) for key in ("width", "depth", "batch", "resolution", "code"))
         digest = hashlib.sha256(repr((settings, rounds)).encode()).hexdigest()[:8]
         done = cli.runs_dir() / preset / NAME / f"{name}-{digest}.done"
         if done.exists() and all(records.has(csv, _run_id(name, *variant, digest)) for variant in VARIANTS):
@@ -145,18 +145,19 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
                 **{key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")},
                 "points": common["resolution"] ** 2,
                 **_figures([one["tasks"][task] for one in measured], common),
-                **{key: measured[-1][key] for key in ("chunk_size", "tile", "devices", "device")},
+                **{key: measured[-1][key] for key in ("chunk_size", "devices", "device")},
                 **{name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS},
                 "run_id": _run_id(size, variant, sine, digest),
             }
             for task in speed_process.TASKS
         ]
-        records.append(csv, rows, COLUMNS)
         for row in rows:
             mib = row["temp_bytes"] / 2**20
             print(f"{size} {row['task']} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB", flush=True)
-        record = records.provenance(
-            rows[0]["run_id"],
+        records.add(
+            csv,
+            rows,
+            COLUMNS,
             seed=0,
             device=measured[-1]["device"],
             gin_text=gin.operative_config_str(),
@@ -164,7 +165,6 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
             compile_s=sum(task["compile_s"] for task in measured[-1]["tasks"].values()),
             commit=commit,
         )
-        records.append_provenance(csv.with_suffix(".provenance.jsonl"), record)
 
 
 def _figures(measured: list[dict], common: dict) -> dict:
@@ -177,6 +177,7 @@ def _figures(measured: list[dict], common: dict) -> dict:
         "repeats": len(steps),
         "compile_s": f"{measured[-1]['compile_s']:.3g}",
         "temp_bytes": measured[-1]["temp_bytes"],
+        "tile": measured[-1]["tile"],
         "gflop": f"{gflop:.4g}",
         "gflop_per_s": f"{gflop / step_s:.4g}",
         "signals_per_s": f"{common['batch'] / step_s:.4g}",

@@ -19,7 +19,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.siren import LatentModulatedSiren, Siren
-from mscn_flax.tiles import divisor
+from mscn_flax.tiles import divisor, tile_size
 
 TASKS = ("meta_step", "encode", "decode")
 """What is timed: the gradient of a batch, its codes, its values from them."""
@@ -69,6 +69,7 @@ def main(settings: dict) -> None:
             "seconds": _seconds(functools.partial(compiled, *arguments), settings["repeats"]),
             "compile_s": compile_s,
             "temp_bytes": compiled.memory_analysis().temp_size_in_bytes * count,
+            "tile": "none" if plain or task == "decode" else _tile(settings),
             "flops": flops(settings)[task],
         }
         if task == "encode":
@@ -80,12 +81,18 @@ def main(settings: dict) -> None:
                 "matmul_gflop_per_s": _matmul_rate(batch * side * side, settings["width"]) / 1e9,
                 "memory_gb_per_s": _memory_rate() / 1e9,
                 "chunk_size": chunk_size,
-                "tile": settings["tile"] if not plain and settings.get("tile") else "none",
                 "devices": count,
                 "device": runner.device_name(),
             }
         )
     )
+
+
+def _tile(settings: dict) -> int | str:
+    """Points at a time; "none" where that is all of them."""
+    points = settings["resolution"] ** 2
+    size = tile_size(settings.get("tile"), points)
+    return "none" if size == points else size
 
 
 def flops(settings: dict) -> dict[str, int]:
@@ -181,10 +188,8 @@ def _matmul_rate(rows: int, width: int) -> float:
 def _memory_rate() -> float:
     """Bytes/s that all cores read and write while they add two arrays larger than any cache."""
     mesh = Mesh(np.array(jax.local_devices()), ("rows",))
-    a, b = (
-        jax.device_put(jnp.full((64, 1 << 20), value), NamedSharding(mesh, PartitionSpec("rows")))
-        for value in (1.0, 2.0)
-    )
+    shape, rows = (mesh.size * -(-64 // mesh.size), 1 << 20), NamedSharding(mesh, PartitionSpec("rows"))
+    a, b = (jax.device_put(jnp.full(shape, value), rows) for value in (1.0, 2.0))
     add = jax.jit(jnp.add)
     return 3 * a.nbytes / statistics.median(_seconds(lambda: add(a, b), 10))
 

@@ -43,7 +43,13 @@ def compact(siren: Siren, params: PyTree) -> PyTree:
 
 
 def apply(siren: Siren, params: PyTree, coords: Float[Array, "N d"]) -> Float[Array, "N c"]:
-    """Values of a compacted network, whose layers may differ in width."""
+    """Values of a compacted network, whose layers may differ in width.
+
+    Raises:
+      ValueError: where products are to be rounded, which is not done here.
+    """
+    if siren.products != "float32":
+        raise ValueError(f"a compacted network has products in float32 alone, got {siren.products}")
     sine = SINES[siren.sine]
     *hidden, output = [params[name] for name in [*sorted(name for name in params if name != "output"), "output"]]
     h = 2 * coords - 1 if siren.centred else coords

@@ -72,8 +72,8 @@ class MetaLearner:
             if not 1 <= self.controller.budget <= gates:
                 raise ValueError(f"a budget of {self.controller.budget} needs as many gates, the field has {gates}")
         for name in ("tile", "truncate"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"MetaLearner.{name} must be at least 1, got {value}")
+            if (value := getattr(self, name)) is not None and not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"MetaLearner.{name} must be at least 1 and whole, got {value!r}")
         if self.inner_steps < 1:
             raise ValueError(f"MetaLearner.inner_steps must be at least 1, got {self.inner_steps}")
         if self.adapt_gates and isinstance(self.form, GradientGates):

@@ -30,12 +30,15 @@ def siren_flops(points: int, in_dim: int, width: int, depth: int, out_dim: int) 
     return 2 * points * (in_dim * width + (depth - 2) * width * width + width * out_dim)
 
 
-def meta_step_flops(forward: int, inner_steps: int, *, first_order: bool = False, products: int = 2) -> int:
+def meta_step_flops(
+    forward: int, inner_steps: int, *, first_order: bool = False, truncate: int | None = None, products: int = 2
+) -> int:
     """FLOPs of the meta-gradient of one signal, in the fewest matrix products; `forward` is that of one evaluation.
 
     An inner step is a forward pass and a backward pass to the code: `products` is 2 for each of the forward pass, or 3
-    where the code is the weights. Each of these has two transposes in the outer gradient. The outer loss costs a
-    forward pass and its two transposes. What checkpointing computes twice is not counted: it is the price of memory,
-    not work done.
+    where the code is the weights. Each of these has two transposes in the outer gradient, where that flows through the
+    step (`truncate` as in `MetaLearner`). The outer loss costs a forward pass and its two transposes. What
+    checkpointing computes twice is not counted: it is the price of memory, not work done.
     """
-    return forward * (inner_steps * (products if first_order else 3 * products) + 3)
+    through = 0 if first_order else min(truncate or inner_steps, inner_steps)
+    return forward * (inner_steps * products + through * 2 * products + 3)

@@ -146,13 +146,17 @@ def load(path: pathlib.Path) -> Model:
 
 
 _FIELDS = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera)}
+_NEWER = ("products",)
+"""Attributes that models did not have at first: those of then keep their ids."""
 _LEARNER = ("inner_steps", "meta_sgd", "adapt_gates")
 
 
 def _description(field: nn.Module | Camera) -> dict:
-    """A field's class and attributes, and those of its parts."""
-    names = [f.name for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
-    values = {name: getattr(field, name) for name in names}
+    """A field's class and attributes, and those of its parts; newer ones only where they are not at their default."""
+    fields = [f for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
+    values = {
+        f.name: getattr(field, f.name) for f in fields if f.name not in _NEWER or getattr(field, f.name) != f.default
+    }
     return {"class": type(field).__name__} | {
         name: _description(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
     }

@@ -12,7 +12,7 @@ RULES = {
     "nadam": lambda rate: optax.nadam(rate),
     "adabelief": lambda rate: optax.adabelief(rate),
     "lion": lambda rate: optax.lion(rate, weight_decay=0.0),
-    # Kernels orthogonalised and as large as Adam's updates, biases by Adam.
+    # Kernels orthogonalised and as large as Adam's updates, biases by NAdam.
     "muon": lambda rate: optax.contrib.muon(rate, consistent_rms=0.2),
 }
 """Name -> learning rate or schedule -> transformation."""

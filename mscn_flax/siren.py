@@ -50,7 +50,8 @@ def _uniform(bound: float) -> nn.initializers.Initializer:
 
 
 PRODUCTS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-"""Name -> type that the factors of a product are rounded to; it is summed in float32."""
+"""Name -> type that the factors of a product are rounded to on the way forward; it is summed in float32. On the way
+back the kernel or the activations are rounded, the gradient is not."""
 
 
 class _Affine(nn.Module):

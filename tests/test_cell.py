@@ -10,6 +10,9 @@ def test_resolution_grows_when_it_is_said_to():
     assert [Training(outer_steps=2, stride=2).sampling(3, step).stride for step in range(2)] == [2, 2]
 
 
-def test_a_wrong_share_is_refused():
-    with pytest.raises(ValueError, match="coarse_until"):
-        Training(coarse_until=1.5)
+@pytest.mark.parametrize(
+    "wrong", [{"coarse_until": 1.5}, {"coarse_until": 0.5}, {"coarse_until": 0.5, "coarse_stride": 2, "stride": 2}]
+)
+def test_a_wrong_stage_is_refused(wrong):
+    with pytest.raises(ValueError, match="coarse_"):
+        Training(**wrong)

@@ -1,6 +1,7 @@
 """The codec: streams, model files, and what must not pass for either."""
 
 import dataclasses
+import json
 import pathlib
 import subprocess
 import sys
@@ -197,6 +198,15 @@ def test_a_saved_model_is_the_same_model(shared, tmp_path):
     assert not list(tmp_path.glob(".*"))
     data = codec.encode(loaded, _image())
     np.testing.assert_array_equal(codec.decode(shared, data), codec.decode(loaded, data))
+
+
+def test_newer_attributes_leave_the_ids_of_models_as_they_were(mscn):
+    description = json.loads(model._architecture(mscn))["field"]
+    before = {"class", "depth", "width", "w0", "out_dim", "sine", "centred", "uniform_bias", "shift"}
+    assert set(description) == before
+    assert model._build(description | {"products": "bfloat16"}).products == "bfloat16"
+    rounded = dataclasses.replace(mscn.network.learner.field, products="bfloat16")
+    assert model._description(rounded)["products"] == "bfloat16"
 
 
 def _rewrite(path, change):

@@ -70,7 +70,7 @@ def _markdown(last: pd.DataFrame, rows: pd.DataFrame, preset: str) -> str:
     for method in methods:
         header += [f"{style.METHOD_NAMES[method]}: s", "dB", "against base"]
     lines = [
-        f"PSNR of {first['signals']} validation signals after about the same seconds of training, "
+        f"PSNR of {first['signals']} validation signals after about the same seconds of training (muon short: fewer), "
         f"{style.title(first['dataset'], first['source'], preset)}, {first['budget']} numbers a signal, "
         f"means over the seeds, {first['device']}.",
         "",

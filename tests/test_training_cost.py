@@ -1,0 +1,74 @@
+"""The benchmarks of what training costs, as a user runs them: a few steps, rows, tables."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from benchmarks import dry_run, records
+from benchmarks.figures import cost_model, outer_loop
+
+
+def run(name, folder, *more):
+    folders = [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
+    files = [f"--gin_file=gin/{name}.gin", "--gin_file=gin/presets/smoke.gin"]
+    return subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *files, *folders, *more, f"--data_dir={folder}"],
+        cwd=records.REPOSITORY,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_variants_are_judged_as_they_train_and_compared_with_the_base(tmp_path):
+    variants = "--gin_param=outer_loop.variants=['base', 'coarse_to_fine']"
+    done = run("outer_loop", tmp_path, variants)
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "results" / "smoke" / "outer_loop.csv")
+    for _, part in rows.groupby("variant"):
+        assert part["step"].tolist() == [5, 10]
+        assert part["train_s"].is_monotonic_increasing
+    last = outer_loop.ends(rows).set_index("variant")
+    assert last.loc["base", "gain"] == 0
+    gain = last.loc["coarse_to_fine", "psnr_db"] - last.loc["base", "psnr_db"]
+    assert last.loc["coarse_to_fine", "gain"] == pytest.approx(gain)
+    written = outer_loop.draw(tmp_path / "results", tmp_path / "plots", "smoke")
+    assert {path.suffix for path in written} == {".md", ".pdf", ".png"}
+    again = run("outer_loop", tmp_path, variants)
+    assert again.stdout.count("done before") == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("outer_loop.variants=['base', 'muonn']", "'muonn', which changes nothing of 'base'"),
+        ("outer_loop.judged_at=[0.5, 0.9]", "must rise to 1"),
+    ],
+)
+def test_what_would_mislead_is_refused(wrong, says, tmp_path):
+    done = run("outer_loop", tmp_path, f"--gin_param={wrong}")
+    assert done.returncode == 2
+    assert says in done.stderr.strip().splitlines()[-1]
+
+
+def test_an_estimate_stands_beside_what_was_measured(tmp_path):
+    done = run("cost_model", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = pd.read_csv(tmp_path / "results" / "smoke" / "cost_model.csv").to_dict("records")
+    assert row["estimated_step_s"] > 0
+    assert row["step_min_s"] <= row["step_s"] <= row["step_max_s"]
+    # The estimate compiles without XLA's optimisations, as this run does.
+    assert row["estimated_temp_bytes"] == pytest.approx(row["temp_bytes"], rel=0.25)
+    (written,) = cost_model.draw(tmp_path / "results", tmp_path / "plots", "smoke")
+    assert "layers of 16" in written.read_text()
+
+
+def test_what_is_timed_of_a_large_step_is_a_share_of_it():
+    assert dry_run._timed(1000, dry_run._TIMED_FLOPS / 2) == 1000
+    assert dry_run._timed(1000, 4 * dry_run._TIMED_FLOPS) == 250
+    assert dry_run._timed(1000, 1e30) == 1
