@@ -167,13 +167,8 @@ class Cell:
         only = {"datasets": [self.asked or self.dataset], "methods": [self.method], name: value, "seeds": [self.seed]}
         lines = [f"{self.grid}.{name} = {value!r}" for name, value in only.items()]
         scope, own = self.grid.split("/")[0], set(self.scopes or [self.method])
-        sections = [
-            section
-            for section in re.split(r"(?m)^(?=# Parameters for )", gin.operative_config_str())
-            if not (found := re.match(rf"# Parameters for {scope}/([\w/]+)/", section))
-            or own >= set(found[1].split("/"))
-        ]
-        return "\n".join(["".join(sections).rstrip(), "", f"# Run {self.run_id} alone:", *lines, ""])
+        sections = sections_of(gin.operative_config_str(), scope, own)
+        return "\n".join([sections, "", f"# Run {self.run_id} alone:", *lines, ""])
 
     @property
     def folder(self) -> pathlib.Path:
@@ -185,6 +180,16 @@ class Cell:
     def csv(self) -> pathlib.Path:
         """Of the rows."""
         return cli.results_dir() / self.preset / f"{self.experiment}.csv"
+
+
+def sections_of(gin_text: str, scope: str, own: set[str]) -> str:
+    """A gin text without the sections of scopes below `scope` that have others than `own` in them."""
+    sections = [
+        section
+        for section in re.split(r"(?m)^(?=# Parameters for )", gin_text)
+        if not (found := re.match(rf"# Parameters for {scope}/([\w/]+)/", section)) or own >= set(found[1].split("/"))
+    ]
+    return "".join(sections).rstrip()
 
 
 def choices(value) -> str:

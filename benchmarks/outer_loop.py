@@ -12,7 +12,7 @@ import gin
 import numpy as np
 
 from benchmarks import cli, dry_run, evaluation, grid, records, runner, table1_modulations
-from benchmarks.cell import Cell, choices
+from benchmarks.cell import Cell, choices, sections_of
 from mscn_flax import data, metrics
 from mscn_flax.modalities import SCENES
 
@@ -138,12 +138,19 @@ def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals:
         COLUMNS,
         seed=cell.seed,
         device=runner.device_name(),
-        gin_text=gin.operative_config_str(),
+        gin_text=_gin_text(cell, variant),
         wall_s=train_s,
         compile_s=compile_s,
         commit=commit,
     )
     print(f"{run_id}: {rows[-1]['psnr_db']} dB after {train_s:.0f} s", flush=True)
+
+
+def _gin_text(cell: Cell, variant: str) -> str:
+    """A gin file that repeats this run alone."""
+    only = {"variants": [variant], "methods": [cell.method], "seeds": [cell.seed]}
+    lines = [f"{NAME}/{NAME}.{name} = {value!r}" for name, value in only.items()]
+    return "\n".join([sections_of(gin.operative_config_str(), NAME, {variant, cell.method}), "", *lines, ""])
 
 
 def _held_out(cell: Cell, signals: int) -> np.ndarray:

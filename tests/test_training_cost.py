@@ -1,5 +1,6 @@
 """The benchmarks of what training costs, as a user runs them: a few steps, rows, tables."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from benchmarks import dry_run, records
 from benchmarks.figures import cost_model, outer_loop
 
 
-def run(name, folder, *more):
+def run(name, folder, *more, files=None):
     folders = [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
-    files = [f"--gin_file=gin/{name}.gin", "--gin_file=gin/presets/smoke.gin"]
+    files = [f"--gin_file={file}" for file in files or (f"gin/{name}.gin", "gin/presets/smoke.gin")]
     return subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *files, *folders, *more, f"--data_dir={folder}"],
         cwd=records.REPOSITORY,
@@ -41,6 +42,11 @@ def test_variants_are_judged_as_they_train_and_compared_with_the_base(tmp_path):
     assert {path.suffix for path in written} == {".md", ".pdf", ".png"}
     again = run("outer_loop", tmp_path, variants)
     assert again.stdout.count("done before") == 2
+    # The gin file of a run is that run, alone.
+    line = (tmp_path / "results" / "smoke" / "outer_loop.provenance.jsonl").read_text().splitlines()[-1]
+    (tmp_path / "alone.gin").write_text(json.loads(line)["gin"])
+    alone = run("outer_loop", tmp_path, files=[tmp_path / "alone.gin"])
+    assert alone.stdout.strip().splitlines()[-1] == f"{json.loads(line)['run_id']}: done before"
 
 
 @pytest.mark.parametrize(
