@@ -10,11 +10,10 @@ import time
 import gin
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks import cli, dry_run, grid, records, runner, table1_modulations
 from benchmarks.cell import Cell, choices
-from mscn_flax import data, meta
+from mscn_flax import data
 from mscn_flax.siren import base_siren
 
 NAME = "cost_model"
@@ -131,10 +130,7 @@ def _steps(cell: Cell, repeats: int) -> tuple[list[float], int, float]:
     """Seconds of outer steps with their batches, temporary bytes of the program, seconds of its compilation."""
     training, mesh = cell.training, runner.devices_for(cell.training.batch_size)
     batches = data.batches(cell.signals["train"], training.batch_size, cell.seed)
-    state = jax.jit(
-        lambda coords: meta.init_state(cell.learner, cell.optimizer.build(training.outer_steps), cell.seed, coords),
-        out_shardings=NamedSharding(mesh, PartitionSpec()),
-    )(cell.coords)
+    state = runner.first_state(cell, mesh)
     seed, began = np.int32(cell.seed), time.perf_counter()
     points = runner.batch(cell, batches, 0, mesh)
     compiled = jax.jit(runner.step_of(cell, mesh), donate_argnums=0).lower(state, *points, seed).compile()

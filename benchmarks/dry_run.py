@@ -143,8 +143,7 @@ def _step_s(cell: Cell) -> float:
     noise = rng.random(targets.shape, np.float32)
     shared, each = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in ((), (meta.SIGNALS,)))
     arguments = devices.placed(coords, each if own else shared), devices.placed(noise, each), np.int32(cell.seed)
-    init = functools.partial(meta.init_state, part.learner, cell.optimizer.build(training.outer_steps), cell.seed)
-    state = jax.jit(init, out_shardings=shared)(cell.coords)
+    state = runner.first_state(part, mesh)
     step = jax.jit(runner.step_of(part, mesh), donate_argnums=0).lower(state, *arguments).compile()
     jax.block_until_ready(state)
     state, _ = jax.block_until_ready(step(state, *arguments))  # The first is slower.

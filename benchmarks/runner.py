@@ -146,15 +146,12 @@ def train(cell: Cell) -> Trained:
     """
     training, stop = cell.training, cell.stop_step
     mesh = devices_for(training.batch_size)
-    optimizer = cell.optimizer.build(training.outer_steps)
     cell.folder.mkdir(parents=True, exist_ok=True)
     gin_file = cell.folder / "operative.gin"
     with records.replaced(gin_file) as out:
         out.write(cell.gin_text)
 
-    init = functools.partial(meta.init_state, cell.learner, optimizer, cell.seed)
-    # Jitted, so that no two leaves share a buffer: the step takes them over.
-    state = jax.jit(init, out_shardings=NamedSharding(mesh, PartitionSpec()))(cell.coords)
+    state = first_state(cell, mesh)
     if stop == 0:
         return Trained(state, 0, 0.0, 0.0)
     statics = ("train", for_any_budget(cell.learner), cell.optimizer, training)
@@ -186,6 +183,14 @@ def train(cell: Cell) -> Trained:
                     checkpoints.save(step + 1, state)
         train_s = time.perf_counter() - began
     return Trained(state, start, compile_s, train_s)
+
+
+def first_state(cell: Cell, mesh: Mesh) -> meta.TrainState:
+    """`meta.init_state` of the cell, on every device."""
+    optimizer = cell.optimizer.build(cell.training.outer_steps)
+    init = functools.partial(meta.init_state, cell.learner, optimizer, cell.seed)
+    # Jitted, so that no two leaves share a buffer: the step takes them over.
+    return jax.jit(init, out_shardings=NamedSharding(mesh, PartitionSpec()))(cell.coords)
 
 
 def step_of(cell: Cell, mesh: Mesh) -> Callable:

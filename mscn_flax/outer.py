@@ -1,6 +1,7 @@
 """The outer optimiser: clipping, warm-up and decay, one learning rate a group of parameters."""
 
 import dataclasses
+import functools
 
 import gin
 import jax
@@ -8,12 +9,12 @@ import optax
 import optax.contrib
 
 RULES = {
-    "adam": lambda rate: optax.adam(rate),
-    "nadam": lambda rate: optax.nadam(rate),
-    "adabelief": lambda rate: optax.adabelief(rate),
-    "lion": lambda rate: optax.lion(rate, weight_decay=0.0),
+    "adam": optax.adam,
+    "nadam": optax.nadam,
+    "adabelief": optax.adabelief,
+    "lion": functools.partial(optax.lion, weight_decay=0.0),
     # Kernels orthogonalised and as large as Adam's updates, biases by NAdam.
-    "muon": lambda rate: optax.contrib.muon(rate, consistent_rms=0.2),
+    "muon": functools.partial(optax.contrib.muon, consistent_rms=0.2),
 }
 """Name -> learning rate or schedule -> transformation."""
 
