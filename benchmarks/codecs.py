@@ -192,8 +192,9 @@ def _avif(image: np.ndarray, quality: int) -> bytes:
         "AVIF",
         quality=quality,
         subsampling="4:4:4",  # At equal bytes the higher PSNR, at any rate and size.
-        # At equal bytes 3 and 4 are equal on photographs (six of CID22: -0.06 to +0.08 dB), 4 in 0.55 times the time; 5
-        # loses up to 0.26 dB, 6 half a decibel. At 32x32 4 loses 0.2 dB.
+        # At equal bytes 3 and 4 are equal on photographs (six of CID22, -0.06 to +0.08 dB:
+        # results/quick/fig7_rate_distortion_avif_tuning.csv), 4 in 0.55 times the time; 5 loses up to 0.26 dB, 6 half a
+        # decibel. At 32x32 4 loses 0.2 dB.
         speed=3 if min(image.shape[:2]) < 256 else 4,
         codec="aom",
         advanced={"tune": "psnr"},  # By default it tunes for the eye: 1 dB less.
