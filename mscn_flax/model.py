@@ -222,14 +222,17 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     if np.prod(network.shape, dtype=np.float64) > 1 << 24:
         raise ValueError("the signals that it describes are too large")
     check_bits(architecture["bits"])
-    low, step = (np.float32(tensors[f"quantizer.{name}"].item()) for name in ("low", "step"))
-    quantizer = Quantizer(architecture["bits"], low, step)
     tables, groups = tensors["tables"], tensors["groups"]
+    # One range an entry, or one for all: models of before have that, as have those of signals with masks of their own.
+    ranges = (tensors["quantizer.low"], tensors["quantizer.step"])
+    low, step = (each if each.shape == groups.shape else each.reshape(()) for each in ranges)
+    quantizer = Quantizer(architecture["bits"], low, step)
     consistent = (
         (mask is None or mask.shape == field.code_shape)
         and (mask_tables is None or mask_tables.shape == (network.size, 2))
         and groups.shape == (np.count_nonzero(network.stored),)
         and tables.shape[1] == quantizer.levels
+        and (step > 0).all()
         and 0 <= groups.min() <= groups.max() < len(tables)
         and all((t.sum(axis=1) == entropy.TOTAL).all() and t.min() > 0 for t in (tables, mask_tables) if t is not None)
     )

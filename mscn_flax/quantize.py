@@ -11,6 +11,9 @@ MAX_BITS = 12
 _RANGES = np.arange(1.5, 8.01, 0.25)
 """Candidates for the clip range, in standard deviations (COIN++: 3 up to 5 bits, 5 up to 10)."""
 
+_LEAST = 1e-6
+"""Standard deviation that entries which never vary are given: they still need a step."""
+
 
 def check_bits(bits: int) -> None:
     """Raises a ValueError for a number of bits that no quantiser takes."""
@@ -22,19 +25,20 @@ def check_bits(bits: int) -> None:
 class Quantizer:
     """2^bits levels, evenly spaced between low and low + (2^bits - 1) step; values outside are clipped.
 
-    One range for all entries, as in COIN++: with one an entry the same rate gives less
-    (results/quick/fig7_rate_distortion_quantiser_tuning.csv), because the entropy coder spends little on entries that
-    vary little, which finer steps would make it spend.
+    An entry's mean is a level of its own, so that entries that hardly vary cost hardly anything, and its step grows with
+    the root of its deviation: half-way between one step for all, as in COIN++, with which entries that vary little and
+    matter much lose most, and one in proportion, which spends bits on all alike
+    (results/quick/fig7_rate_distortion_quantiser_tuning.csv).
 
     Attributes:
       bits: 1 to `MAX_BITS`.
-      low: value of symbol 0.
-      step: distance of two levels, > 0.
+      low: value of symbol 0 of each entry, or of all.
+      step: distance of two levels, likewise, > 0.
     """
 
     bits: int
-    low: np.float32
-    step: np.float32
+    low: Float[np.ndarray, "*n"]
+    step: Float[np.ndarray, "*n"]
 
     @property
     def levels(self) -> int:
@@ -42,11 +46,11 @@ class Quantizer:
         return 1 << self.bits
 
     @classmethod
-    def fit(cls, values: Float[np.ndarray, "..."], bits: int) -> "Quantizer":
-        """Mean and standard deviation of all entries, and the clip range that loses least on them.
+    def fit(cls, values: Float[np.ndarray, "S *n"], bits: int) -> "Quantizer":
+        """Mean and standard deviation of every entry, and the clip range that loses least on all.
 
         Args:
-          values: entries of training signals.
+          values: entries of training signals, a row each; or one column, which then has one range.
           bits: of a symbol.
 
         Raises:
@@ -55,18 +59,18 @@ class Quantizer:
         check_bits(bits)
         if not values.size or not np.isfinite(values).all():
             raise ValueError("quantisation needs finite values of at least one training signal")
-        values = values.astype(np.float64)
-        # Entries that never vary still need a step.
-        mean, deviation = values.mean(), max(values.std(), 1e-6)
+        values, levels = values.astype(np.float64), 1 << bits
+        mean = values.mean(axis=0)
+        scale = np.sqrt(np.maximum(values.std(axis=0), _LEAST))
+        deviation = max(((values - mean) / scale).std(), _LEAST**0.5)
 
         def fitted(reach):
-            return cls(
-                bits, np.float32(mean - reach * deviation), np.float32(2 * reach * deviation / ((1 << bits) - 1))
-            )
+            step = 2 * reach * deviation * scale / (levels - 1)
+            return cls(bits, np.asarray(mean - levels // 2 * step, np.float32), np.asarray(step, np.float32))
 
         def loss(reach):
             quantizer = fitted(reach)
-            return np.mean(np.square(quantizer.dequantize(quantizer.quantize(values)) - values))
+            return np.mean(np.square((quantizer.dequantize(quantizer.quantize(values)) - values) / scale))
 
         return fitted(min(_RANGES, key=loss))
 
