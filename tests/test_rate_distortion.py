@@ -112,6 +112,14 @@ def test_deltas_of_known_curves():
     assert math.isnan(fig7_rate_distortion.deltas(CURVE[:1], CURVE)[0])
 
 
+def test_differences_at_common_rates_have_bd_psnr_as_their_mean():
+    other = CURVE.assign(rate=CURVE["rate"] * 1.3, psnr=CURVE["psnr"] + np.linspace(-0.5, 3, len(CURVE)))
+    each = fig7_rate_distortion.differences(other, CURVE)
+    assert each.min() < 0 < each.max()
+    assert each.mean() == pytest.approx(fig7_rate_distortion.deltas(other, CURVE)[1], abs=0.02)
+    assert not len(fig7_rate_distortion.differences(CURVE.assign(rate=CURVE["rate"] * 1e6), CURVE))
+
+
 def test_a_curve_rises():
     points = pd.DataFrame({"method": "jpeg", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]})
     assert list(fig7_rate_distortion.curve(points, "jpeg")["psnr"]) == [20, 30, 35]

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
 import pandas as pd
+from scipy.interpolate import PchipInterpolator
 
 from benchmarks import records
 from benchmarks.figures import style
@@ -110,6 +111,19 @@ def deltas(test: pd.DataFrame, anchor: pd.DataFrame) -> tuple[float, float]:
     return float(rate), float(psnr)
 
 
+def differences(test: pd.DataFrame, anchor: pd.DataFrame) -> np.ndarray:
+    """PSNR of a curve less an anchor's (dB) at 100 rates between the lowest and highest they share; empty where none.
+
+    Interpolated as BD-PSNR is, which is their mean.
+    """
+    low, high = max(test["rate"].min(), anchor["rate"].min()), min(test["rate"].max(), anchor["rate"].max())
+    if min(len(test), len(anchor)) < 2 or low >= high:
+        return np.empty(0)
+    at = np.linspace(np.log10(low), np.log10(high), 100)
+    of_test, of_anchor = (PchipInterpolator(np.log10(each["rate"]), each["psnr"])(at) for each in (test, anchor))
+    return of_test - of_anchor
+
+
 def _table(header: list[str], body: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)] + ["| " + " | ".join(b) + " |" for b in body]
 
@@ -135,15 +149,21 @@ def _bd_lines(dataset: str, part: pd.DataFrame) -> list[str]:
         for method in part["method"].unique():
             anchor = curve(part, method, rate)
             if method != "mscn" and len(anchor):
-                body.append([style.METHOD_NAMES[method], of, *_signed(*deltas(ours, anchor))])
+                body.append([style.METHOD_NAMES[method], of, *_compared(ours, anchor)])
     ours = curve(part, "mscn", "bpp_entropy")
     for label, anchor in published(dataset).items():
-        body.append([f"{label}, published", "our entropy estimate", *_signed(*deltas(ours, anchor))])
-    return _table(["against", "rate of", "BD-rate (%)", "BD-PSNR (dB)"], body)
+        body.append([f"{label}, published", "our entropy estimate", *_compared(ours, anchor)])
+    return _table(["against", "rate of", "BD-rate (%)", "BD-PSNR (dB)", "least and most at a common rate (dB)"], body)
 
 
-def _signed(rate: float, psnr: float) -> tuple[str, str]:
-    return "no overlap" if np.isnan(rate) else f"{rate:+.1f}", "no overlap" if np.isnan(psnr) else f"{psnr:+.2f}"
+def _compared(ours: pd.DataFrame, anchor: pd.DataFrame) -> tuple[str, str, str]:
+    (rate, psnr), each = deltas(ours, anchor), differences(ours, anchor)
+    none = "no overlap"
+    return (
+        none if np.isnan(rate) else f"{rate:+.1f}",
+        none if np.isnan(psnr) else f"{psnr:+.2f}",
+        f"{each.min():+.2f}, {each.max():+.2f}" if len(each) else none,
+    )
 
 
 def _rate_lines(coded: pd.DataFrame) -> list[str]:
