@@ -190,7 +190,9 @@ def _architecture(model: Model) -> str:
 def _tensors(model: Model) -> dict[str, np.ndarray]:
     """Every array by its dotted name."""
     arrays = {f"theta.{name}": value for name, value in flatten_dict(model.network.theta, sep=".").items()}
-    arrays |= {"quantizer.low": model.quantizer.low, "quantizer.step": model.quantizer.step}
+    # One number has no axis, whether it is that of all entries or of the only one: a file cannot tell.
+    ranges = {"quantizer.low": model.quantizer.low, "quantizer.step": model.quantizer.step}
+    arrays |= {name: value.reshape(()) if value.size == 1 else value for name, value in ranges.items()}
     arrays |= {"tables": model.tables, "groups": model.groups}
     arrays |= {} if model.network.mask is None else {"mask": model.network.mask}
     arrays |= {} if model.mask_tables is None else {"mask_tables": model.mask_tables}
@@ -225,19 +227,23 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     tables, groups = tensors["tables"], tensors["groups"]
     # One range an entry, or one for all: models of before have that, as have those of signals with masks of their own.
     ranges = (tensors["quantizer.low"], tensors["quantizer.step"])
-    low, step = (each if each.shape == groups.shape else each.reshape(()) for each in ranges)
-    quantizer = Quantizer(architecture["bits"], low, step)
+    low, step = (each.reshape(()) if each.size == 1 else each for each in ranges)
     consistent = (
         (mask is None or mask.shape == field.code_shape)
         and (mask_tables is None or mask_tables.shape == (network.size, 2))
         and groups.shape == (np.count_nonzero(network.stored),)
-        and tables.shape[1] == quantizer.levels
+        and tables.ndim == 2
+        and tables.shape[1] == 1 << architecture["bits"]
+        and all(each.shape in ((), groups.shape) and each.dtype == np.float32 for each in (low, step))
+        and np.isfinite(low).all()
+        and np.isfinite(step).all()
         and (step > 0).all()
         and 0 <= groups.min() <= groups.max() < len(tables)
         and all((t.sum(axis=1) == entropy.TOTAL).all() and t.min() > 0 for t in (tables, mask_tables) if t is not None)
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
+    quantizer = Quantizer(architecture["bits"], low, step)
     return Model(
         network, quantizer, tables, groups, mask_tables, metadata.get("gin", ""), metadata.get("trained_on", "")
     )

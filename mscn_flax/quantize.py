@@ -25,9 +25,10 @@ def check_bits(bits: int) -> None:
 class Quantizer:
     """2^bits levels, evenly spaced between low and low + (2^bits - 1) step; values outside are clipped.
 
-    An entry's mean is a level of its own, so that entries that hardly vary cost hardly anything. Its step grows with
-    the root of its deviation: half-way between one step for all, as in COIN++, with which so many bits lose more, and
-    one in proportion, which spends bits on all alike; at equal rate the three lose about as much
+    An entry's mean is a level of its own, the first of the upper half, so that entries that hardly vary cost hardly
+    anything; the upper half has one level less above it, which 1 or 2 bits feel. An entry's step grows with the root of
+    its deviation, half-way between one step for all, as in COIN++, and one in proportion to it. At equal rate the three
+    lose about as much, at an equal number of bits one step for all loses most
     (results/quick/fig7_rate_distortion_quantiser_tuning.csv).
 
     Attributes:

@@ -228,6 +228,11 @@ ALTERATIONS = {
     ),
     "no format": (lambda t, m: m.pop("format"), "format"),
     "tables": (lambda t, m: t["tables"].__setitem__((0, 0), 7), "do not fit"),
+    "tables of one axis": (lambda t, m: t.update(tables=t["tables"][0]), "do not fit"),
+    "no number": (lambda t, m: t["quantizer.low"].__setitem__(0, np.nan), "do not fit"),
+    "no step": (lambda t, m: t["quantizer.step"].__setitem__(0, 0), "do not fit"),
+    "a range too few": (lambda t, m: t.update({"quantizer.step": t["quantizer.step"][1:]}), "do not fit"),
+    "other numbers": (lambda t, m: t.update({"quantizer.low": t["quantizer.low"].astype(np.float64)}), "do not fit"),
 }
 
 
@@ -240,6 +245,22 @@ def test_an_altered_model_is_refused_in_one_line(mscn, name, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         model.load(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("entries", [1, 7])
+def test_one_range_for_all_entries_as_models_had_before(mscn, entries, tmp_path):
+    kept = np.zeros(mscn.network.mask.size, bool)
+    kept[np.flatnonzero(mscn.network.mask)[:entries]] = True
+    network = dataclasses.replace(mscn.network, mask=kept.reshape(mscn.network.mask.shape))
+    quantizer = dataclasses.replace(mscn.quantizer, low=np.array(-1, np.float32), step=np.array(0.1, np.float32))
+    groups = np.zeros(entries, np.int32)
+    old = dataclasses.replace(mscn, network=network, quantizer=quantizer, tables=mscn.tables[:1], groups=groups)
+    old.save(tmp_path / "m.safetensors")
+    loaded = model.load(tmp_path / "m.safetensors")
+    assert loaded.id == old.id
+    codes = loaded.network.adapt(codec.split(loaded.network, _image()))
+    stream = codec.pack(old, codes, 20, 13)
+    np.testing.assert_array_equal(*(codec.unpack(each, codec.parse(stream)) for each in (old, loaded)))
 
 
 def test_what_is_no_model_is_refused(mscn, tmp_path):
