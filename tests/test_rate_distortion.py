@@ -120,6 +120,12 @@ def test_differences_at_common_rates_have_bd_psnr_as_their_mean():
     assert not len(fig7_rate_distortion.differences(CURVE.assign(rate=CURVE["rate"] * 1e6), CURVE))
 
 
+def test_a_method_with_fewer_seeds_is_named():
+    coded = pd.DataFrame({"method": ["mscn", "coin_pp", "mscn"], "seeds": [3, 1, 3]})
+    assert fig7_rate_distortion.seeds(coded) == "3 seeds (COIN++: 1)"
+    assert fig7_rate_distortion.seeds(coded[coded["method"] == "mscn"]) == "3 seeds"
+
+
 def test_a_curve_rises():
     points = pd.DataFrame({"method": "jpeg", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]})
     assert list(fig7_rate_distortion.curve(points, "jpeg")["psnr"]) == [20, 30, 35]

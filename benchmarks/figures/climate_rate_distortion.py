@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import fig7_rate_distortion, style
-from benchmarks.figures.fig7_rate_distortion import CURVE_BITS, PATCHED, curve, published
+from benchmarks.figures.fig7_rate_distortion import CURVE_BITS, PATCHED, curve, published, seeds
 from mscn_flax import fields
 
 RANGE_K = fields.HIGH_K - fields.LOW_K
@@ -75,11 +75,9 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
         kelvin.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         fig7_rate_distortion.name_curves(axis, published(dataset))
         coded = part[part["method"].isin(PATCHED) & (part["bits"] == CURVE_BITS)]
-        about = (
-            f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits, {style.count(coded['seeds'].max(), 'seed')}"
-        )
-        on = ", ".join(style.trained_on(text) for text in sorted(coded["trained_on"].unique()))
         maps = style.count(part["images"].max(), "map")
-        axis.set_title(f"{style.title(dataset, source, preset)}\n{about}, {maps}, trained on {on}")
+        about = f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits, {maps}, {seeds(coded)}"
+        on = ", ".join(style.trained_on(text) for text in sorted(coded["trained_on"].unique()))
+        axis.set_title(f"{style.title(dataset, source, preset)}\n{about}\ntrained on {on}")
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return figure

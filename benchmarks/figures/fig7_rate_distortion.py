@@ -85,6 +85,14 @@ def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:
     return part[part["psnr"].cummax() == part["psnr"]].drop_duplicates("psnr")
 
 
+def seeds(coded: pd.DataFrame) -> str:
+    """How many seeds the networks have, and which have fewer: "3 seeds", "3 seeds (COIN++: 1)"."""
+    most = coded["seeds"].max()
+    fewer = coded[coded["seeds"] < most].groupby("method")["seeds"].min()
+    named = "; ".join(f"{style.METHOD_NAMES[method]}: {number}" for method, number in fewer.items())
+    return style.count(most, "seed") + (f" ({named})" if named else "")
+
+
 def published(dataset: str) -> dict[str, pd.DataFrame]:
     """Label -> curve as `curve` has it, of the data set's published results."""
     curves = {}
@@ -135,7 +143,7 @@ def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
         coded = part[part["method"].isin(PATCHED)]
         steps, on = coded["outer_steps"].max(), ", ".join(sorted(coded["trained_on"].dropna().unique()))
         lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test {noun}s", ""]
-        lines += [f"Trained on {on}, {steps:.0f} outer steps, {style.count(part['seeds'].max(), 'seed')}.", ""]
+        lines += [f"Trained on {on}, {steps:.0f} outer steps, {seeds(coded)}.", ""]
         lines += [f"MSCN at {CURVE_BITS} bits against each method: BD-rate < 0 and BD-PSNR > 0 are in its favour.", ""]
         lines += [*_bd_lines(dataset, part), "", "Rate saved step by step, in bits a pixel:", ""]
         lines += [*_rate_lines(coded), "", "Time:", "", *_time_lines(part, noun), ""]
@@ -235,9 +243,8 @@ def _figure(points: pd.DataFrame, preset: str) -> plt.Figure:
             axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
             axis.set_xlim(0.03, 20)
             name_curves(axis, published(dataset))
-            seeds, images = coded["seeds"].max(), part["images"].max()
-            steps = f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits"
-            about = f"{steps}, {style.count(seeds, 'seed')}, {style.count(images, 'image')}"
+            images = style.count(part["images"].max(), "image")
+            about = f"{coded['outer_steps'].max():.0f} steps, {CURVE_BITS} bits, {images}, {seeds(coded)}"
             on = ", ".join(sorted(coded["trained_on"].unique())).replace("standin", "stand-in")
             axis.set_title(f"{style.title(dataset, source, preset)}\n{about}\ntrained on {on}")
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
