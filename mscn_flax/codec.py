@@ -13,7 +13,8 @@ A stream is
     checksum  4 bytes  CRC-32 of all the above, big endian
 
 The payload holds, entry by entry of the code, the symbols of all patches, each entry by its table. Where each signal
-has its own mask, a first part holds the mask likewise.
+has its own mask, a first part holds the mask likewise. A last part holds, in the same order, how far beyond it an entry
+lies whose symbol is the first or the last one.
 """
 
 import zlib
@@ -214,9 +215,13 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
     for column, (entry, group) in enumerate(zip(entries, model.groups, strict=True)):
         kept = opened[:, entry]
         symbols[kept, column] = decoder.read(int(kept.sum()), model.tables[group])
+    excess = np.zeros_like(symbols)
+    if model.excess_table is not None:
+        ends = model.quantizer.is_end(symbols) & opened[:, entries]
+        excess.T[ends.T] = decoder.read(int(ends.sum()), model.excess_table)
     decoder.close()
     codes = np.zeros((rows, model.network.size), np.float32)
-    codes[:, entries] = model.quantizer.dequantize(symbols)
+    codes[:, entries] = model.quantizer.dequantize(model.quantizer.with_excess(symbols, excess))
     codes[~opened] = 0
     return codes.reshape(rows, *model.network.learner.field.code_shape)
 
@@ -272,13 +277,17 @@ def explain(data: bytes) -> str:
 def _columns(model: Model, codes: Float[np.ndarray, "P *code"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """What the payload holds: columns of symbols, and the table of each."""
     flat = codes.reshape(len(codes), -1)
-    symbols = model.quantizer.quantize(flat[:, model.network.stored])
+    levels = model.quantizer.quantize(flat[:, model.network.stored])
+    symbols = model.quantizer.symbols(levels)
+    opened = flat != 0 if model.network.mask is None else np.ones(levels.shape, bool)
+    columns = [column[is_open] for column, is_open in zip(symbols.T, opened.T, strict=True)]
     tables = [model.tables[group] for group in model.groups]
-    if model.network.mask is not None:
-        return list(symbols.T), tables
-    opened = flat != 0
-    kept = [column[is_open] for column, is_open in zip(symbols.T, opened.T, strict=True)]
-    return [*opened.T.astype(np.int32), *kept], [*model.mask_tables, *tables]
+    if model.network.mask is None:
+        columns, tables = [*opened.T.astype(np.int32), *columns], [*model.mask_tables, *tables]
+    if model.excess_table is not None:
+        ends = model.quantizer.is_end(symbols) & opened
+        columns, tables = [*columns, np.abs(levels - symbols).T[ends.T]], [*tables, model.excess_table]
+    return columns, tables
 
 
 def _fewest_bits(model: Model) -> float:

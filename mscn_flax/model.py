@@ -26,6 +26,9 @@ from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
 
 FORMAT = "mscn-flax model 1"
 
+_EXCESS_PRIOR = 0.9
+"""How often each excess counts as seen beforehand, against the one before: other signals have larger ones."""
+
 ID_BYTES = 4
 """Bytes of the model's id that a stream carries."""
 
@@ -40,6 +43,7 @@ class Model:
       tables: symbol frequencies.
       groups: row of `tables` of each of the `network.stored` entries, in row-major order.
       mask_tables: frequencies of closed and open for each entry; None with a shared mask.
+      excess_table: frequencies of how far beyond the first or the last symbol an entry lies; None in models of before.
       gin: configuration of the training, for people.
       trained_on: data set and number of outer steps, for people.
     """
@@ -49,6 +53,7 @@ class Model:
     tables: UInt32[np.ndarray, "G A"]
     groups: Int[np.ndarray, " n"]
     mask_tables: UInt32[np.ndarray, "P 2"] | None
+    excess_table: UInt32[np.ndarray, " E"] | None = None
     gin: str = ""
     trained_on: str = ""
 
@@ -116,8 +121,13 @@ def fit(
         mask_tables = entropy.frequencies(np.stack([len(codes) - opened, opened], axis=1) + 0.5)
         kept = values[values != 0]
     quantizer = Quantizer.fit(kept, bits)
-    tables, groups = entropy.fit(quantizer.quantize(values), groupings, quantizer.levels)
-    return Model(network, quantizer, tables, groups, mask_tables, gin, trained_on)
+    levels = quantizer.quantize(values)
+    symbols = quantizer.symbols(levels)
+    tables, groups = entropy.fit(symbols, groupings, quantizer.levels)
+    ends = quantizer.is_end(symbols) & (values != 0 if network.mask is None else True)
+    counts = np.bincount(np.abs(levels - symbols)[ends], minlength=quantizer.beyond + 1)
+    excess_table = entropy.frequencies((counts + _EXCESS_PRIOR ** np.arange(len(counts)))[None])[0]
+    return Model(network, quantizer, tables, groups, mask_tables, excess_table, gin, trained_on)
 
 
 def load(path: pathlib.Path) -> Model:
@@ -196,6 +206,7 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
     arrays |= {"tables": model.tables, "groups": model.groups}
     arrays |= {} if model.network.mask is None else {"mask": model.network.mask}
     arrays |= {} if model.mask_tables is None else {"mask_tables": model.mask_tables}
+    arrays |= {} if model.excess_table is None else {"excess_table": model.excess_table}
     return {name: np.asarray(value) for name, value in arrays.items()}
 
 
@@ -224,7 +235,9 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     if np.prod(network.shape, dtype=np.float64) > 1 << 24:
         raise ValueError("the signals that it describes are too large")
     check_bits(architecture["bits"])
-    tables, groups = tensors["tables"], tensors["groups"]
+    tables, groups, excess_table = tensors["tables"], tensors["groups"], tensors.get("excess_table")
+    # Models of before have none: they clip.
+    beyond = 0 if excess_table is None else len(excess_table) - 1
     # One range an entry, or one for all: models of before have that, as have those of signals with masks of their own.
     ranges = (tensors["quantizer.low"], tensors["quantizer.step"])
     low, step = (each.reshape(()) if each.size == 1 else each for each in ranges)
@@ -239,11 +252,15 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
         and np.isfinite(step).all()
         and (step > 0).all()
         and 0 <= groups.min() <= groups.max() < len(tables)
-        and all((t.sum(axis=1) == entropy.TOTAL).all() and t.min() > 0 for t in (tables, mask_tables) if t is not None)
+        and (excess_table is None or excess_table.ndim == 1)
+        and all(
+            (each.sum(axis=-1) == entropy.TOTAL).all() and each.min() > 0
+            for each in (tables, mask_tables, excess_table)
+            if each is not None
+        )
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
-    quantizer = Quantizer(architecture["bits"], low, step)
-    return Model(
-        network, quantizer, tables, groups, mask_tables, metadata.get("gin", ""), metadata.get("trained_on", "")
-    )
+    quantizer = Quantizer(architecture["bits"], low, step, beyond)
+    told = {name: metadata.get(name, "") for name in ("gin", "trained_on")}
+    return Model(network, quantizer, tables, groups, mask_tables, excess_table, **told)

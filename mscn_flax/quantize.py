@@ -3,13 +3,16 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 MAX_BITS = 12
 """So that the tables of `entropy.py` can tell all symbols apart by a frequency of their own."""
 
 _RANGES = np.arange(1.5, 8.01, 0.25)
 """Candidates for the clip range, in standard deviations (COIN++: 3 up to 5 bits, 5 up to 10)."""
+
+BEYOND = 255
+"""Levels at either end behind the 2^bits of a symbol, for what lies outside of the training signals' range."""
 
 _LEAST = 1e-6
 """Standard deviation that entries which never vary are given: they still need a step."""
@@ -23,7 +26,11 @@ def check_bits(bits: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Quantizer:
-    """2^bits levels, evenly spaced between low and low + (2^bits - 1) step; values outside are clipped.
+    """2^bits levels, evenly spaced from low to low + (2^bits - 1) step, and `beyond` more at either end.
+
+    A symbol says which of the 2^bits; with the first and the last one goes an excess, which says how far beyond. Were
+    they clipped, pictures unlike the training ones would lose decibels, and those like them tenths at few bits
+    (results/quick/codec_excess_tuning.csv).
 
     An entry's mean is a level of its own, the first of the upper half, so that entries that hardly vary cost hardly
     anything; the upper half has one level less above it, which 1 or 2 bits feel. An entry's step grows with the root of
@@ -35,11 +42,13 @@ class Quantizer:
       bits: 1 to `MAX_BITS`.
       low: value of symbol 0 of each entry, or of all.
       step: distance of two levels, likewise, > 0.
+      beyond: what lies further than that outside is clipped; 0 in models of before, which have no excess.
     """
 
     bits: int
     low: Float[np.ndarray, "*n"]
     step: Float[np.ndarray, "*n"]
+    beyond: int = 0
 
     @property
     def levels(self) -> int:
@@ -48,7 +57,7 @@ class Quantizer:
 
     @classmethod
     def fit(cls, values: Float[np.ndarray, "S *n"], bits: int) -> "Quantizer":
-        """Mean and standard deviation of every entry, and the clip range that loses least on all.
+        """Mean and standard deviation of every entry, and the range that would lose least if values were clipped to it.
 
         Args:
           values: entries of training signals, a row each; or one column, which then has one range.
@@ -67,19 +76,31 @@ class Quantizer:
 
         def fitted(reach):
             step = 2 * reach * deviation * scale / (levels - 1)
-            return cls(bits, np.asarray(mean - levels // 2 * step, np.float32), np.asarray(step, np.float32))
+            return cls(bits, np.asarray(mean - levels // 2 * step, np.float32), np.asarray(step, np.float32), BEYOND)
 
         def loss(reach):
-            quantizer = fitted(reach)
+            quantizer = dataclasses.replace(fitted(reach), beyond=0)
             return np.mean(np.square((quantizer.dequantize(quantizer.quantize(values)) - values) / scale))
 
         return fitted(min(_RANGES, key=loss))
 
     def quantize(self, values: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-        """Nearest symbols, int32 in 0..2^bits - 1."""
+        """Nearest levels, int32 in -beyond..2^bits - 1 + beyond."""
         position = (values.astype(np.float32) - self.low) / self.step
-        return np.clip(np.rint(position), 0, self.levels - 1).astype(np.int32)
+        return np.clip(np.rint(position), -self.beyond, self.levels - 1 + self.beyond).astype(np.int32)
 
-    def dequantize(self, symbols: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    def dequantize(self, levels: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """Their values, float32; the same on every machine."""
-        return self.low + symbols.astype(np.float32) * self.step
+        return self.low + levels.astype(np.float32) * self.step
+
+    def symbols(self, levels: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+        """The symbols of levels, int32 in 0..2^bits - 1: the first or the last for those beyond."""
+        return np.clip(levels, 0, self.levels - 1)
+
+    def is_end(self, symbols: Int[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
+        """Which are the first or the last, and so have an excess (where there is any)."""
+        return (symbols == 0) | (symbols == self.levels - 1)
+
+    def with_excess(self, symbols: Int[np.ndarray, "..."], excess: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+        """The levels that lie `excess` (0 where a symbol is no end) beyond these symbols."""
+        return np.where(symbols == 0, -excess, symbols + excess)

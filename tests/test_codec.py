@@ -18,6 +18,7 @@ from mscn_flax import codec, model, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
+from mscn_flax.quantize import Quantizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
 SIREN = Siren(depth=3, width=8, w0=20.0)
@@ -107,8 +108,17 @@ def test_decoded_codes_are_the_quantised_ones(shared):
     quantised = shared.quantizer.dequantize(shared.quantizer.quantize(codes))
     kept = codes != 0 if shared.network.mask is None else np.ones(codes.shape, bool)
     np.testing.assert_array_equal(seen, np.where(kept, quantised, 0))
-    inside = kept & (np.abs(codes) < 2 * codes[kept].std())
-    assert (np.abs(seen - codes) / shared.quantizer.step)[inside].max() <= 0.5 * 1.01
+    near = kept & (np.abs(codes) < 2 * codes[kept].std())
+    assert (np.abs(seen - codes) / shared.quantizer.step)[near].max() <= 0.5 * 1.01
+
+
+def test_codes_far_outside_of_the_training_ones_lose_no_more_than_half_a_step(shared):
+    codes = 5 * shared.network.adapt(_patches(12, seed=3))
+    stream = codec.parse(codec.pack(shared, codes, 4 * SIDE, 3 * SIDE))
+    codes, seen = (array.reshape(12, -1)[:, shared.network.stored] for array in (codes, codec.unpack(shared, stream)))
+    levels = shared.quantizer.quantize(codes)
+    assert (levels != shared.quantizer.symbols(levels)).mean() > 0.05
+    assert (np.abs(seen - codes) / shared.quantizer.step)[codes != 0].max() <= 0.5 * 1.01
 
 
 def test_a_patch_codes_alike_alone_and_among_others(mscn):
@@ -229,6 +239,8 @@ ALTERATIONS = {
     "no format": (lambda t, m: m.pop("format"), "format"),
     "tables": (lambda t, m: t["tables"].__setitem__((0, 0), 7), "do not fit"),
     "tables of one axis": (lambda t, m: t.update(tables=t["tables"][0]), "do not fit"),
+    "no excess": (lambda t, m: t["excess_table"].__setitem__(0, 0), "do not fit"),
+    "an excess of two axes": (lambda t, m: t.update(excess_table=t["excess_table"][None]), "do not fit"),
     "no number": (lambda t, m: t["quantizer.low"].__setitem__(0, np.nan), "do not fit"),
     "no step": (lambda t, m: t["quantizer.step"].__setitem__(0, 0), "do not fit"),
     "a range too few": (lambda t, m: t.update({"quantizer.step": t["quantizer.step"][1:]}), "do not fit"),
@@ -248,13 +260,13 @@ def test_an_altered_model_is_refused_in_one_line(mscn, name, tmp_path):
 
 
 @pytest.mark.parametrize("entries", [1, 7])
-def test_one_range_for_all_entries_as_models_had_before(mscn, entries, tmp_path):
+def test_one_range_for_all_entries_that_clips_as_models_had_before(mscn, entries, tmp_path):
     kept = np.zeros(mscn.network.mask.size, bool)
     kept[np.flatnonzero(mscn.network.mask)[:entries]] = True
     network = dataclasses.replace(mscn.network, mask=kept.reshape(mscn.network.mask.shape))
-    quantizer = dataclasses.replace(mscn.quantizer, low=np.array(-1, np.float32), step=np.array(0.1, np.float32))
+    quantizer = Quantizer(5, np.array(-1, np.float32), np.array(0.1, np.float32))
     groups = np.zeros(entries, np.int32)
-    old = dataclasses.replace(mscn, network=network, quantizer=quantizer, tables=mscn.tables[:1], groups=groups)
+    old = model.Model(network, quantizer, mscn.tables[:1], groups, mask_tables=None)
     old.save(tmp_path / "m.safetensors")
     loaded = model.load(tmp_path / "m.safetensors")
     assert loaded.id == old.id

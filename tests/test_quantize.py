@@ -1,9 +1,10 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
-from mscn_flax.quantize import Quantizer
+from mscn_flax.quantize import BEYOND, Quantizer
 
 
 def _values(seed=0):
@@ -18,8 +19,28 @@ def test_error_is_at_most_half_a_step_within_the_range(bits):
     inside = (values >= quantizer.low) & (values <= high)
     error = np.abs(quantizer.dequantize(quantizer.quantize(values)) - values) / quantizer.step
     assert error[inside].max() <= 0.5 * 1.001
-    assert quantizer.quantize(values).min() >= 0
-    assert quantizer.quantize(values * 100).max() == quantizer.levels - 1
+    far = quantizer.quantize(values * 1e6)
+    assert (far.min(), far.max()) == (-BEYOND, quantizer.levels - 1 + BEYOND)
+
+
+def test_values_outside_of_the_range_err_by_half_a_step_too():
+    quantizer, values = Quantizer.fit(_values(), 4), 3 * _values(1)
+    levels = quantizer.quantize(values)
+    assert (levels < 0).any()
+    assert (levels >= quantizer.levels).any()
+    assert (np.abs(quantizer.dequantize(levels) - values) / quantizer.step).max() <= 0.5 * 1.001
+    clipped = dataclasses.replace(quantizer, beyond=0).quantize(values)
+    np.testing.assert_array_equal(clipped, quantizer.symbols(levels))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 5])
+def test_levels_are_a_symbol_and_an_excess_that_only_ends_have(bits):
+    quantizer = Quantizer.fit(_values(), bits)
+    levels = quantizer.quantize(4 * _values(1))
+    symbols = quantizer.symbols(levels)
+    excess = np.abs(levels - symbols)
+    assert not excess[~quantizer.is_end(symbols)].any()
+    np.testing.assert_array_equal(quantizer.with_excess(symbols, excess), levels)
 
 
 def test_more_bits_lose_less():
