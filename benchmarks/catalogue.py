@@ -70,7 +70,7 @@ CATALOGUE = {
         figures=("outer_loop",),
         datasets="cifar10 (or photos), validation split",
         methods="functa, mscn: gradients, points, batches, schedules, optimisers",
-        expected={"smoke": "10 s", "quick": "10 min", "paper": "days on a GPU (not measured)"},
+        expected={"smoke": "10 s", "quick": "5 min", "paper": "days on a GPU (not measured)"},
     ),
     "speed": Entry(
         paper="none: cost of a meta-step, encoding, decoding",
