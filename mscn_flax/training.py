@@ -95,6 +95,7 @@ def train(
     batch_size: int = gin.REQUIRED,
     stride: int = gin.REQUIRED,
     chunk_size: int = gin.REQUIRED,
+    encoding_steps: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
     views: int = gin.REQUIRED,
     rays: int = gin.REQUIRED,
@@ -112,6 +113,7 @@ def train(
       batch_size: signals a step.
       stride: one random point is drawn of every cell of `stride` points a side, afresh every step.
       chunk_size: signals that a device works on at a time.
+      encoding_steps: inner steps of the model when it codes a signal.
       fit_signals: signals whose codes quantiser and tables are fitted to.
       views: of a scene, drawn at random for every step.
       rays: of each of these views, likewise.
@@ -159,9 +161,7 @@ def train(
                 if not np.isfinite(values["mse"]):
                     raise FloatingPointError(f"loss {values['mse']} at outer step {step}; lower the outer rate")
                 progress.show(step + 1, values)
-    network = Network(
-        learner, jax.device_get(state.theta), np.asarray(state.gates.mask), side, learner.inner_steps, kind
-    )
+    network = Network(learner, jax.device_get(state.theta), np.asarray(state.gates.mask), side, encoding_steps, kind)
     chosen = np.random.default_rng([seed, outer_steps]).permutation(count)[:fit_signals]
     trained_on = f"{trained_on}, {outer_steps} outer steps"
     return model.fit(network, network.adapt(of(chosen)), bits, gin=gin.operative_config_str(), trained_on=trained_on)
