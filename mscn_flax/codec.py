@@ -13,8 +13,8 @@ A stream is
     checksum  4 bytes  CRC-32 of all the above, big endian
 
 The payload holds, entry by entry of the code, the symbols of all patches, each entry by its table. Where each signal
-has its own mask, a first part holds the mask likewise. A last part holds, in the same order, how far beyond it an entry
-lies whose symbol is the first or the last one.
+has its own mask, a first part holds the mask likewise, and the rest open entries alone. A last part holds, in the same
+order, how far beyond it an entry lies whose symbol is the first or the last; models without `excess_table` have none.
 """
 
 import zlib
@@ -277,6 +277,8 @@ def explain(data: bytes) -> str:
 def _columns(model: Model, codes: Float[np.ndarray, "P *code"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """What the payload holds: columns of symbols, and the table of each."""
     flat = codes.reshape(len(codes), -1)
+    if not np.isfinite(flat).all():
+        raise ValueError("the model finds no finite code for this signal; it needs another model")
     levels = model.quantizer.quantize(flat[:, model.network.stored])
     symbols = model.quantizer.symbols(levels)
     opened = flat != 0 if model.network.mask is None else np.ones(levels.shape, bool)

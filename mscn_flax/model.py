@@ -252,7 +252,7 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
         and np.isfinite(step).all()
         and (step > 0).all()
         and 0 <= groups.min() <= groups.max() < len(tables)
-        and (excess_table is None or excess_table.ndim == 1)
+        and (excess_table is None or (excess_table.ndim == 1 and beyond >= 1))
         and all(
             (each.sum(axis=-1) == entropy.TOTAL).all() and each.min() > 0
             for each in (tables, mask_tables, excess_table)

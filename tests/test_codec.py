@@ -115,6 +115,7 @@ def test_decoded_codes_are_the_quantised_ones(shared):
 def test_codes_far_outside_of_the_training_ones_lose_no_more_than_half_a_step(shared):
     codes = 5 * shared.network.adapt(_patches(12, seed=3))
     stream = codec.parse(codec.pack(shared, codes, 4 * SIDE, 3 * SIDE))
+    assert abs(len(stream.payload) - codec.estimated_bits(shared, codes) / 8) < 3
     codes, seen = (array.reshape(12, -1)[:, shared.network.stored] for array in (codes, codec.unpack(shared, stream)))
     levels = shared.quantizer.quantize(codes)
     assert (levels != shared.quantizer.symbols(levels)).mean() > 0.05
@@ -239,7 +240,8 @@ ALTERATIONS = {
     "no format": (lambda t, m: m.pop("format"), "format"),
     "tables": (lambda t, m: t["tables"].__setitem__((0, 0), 7), "do not fit"),
     "tables of one axis": (lambda t, m: t.update(tables=t["tables"][0]), "do not fit"),
-    "no excess": (lambda t, m: t["excess_table"].__setitem__(0, 0), "do not fit"),
+    "no excess": (lambda t, m: t["excess_table"].__setitem__(slice(2), [sum(t["excess_table"][:2]), 0]), "do not fit"),
+    "an excess of nothing": (lambda t, m: t.update(excess_table=np.array([1 << 16], np.uint32)), "do not fit"),
     "an excess of two axes": (lambda t, m: t.update(excess_table=t["excess_table"][None]), "do not fit"),
     "no number": (lambda t, m: t["quantizer.low"].__setitem__(0, np.nan), "do not fit"),
     "no step": (lambda t, m: t["quantizer.step"].__setitem__(0, 0), "do not fit"),
@@ -272,7 +274,10 @@ def test_one_range_for_all_entries_that_clips_as_models_had_before(mscn, entries
     assert loaded.id == old.id
     codes = loaded.network.adapt(codec.split(loaded.network, _image()))
     stream = codec.pack(old, codes, 20, 13)
-    np.testing.assert_array_equal(*(codec.unpack(each, codec.parse(stream)) for each in (old, loaded)))
+    seen = [codec.unpack(each, codec.parse(stream)) for each in (old, loaded)]
+    np.testing.assert_array_equal(*seen)
+    far = codec.unpack(loaded, codec.parse(codec.pack(loaded, 1e12 * codes, 20, 13))).reshape(len(codes), -1)
+    np.testing.assert_allclose(np.abs(far[:, loaded.network.stored] - 0.55), 1.55, rtol=1e-5)
 
 
 def test_what_is_no_model_is_refused(mscn, tmp_path):
@@ -289,5 +294,22 @@ def test_the_id_covers_weights_mask_and_tables(mscn):
     network = dataclasses.replace(mscn.network, mask=np.roll(mscn.network.mask, 1, axis=0))
     tables = mscn.tables.copy()
     tables[0, [tables[0].argmax(), tables[0].argmin()]] += np.array([-1, 1]).astype(np.uint32)
-    others = [dataclasses.replace(mscn, network=network), dataclasses.replace(mscn, tables=tables)]
-    assert len({mscn.id, *(other.id for other in others)}) == 3
+    others = [{"network": network}, {"tables": tables}, {"excess_table": np.roll(mscn.excess_table, 1)}]
+    assert len({mscn.id, *(dataclasses.replace(mscn, **other).id for other in others)}) == 4
+
+
+def test_codes_that_are_not_finite_are_refused(shared):
+    codes = shared.network.adapt(_patches(12)).copy()
+    codes[3] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        codec.pack(shared, codes, 4 * SIDE, 3 * SIDE)
+
+
+@pytest.mark.parametrize("bits", [1, 9])
+def test_few_and_many_bits_code_what_lies_outside(bits):
+    network = _mscn()
+    codes = network.adapt(_patches())
+    shared = model.fit(network, codes, bits)
+    far = codec.unpack(shared, codec.parse(codec.pack(shared, 2 * codes, 5 * SIDE, 8 * SIDE)))
+    errors = np.abs(far - 2 * codes).reshape(40, -1)[:, network.stored]
+    assert (errors / shared.quantizer.step).max() <= 0.5 * 1.01

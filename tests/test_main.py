@@ -11,7 +11,7 @@ from mscn_flax import __main__ as cli
 from mscn_flax import devices, files
 
 TRAIN = ["--modulations=8", "--gin_param=codec.outer_steps=6", "--gin_param=codec/Siren.width=8"]
-TRAIN += ["--gin_param=codec/Siren.depth=3", "--gin_param=codec.fit_signals=20"]
+TRAIN += ["--gin_param=codec/Siren.depth=3", "--gin_param=codec.fit_signals=20", "--gin_param=codec.encoding_steps=5"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,6 +57,8 @@ def test_a_picture_comes_back_from_its_stream(folder, trained, tmp_path, capsys)
     cli.main(["decode", str(stream), "-o", str(out), "--model", str(trained)])
     assert files.read_picture(out).shape == (40, 48, 3)
     capsys.readouterr()
+    cli.main(["info", str(trained)])
+    assert "5 inner steps" in capsys.readouterr().out
     cli.main(["info", str(stream)])
     assert "48x40 pixels in 4 patches" in capsys.readouterr().out
     cli.main(["info", str(trained)])

@@ -20,7 +20,8 @@ def test_error_is_at_most_half_a_step_within_the_range(bits):
     error = np.abs(quantizer.dequantize(quantizer.quantize(values)) - values) / quantizer.step
     assert error[inside].max() <= 0.5 * 1.001
     far = quantizer.quantize(values * 1e6)
-    assert (far.min(), far.max()) == (-BEYOND, quantizer.levels - 1 + BEYOND)
+    assert quantizer.beyond == max(BEYOND, quantizer.levels - 1)
+    assert (far.min(), far.max()) == (-quantizer.beyond, quantizer.levels - 1 + quantizer.beyond)
 
 
 def test_values_outside_of_the_range_err_by_half_a_step_too():
