@@ -266,9 +266,9 @@ def name_curves(axis: plt.Axes, curves: dict[str, pd.DataFrame]) -> None:
         inside = line[line["rate"].between(left, right) & line["psnr"].between(bottom, top)]
         for _, at in inside[::-1].iterrows():
             x, y = axis.transData.transform((at["rate"], at["psnr"]))
-            right_end = axis.transData.transform((right, top))[0]
+            right_end, top_end = axis.transData.transform((right, top))
             free = all(abs(x - a) > 75 or abs(y - b) > 16 for a, b in taken)
-            if free and x < right_end - 60:
+            if free and x < right_end - 60 and y < top_end - 16:
                 taken.append((x, y))
                 place = {"textcoords": "offset points", "fontsize": 6, "color": "0.35", "zorder": 4}
                 place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
