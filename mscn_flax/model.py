@@ -26,11 +26,11 @@ from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
 
 FORMAT = "mscn-flax model 1"
 
-_EXCESS_PRIOR = 0.9
-"""How often each excess counts as seen beforehand, against the one before: other signals have larger ones."""
-
 ID_BYTES = 4
 """Bytes of the model's id that a stream carries."""
+
+_EXCESS_PRIOR = 0.9
+"""Observations that an excess of k counts for beforehand, to the power k: other signals have larger ones."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
