@@ -16,6 +16,7 @@ from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
 from mscn_flax.progress import Progress
 from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.stream import parse
 
 NAME = "codec_robustness"
 
@@ -126,7 +127,7 @@ def _outcome(shared, stream, rng, repair, count, show, before) -> dict:
         began = time.perf_counter()
         try:
             # Rendering what has been decoded is the same for all streams of a size.
-            codes = codec.unpack(shared, codec.parse(damaged))
+            codes = codec.unpack(shared, parse(damaged))
             if not np.isfinite(codes).all():
                 raise AssertionError("a damaged stream gave a code that is not finite")
             decoded += 1

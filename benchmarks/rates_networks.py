@@ -16,6 +16,7 @@ from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.stream import parse
 
 
 @gin.configurable
@@ -133,7 +134,7 @@ def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
             stream = None if bits == 32 else codec.pack(models[bits], codes[index], *size)
             packed = time.perf_counter()
             # What a decoder makes of the bytes.
-            seen = codes[index] if bits == 32 else codec.unpack(models[bits], codec.parse(stream))
+            seen = codes[index] if bits == 32 else codec.unpack(models[bits], parse(stream))
             values = network.assemble(network.render(seen), *size)
             done = time.perf_counter()
             length = len(tiles[index]) * exact_bytes if bits == 32 else len(stream)
@@ -152,7 +153,7 @@ def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
             )
             if bits != 32:
                 points = size[0] * size[1]
-                coded[-1]["bpp_payload"] = f"{8 * len(codec.parse(stream).payload) / points:.6g}"
+                coded[-1]["bpp_payload"] = f"{8 * len(parse(stream).payload) / points:.6g}"
                 coded[-1]["bpp_entropy"] = f"{codec.estimated_bits(models[bits], codes[index]) / points:.6g}"
             if bits == rates.SHOWN_BITS and kind == "image":
                 label = f"{cell.method}_{cell.budget}_{bits}b"

@@ -150,13 +150,13 @@ def _pairs(
 
 
 def _info(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, model
+    from mscn_flax import model, stream
 
     if not options.input.is_file():
         raise ValueError(f"there is no file {options.input}")
     with options.input.open("rb") as opened:
-        is_stream = opened.read(2) == codec.MAGIC
-    print(codec.explain(options.input.read_bytes()) if is_stream else model.load(options.input).explain())
+        is_stream = opened.read(2) == stream.MAGIC
+    print(stream.explain(options.input.read_bytes()) if is_stream else model.load(options.input).explain())
 
 
 if __name__ == "__main__":

@@ -1,24 +1,9 @@
-"""Signal -> bytes -> signal. `decode(model, data)` sees the model and the bytes, nothing else.
-
-A stream is
-
-    magic     2 bytes  b"MS"
-    version   1 byte   1
-    kind      1 byte   0: an image, 1: maps of the globe, 2: a solid, 3: a scene
-    model     4 bytes  the first of the model's id
-    height    varint   pixels (of a scene's views), latitudes or voxels, 7 bits a byte, the lowest first
-    width     varint   pixels, longitudes or voxels
-    patches   varint   how many follow: patches of an image, maps; a solid or a scene is one
-    payload            the range coder's, see `entropy.py`
-    checksum  4 bytes  CRC-32 of all the above, big endian
+"""Signal -> bytes -> signal. `decode(model, data)` sees the model and the bytes (see `stream.py`), nothing else.
 
 The payload holds, entry by entry of the code, the symbols of all patches, each entry by its table. Where each signal
 has its own mask, a first part holds the mask likewise, and the rest open entries alone. A last part holds, in the same
 order, how far beyond it an entry lies whose symbol is the first or the last; models without `excess_table` have none.
 """
-
-import zlib
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -27,34 +12,7 @@ from mscn_flax import entropy, patches, signals, views
 from mscn_flax.kinds import KINDS
 from mscn_flax.model import ID_BYTES, Model
 from mscn_flax.network import Network
-
-MAGIC, VERSION = b"MS", 1
-
-MAX_PIXELS = 1 << 27
-"""Larger images, and more points of maps, are refused, by the encoder and by the decoder."""
-
-
-class Stream(NamedTuple):
-    """A stream's parts, checked but for the payload.
-
-    Attributes:
-      kind: of the signal, a key of `kinds.KINDS`.
-      model_id: first `ID_BYTES` bytes of the id of the model that it needs.
-      height: in pixels.
-      width: in pixels.
-      patches: how many.
-      payload: of the range coder.
-      header_bytes: all the others.
-    """
-
-    kind: str
-    model_id: bytes
-    height: int
-    width: int
-    patches: int
-    payload: bytes
-    header_bytes: int
-
+from mscn_flax.stream import MAX_PIXELS, Stream, join, parse
 
 Signal = UInt8[np.ndarray, "H W C"] | Float[np.ndarray, "*shape C"] | dict[str, np.ndarray]
 """An image, maps, a solid or a scene, as `kinds` has them."""
@@ -161,35 +119,8 @@ def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"]) -> float:
 
 def pack(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> bytes:
     """The stream of a signal whose patches, maps or one solid have these codes."""
-    head = MAGIC + bytes([VERSION, list(KINDS).index(model.network.kind)]) + bytes.fromhex(model.id)[:ID_BYTES]
-    head += b"".join(map(_varint, (height, width, len(codes))))
-    body = head + entropy.encode(*_columns(model, codes))
-    return body + zlib.crc32(body).to_bytes(4, "big")
-
-
-def parse(data: bytes) -> Stream:
-    """A stream's parts; allocates no more than a copy of it.
-
-    Raises:
-      ValueError: for what is not a whole and unaltered stream.
-    """
-    if data[:2] != MAGIC:
-        raise ValueError("not an MSCN stream")
-    fixed = 4 + ID_BYTES
-    if len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
-        raise ValueError("the stream is truncated or altered: its checksum differs")
-    if data[2] != VERSION or data[3] >= len(KINDS):
-        raise ValueError(
-            f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {VERSION} and {len(KINDS)} kinds"
-        )
-    numbers, position = [], fixed
-    for _ in range(3):
-        number, position = _read_varint(data[:-4], position)
-        numbers.append(number)
-    height, width, number = numbers
-    if not 1 <= height * width <= MAX_PIXELS:
-        raise ValueError(f"the stream claims {height}x{width} pixels, of at most {MAX_PIXELS}")
-    return Stream(list(KINDS)[data[3]], data[4:fixed], height, width, number, data[position:-4], position + 4)
+    payload = entropy.encode(*_columns(model, codes))
+    return join(model.network.kind, bytes.fromhex(model.id)[:ID_BYTES], height, width, len(codes), payload)
 
 
 def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
@@ -221,7 +152,7 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
         excess.T[ends.T] = decoder.read(int(ends.sum()), model.excess_table)
     decoder.close()
     codes = np.zeros((rows, model.network.size), np.float32)
-    codes[:, entries] = model.quantizer.dequantize(model.quantizer.with_excess(symbols, excess))
+    codes[:, entries] = model.quantizer.dequantize(model.quantizer.join(symbols, excess))
     codes[~opened] = 0
     return codes.reshape(rows, *model.network.learner.field.code_shape)
 
@@ -246,49 +177,24 @@ def _rows(model: Model, stream: Stream) -> int:
     return rows
 
 
-def explain(data: bytes) -> str:
-    """What a stream says of itself, a line each.
+def _columns(model: Model, codes: Float[np.ndarray, "P *code"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What the payload holds: columns of symbols, and the table of each.
 
     Raises:
-      ValueError: for what is not a whole and unaltered stream.
+      ValueError: where a code is not finite.
     """
-    stream = parse(data)
-    kind = KINDS[stream.kind]
-    size, count = {
-        "image": (f"{stream.width}x{stream.height} pixels in {stream.patches} patches", stream.width * stream.height),
-        "map": (
-            f"{stream.patches} maps of {stream.height}x{stream.width} points",
-            stream.patches * stream.height * stream.width,
-        ),
-        "volume": (f"{stream.height}^3 voxels", stream.height**3),
-        "scene": (f"views of {stream.width}x{stream.height} pixels", stream.width * stream.height),
-    }[stream.kind]
-    return "\n".join(
-        [
-            f"MSCN stream, version {VERSION}: a {kind.name}",
-            f"size       {size}",
-            f"bytes      {len(data)}: header and checksum {stream.header_bytes}, payload {len(stream.payload)}",
-            f"rate       {8 * len(data) / count:.4g} {kind.rate}",
-            f"model      {stream.model_id.hex()}",
-        ]
-    )
-
-
-def _columns(model: Model, codes: Float[np.ndarray, "P *code"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What the payload holds: columns of symbols, and the table of each."""
     flat = codes.reshape(len(codes), -1)
     if not np.isfinite(flat).all():
         raise ValueError("the model finds no finite code for this signal; it needs another model")
-    levels = model.quantizer.quantize(flat[:, model.network.stored])
-    symbols = model.quantizer.symbols(levels)
-    opened = flat != 0 if model.network.mask is None else np.ones(levels.shape, bool)
+    symbols, excess = model.quantizer.split(model.quantizer.quantize(flat[:, model.network.stored]))
+    opened = flat != 0 if model.network.mask is None else np.ones(symbols.shape, bool)
     columns = [column[is_open] for column, is_open in zip(symbols.T, opened.T, strict=True)]
     tables = [model.tables[group] for group in model.groups]
     if model.network.mask is None:
         columns, tables = [*opened.T.astype(np.int32), *columns], [*model.mask_tables, *tables]
     if model.excess_table is not None:
         ends = model.quantizer.is_end(symbols) & opened
-        columns, tables = [*columns, np.abs(levels - symbols).T[ends.T]], [*tables, model.excess_table]
+        columns, tables = [*columns, excess.T[ends.T]], [*tables, model.excess_table]
     return columns, tables
 
 
@@ -296,22 +202,3 @@ def _fewest_bits(model: Model) -> float:
     """Bits of the cheapest patch that there is."""
     tables = model.tables[model.groups] if model.mask_tables is None else model.mask_tables
     return float(-np.log2(tables.max(axis=1) / entropy.TOTAL).sum())
-
-
-def _varint(number: int) -> bytes:
-    """7 bits a byte, the lowest first, the highest bit set where more follow."""
-    low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """The number at `position`, and where it ends."""
-    number = 0
-    for shift in range(0, 35, 7):
-        if position >= len(data):
-            break
-        number |= (data[position] & 0x7F) << shift
-        position += 1
-        if data[position - 1] < 0x80:
-            return number, position
-    raise ValueError("the stream's header has a number without end")

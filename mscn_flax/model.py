@@ -121,11 +121,10 @@ def fit(
         mask_tables = entropy.frequencies(np.stack([len(codes) - opened, opened], axis=1) + 0.5)
         kept = values[values != 0]
     quantizer = Quantizer.fit(kept, bits)
-    levels = quantizer.quantize(values)
-    symbols = quantizer.symbols(levels)
+    symbols, excess = quantizer.split(quantizer.quantize(values))
     tables, groups = entropy.fit(symbols, groupings, quantizer.levels)
     ends = quantizer.is_end(symbols) & (values != 0 if network.mask is None else True)
-    counts = np.bincount(np.abs(levels - symbols)[ends], minlength=quantizer.beyond + 1)
+    counts = np.bincount(excess[ends], minlength=quantizer.beyond + 1)
     excess_table = entropy.frequencies((counts + _EXCESS_PRIOR ** np.arange(len(counts)))[None])[0]
     return Model(network, quantizer, tables, groups, mask_tables, excess_table, gin, trained_on)
 

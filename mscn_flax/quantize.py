@@ -94,14 +94,15 @@ class Quantizer:
         """Their values, float32; the same on every machine."""
         return self.low + levels.astype(np.float32) * self.step
 
-    def symbols(self, levels: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-        """The symbols of levels, int32 in 0..2^bits - 1: the first or the last for those beyond."""
-        return np.clip(levels, 0, self.levels - 1)
+    def split(self, levels: Int[np.ndarray, "..."]) -> tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]:
+        """The symbols of levels, 0..2^bits - 1, and the excess of each, 0..beyond: how far beyond its symbol."""
+        symbols = np.clip(levels, 0, self.levels - 1)
+        return symbols, np.abs(levels - symbols)
 
     def is_end(self, symbols: Int[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
         """Which are the first or the last, and so have an excess (where there is any)."""
         return (symbols == 0) | (symbols == self.levels - 1)
 
-    def with_excess(self, symbols: Int[np.ndarray, "..."], excess: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-        """The levels that lie `excess` (0 where a symbol is no end) beyond these symbols."""
+    def join(self, symbols: Int[np.ndarray, "..."], excess: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+        """The inverse of `split`."""
         return np.where(symbols == 0, -excess, symbols + excess)

@@ -16,6 +16,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
 from mscn_flax.siren import Siren
+from mscn_flax.stream import explain, parse
 
 SIDE = {"map": 10, "volume": 8}
 SIREN = Siren(depth=3, width=8, w0=20.0, out_dim=1)
@@ -51,14 +52,14 @@ def test_signals_come_back_as_the_decoder_alone_makes_them(shared, tmp_path):
     loaded = model.load(tmp_path / "m.safetensors")
     assert loaded.network.kind == kind
     np.testing.assert_array_equal(codec.decode(loaded, data), decoded)
-    stream = codec.parse(data)
+    stream = parse(data)
     assert len(data) == stream.header_bytes + len(stream.payload)
     codes = shared.network.adapt(codec.split(shared.network, signal))
     assert abs(len(stream.payload) - codec.estimated_bits(shared, codes) / 8) < 3
     # The values are those of the quantised codes.
     seen = shared.network.render(codec.unpack(shared, stream))
     np.testing.assert_array_equal(seen.reshape(signal.shape), decoded)
-    assert {"map": "3 maps of 10x18 points", "volume": "8^3 voxels"}[kind] in codec.explain(data)
+    assert {"map": "3 maps of 10x18 points", "volume": "8^3 voxels"}[kind] in explain(data)
 
 
 def test_other_kinds_and_shapes_are_refused(shared):

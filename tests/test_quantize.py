@@ -31,17 +31,17 @@ def test_values_outside_of_the_range_err_by_half_a_step_too():
     assert (levels >= quantizer.levels).any()
     assert (np.abs(quantizer.dequantize(levels) - values) / quantizer.step).max() <= 0.5 * 1.001
     clipped = dataclasses.replace(quantizer, beyond=0).quantize(values)
-    np.testing.assert_array_equal(clipped, quantizer.symbols(levels))
+    np.testing.assert_array_equal(clipped, quantizer.split(levels)[0])
 
 
 @pytest.mark.parametrize("bits", [1, 2, 5])
 def test_levels_are_a_symbol_and_an_excess_that_only_ends_have(bits):
     quantizer = Quantizer.fit(_values(), bits)
     levels = quantizer.quantize(4 * _values(1))
-    symbols = quantizer.symbols(levels)
-    excess = np.abs(levels - symbols)
+    symbols, excess = quantizer.split(levels)
+    assert excess.any()
     assert not excess[~quantizer.is_end(symbols)].any()
-    np.testing.assert_array_equal(quantizer.with_excess(symbols, excess), levels)
+    np.testing.assert_array_equal(quantizer.join(symbols, excess), levels)
 
 
 def test_more_bits_lose_less():

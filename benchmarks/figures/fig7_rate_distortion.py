@@ -29,6 +29,8 @@ PUBLISHED = {
 }
 """Our data set -> published curves of the same images, or (era5) of maps of the same kind."""
 
+_RATES = "Rate saved step by step, in bits a pixel; fixed length is that of symbols alone, without what lies outside:"
+
 CELL = ["dataset", "source", "method", "budget", "bits"]
 
 
@@ -145,7 +147,7 @@ def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
         lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test {noun}s", ""]
         lines += [f"Trained on {on}, {steps:.0f} outer steps, {seeds(coded)}.", ""]
         lines += [f"MSCN at {CURVE_BITS} bits against each method: BD-rate < 0 and BD-PSNR > 0 are in its favour.", ""]
-        lines += [*_bd_lines(dataset, part), "", "Rate saved step by step, in bits a pixel:", ""]
+        lines += [*_bd_lines(dataset, part), "", _RATES, ""]
         lines += [*_rate_lines(coded), "", "Time:", "", *_time_lines(part, noun), ""]
     return "\n".join(lines)
 

@@ -1,0 +1,126 @@
+"""The container of a coded signal: its bytes, its parts, and the checks that they are whole.
+
+A stream is
+
+    magic     2 bytes  b"MS"
+    version   1 byte   1
+    kind      1 byte   0: an image, 1: maps of the globe, 2: a solid, 3: a scene
+    model     4 bytes  the first of the model's id
+    height    varint   pixels (of a scene's views), latitudes or voxels, 7 bits a byte, the lowest first
+    width     varint   pixels, longitudes or voxels
+    patches   varint   how many follow: patches of an image, maps; a solid or a scene is one
+    payload            the range coder's, see `entropy.py`
+    checksum  4 bytes  CRC-32 of all the above, big endian
+"""
+
+import zlib
+from typing import NamedTuple
+
+from mscn_flax.kinds import KINDS
+from mscn_flax.model import ID_BYTES
+
+MAGIC, VERSION = b"MS", 1
+
+MAX_PIXELS = 1 << 27
+"""Larger images, and more points of maps, are refused, by the encoder and by the decoder."""
+
+
+class Stream(NamedTuple):
+    """A stream's parts, checked but for the payload.
+
+    Attributes:
+      kind: of the signal, a key of `kinds.KINDS`.
+      model_id: first `ID_BYTES` bytes of the id of the model that it needs.
+      height: in pixels.
+      width: in pixels.
+      patches: how many.
+      payload: of the range coder.
+      header_bytes: all the others.
+    """
+
+    kind: str
+    model_id: bytes
+    height: int
+    width: int
+    patches: int
+    payload: bytes
+    header_bytes: int
+
+
+def join(kind: str, model_id: bytes, height: int, width: int, patches: int, payload: bytes) -> bytes:
+    """The stream of these parts, as `Stream` has them; the inverse of `parse`."""
+    head = MAGIC + bytes([VERSION, list(KINDS).index(kind)]) + model_id
+    body = head + b"".join(map(_varint, (height, width, patches))) + payload
+    return body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def parse(data: bytes) -> Stream:
+    """A stream's parts; allocates no more than a copy of it.
+
+    Raises:
+      ValueError: for what is not a whole and unaltered stream.
+    """
+    if data[:2] != MAGIC:
+        raise ValueError("not an MSCN stream")
+    fixed = 4 + ID_BYTES
+    if len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
+        raise ValueError("the stream is truncated or altered: its checksum differs")
+    if data[2] != VERSION or data[3] >= len(KINDS):
+        raise ValueError(
+            f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {VERSION} and {len(KINDS)} kinds"
+        )
+    numbers, position = [], fixed
+    for _ in range(3):
+        number, position = _read_varint(data[:-4], position)
+        numbers.append(number)
+    height, width, number = numbers
+    if not 1 <= height * width <= MAX_PIXELS:
+        raise ValueError(f"the stream claims {height}x{width} pixels, of at most {MAX_PIXELS}")
+    return Stream(list(KINDS)[data[3]], data[4:fixed], height, width, number, data[position:-4], position + 4)
+
+
+def explain(data: bytes) -> str:
+    """What a stream says of itself, a line each.
+
+    Raises:
+      ValueError: for what is not a whole and unaltered stream.
+    """
+    stream = parse(data)
+    kind = KINDS[stream.kind]
+    size, count = {
+        "image": (f"{stream.width}x{stream.height} pixels in {stream.patches} patches", stream.width * stream.height),
+        "map": (
+            f"{stream.patches} maps of {stream.height}x{stream.width} points",
+            stream.patches * stream.height * stream.width,
+        ),
+        "volume": (f"{stream.height}^3 voxels", stream.height**3),
+        "scene": (f"views of {stream.width}x{stream.height} pixels", stream.width * stream.height),
+    }[stream.kind]
+    return "\n".join(
+        [
+            f"MSCN stream, version {VERSION}: a {kind.name}",
+            f"size       {size}",
+            f"bytes      {len(data)}: header and checksum {stream.header_bytes}, payload {len(stream.payload)}",
+            f"rate       {8 * len(data) / count:.4g} {kind.rate}",
+            f"model      {stream.model_id.hex()}",
+        ]
+    )
+
+
+def _varint(number: int) -> bytes:
+    """7 bits a byte, the lowest first, the highest bit set where more follow."""
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number at `position`, and where it ends."""
+    number = 0
+    for shift in range(0, 35, 7):
+        if position >= len(data):
+            break
+        number |= (data[position] & 0x7F) << shift
+        position += 1
+        if data[position - 1] < 0x80:
+            return number, position
+    raise ValueError("the stream's header has a number without end")
