@@ -1,4 +1,4 @@
-"""`python -m benchmarks` lists the benchmarks; `python -m benchmarks run` runs them all and draws every figure."""
+"""`python -m benchmarks` lists the benchmarks; `... run` runs and draws; `... collect` collects."""
 
 import os
 import pathlib
@@ -9,34 +9,35 @@ import rich.console
 import rich.table
 from absl import app, flags
 
-from benchmarks import launch, records
+from benchmarks import cli, collect, launch
 from benchmarks.catalogue import CATALOGUE
 
-PRESETS = ("smoke", "quick", "paper")
-
-_PRESET = flags.DEFINE_enum("preset", "quick", PRESETS, "Size of the runs.")
 _ONLY = flags.DEFINE_multi_enum("only", [], list(CATALOGUE), "Benchmark to run; repeatable. All by default.")
-_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds 0..N-1 of each run.", lower_bound=1)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data sets (default $MSCN_DATA_DIR).")
-_RESULTS_DIR = flags.DEFINE_string("results_dir", str(records.REPOSITORY / "results"), "Where CSVs go.")
-_PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.REPOSITORY / "plots"), "Where figures and tables go.")
-_RUNS_DIR = flags.DEFINE_string("runs_dir", str(records.REPOSITORY / "runs"), "Where checkpoints and logs go.")
-_ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the cells of the grids run.")
-_ADDRESS = flags.DEFINE_string(
-    "address", None, "Of the Ray cluster, host:port (default: $RAY_ADDRESS, one running here, or this machine alone)."
-)
-_TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of a cell's run on Ray.", lower_bound=1)
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would run, its memory and FLOPs; run nothing.")
+_PLOTS_DIR = flags.DEFINE_string("plots_dir", str(cli.REPOSITORY / "plots"), "Where figures and tables go.")
+
+COMMANDS = ("run", "collect")
 
 
 def main(argv: list[str]) -> None:
-    """Lists, or runs and draws."""
-    if argv[1:] == ["run"]:
-        _run()
-    elif argv[1:]:
-        sys.exit(f"error: unexpected {' '.join(argv[1:])!r}; there are `python -m benchmarks` and `... benchmarks run`")
-    else:
-        _list()
+    """Lists, runs and draws, or collects."""
+    if argv[1:] and (len(argv) > 2 or argv[1] not in COMMANDS):
+        sys.exit(f"error: unexpected {' '.join(argv[1:])!r}; there are {', '.join(COMMANDS)}, or nothing for the list")
+    preset = flags.FLAGS.preset or "quick"
+    try:
+        if preset not in cli.presets() and argv[1:] != ["collect"]:
+            raise ValueError(f"no preset {preset!r}; there are {', '.join(cli.presets())}")
+        names = [name for name in CATALOGUE if not _ONLY.value or name in _ONLY.value]
+        if argv[1:] == ["run"]:
+            _run(names, preset)
+        elif argv[1:] == ["collect"]:
+            for name in names:
+                for path in collect.collect(name, preset, cli.runs_dir(), cli.results_dir()):
+                    print(path)
+        else:
+            _list()
+    except cli.MISTAKES as error:
+        print(f"error: {cli.in_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _list() -> None:
@@ -45,43 +46,44 @@ def _list() -> None:
     for column in ("benchmark", "paper object", "data sets", "methods", "expected time", "rows present"):
         table.add_column(column, no_wrap=column == "benchmark")
     for name, entry in CATALOGUE.items():
-        times = "\n".join(f"{preset}: {entry.expected[preset]}" for preset in PRESETS)
-        rows = "\n".join(f"{preset}: {_rows(name, preset)}" for preset in PRESETS)
+        times = "\n".join(f"{preset}: {expected}" for preset, expected in entry.expected.items())
+        rows = "\n".join(f"{preset}: {_rows(name, preset)}" for preset in entry.expected)
         table.add_row(name, entry.paper, entry.datasets, entry.methods, times, rows)
     rich.console.Console(width=120).print(table)
 
 
 def _rows(name: str, preset: str) -> int:
-    path = pathlib.Path(_RESULTS_DIR.value) / preset / f"{name}.csv"
+    path = cli.results_dir() / preset / f"{name}.csv"
     return sum(1 for _ in path.open()) - 1 if path.exists() else 0
 
 
-def _run() -> None:
+def _run(names: list[str], preset: str) -> None:
     """Runs the benchmarks one after the other, draws, and says where everything is."""
     began = time.monotonic()
-    names = [name for name in CATALOGUE if not _ONLY.value or name in _ONLY.value]
     # Benchmarks run from the repository's root; a path is meant from where the user stands.
-    results, plots, runs = (pathlib.Path(flag.value).resolve() for flag in (_RESULTS_DIR, _PLOTS_DIR, _RUNS_DIR))
-    data = _DATA_DIR.value or os.environ.get("MSCN_DATA_DIR")
-    common = [f"--results_dir={results}", f"--runs_dir={runs}", f"--seeds={_SEEDS.value}"]
-    common += [f"--data_dir={pathlib.Path(data).expanduser().resolve()}"] if data else []
-    common += ["--dry_run"] if _DRY_RUN.value else []
-    common += [f"--engine={_ENGINE.value}", f"--task_cpus={_TASK_CPUS.value}"]
-    common += [f"--address={_ADDRESS.value}"] if _ADDRESS.value else []
+    folders = {"results_dir", "plots_dir", "runs_dir", "data_dir"}
+
+    def handed(flag) -> str:
+        value = flag.value
+        if flag.name in folders:
+            value = pathlib.Path(value).expanduser().resolve()
+        return f"--{flag.name}={value}"
+
+    if data := os.environ.get("MSCN_DATA_DIR"):
+        os.environ["MSCN_DATA_DIR"] = str(pathlib.Path(data).expanduser().resolve())
+    common = [handed(flag) for flag in cli.SHARED if flag.value not in (None, False)]
     for name in names:
-        print(f"== {name}: {CATALOGUE[name].paper} (expected: {CATALOGUE[name].expected[_PRESET.value]})", flush=True)
-        gin_files = [f"--gin_file=gin/{name}.gin", f"--gin_file=gin/presets/{_PRESET.value}.gin"]
-        launch.python(f"benchmarks.{name}", *gin_files, *common, compile_fast=_PRESET.value == "smoke")
-    if _DRY_RUN.value:
+        expected = CATALOGUE[name].expected.get(preset, "not measured")
+        print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
+        launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
+    if cli.dry_run():
         return
     print("== figures and tables", flush=True)
-    launch.python(
-        "benchmarks.plot", *names, f"--preset={_PRESET.value}", f"--results_dir={results}", f"--plots_dir={plots}"
-    )
+    drawn = [handed(flags.FLAGS[flag]) for flag in ("results_dir", "plots_dir")]
+    launch.python("benchmarks.plot", *names, f"--preset={preset}", *drawn)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    print(
-        f"CSVs in {results / _PRESET.value}, figures and tables in {plots / _PRESET.value}; {minutes} min {seconds} s"
-    )
+    where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {pathlib.Path(_PLOTS_DIR.value) / preset}"
+    print(f"{where}; {minutes} min {seconds} s")
 
 
 if __name__ == "__main__":

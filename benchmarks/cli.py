@@ -1,4 +1,4 @@
-"""Command line of every benchmark: gin files and parameters, folders, seeds; one-line errors."""
+"""Command line of every benchmark: preset, gin files and parameters, folders, seeds, where to run; one-line errors."""
 
 import contextlib
 import importlib
@@ -8,40 +8,54 @@ import pathlib
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import REPOSITORY
 from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
 
+GIN = REPOSITORY / "gin"
+
+_PRESET = flags.DEFINE_string("preset", None, "Preset: reads gin/<preset>/<benchmark>.gin before all --gin_file.")
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Gin file; repeat for overlays, the later one wins.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "Gin binding, e.g. 'table1.budgets=[64]'; repeatable.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data sets (default $MSCN_DATA_DIR).")
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(REPOSITORY / "results"), "Where CSVs go.")
-_RUNS_DIR = flags.DEFINE_string("runs_dir", str(REPOSITORY / "runs"), "Where checkpoints and logs go.")
-_SEEDS = flags.DEFINE_integer("seeds", None, "Seeds 0..N-1, in place of the gin file's.", lower_bound=1)
-_ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the grid's cells run.")
+_RUNS_DIR = flags.DEFINE_string("runs_dir", str(REPOSITORY / "runs"), "Where run folders and checkpoints go.")
+_SEEDS = flags.DEFINE_integer("seeds", None, "Random seeds 0 to N-1, in place of the preset's.", lower_bound=1)
+_ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the jobs run.")
 _ADDRESS = flags.DEFINE_string(
     "address", None, "Of the Ray cluster, host:port (default: $RAY_ADDRESS, one running here, or this machine alone)."
 )
-_TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of a cell's run on Ray.", lower_bound=1)
+_TASK_CPUS = flags.DEFINE_integer("task_cpus", 2, "Cores of one job on Ray.", lower_bound=1)
+_SHARD = flags.DEFINE_string("shard", None, "i/n: run the i-th of n parts of the jobs, i from 0; for schedulers.")
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "host:port of the first of several processes that train as one, or 'auto' (SLURM, MPI, TPU)."
 )
-_PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.", lower_bound=1)
+_PROCESSES = flags.DEFINE_integer("processes", None, "Number of these processes.", lower_bound=1)
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print configuration, shapes, memory and FLOPs; train nothing.")
 
+SHARED = (_DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _ENGINE, _ADDRESS, _TASK_CPUS, _SHARD, _DRY_RUN)
+"""Flags that `python -m benchmarks run` hands on to each benchmark."""
 
-MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError)
+MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, ImportError)
 """Errors of which one line says enough."""
 
 
+def presets() -> list[str]:
+    """The presets that there are: folders of `gin/` with a file per benchmark."""
+    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes"})
+
+
+def preset() -> str:
+    """Name of the preset, and of the folder of the results: `custom` where none is asked for."""
+    return _PRESET.value or "custom"
+
+
 def seeds(default: list[int]) -> list[int]:
-    """The seeds asked for on the command line, `default` otherwise."""
+    """The random seeds asked for on the command line, `default` otherwise."""
     return default if _SEEDS.value is None else list(range(_SEEDS.value))
 
 
@@ -51,7 +65,7 @@ def dry_run() -> bool:
 
 
 def on_ray() -> bool:
-    """Whether cells run on Ray instead of in this process, and are run at all."""
+    """Whether jobs run on Ray instead of in this process, and are run at all."""
     return _ENGINE.value == "ray" and not dry_run()
 
 
@@ -61,13 +75,25 @@ def address() -> str | None:
 
 
 def task_cpus() -> int:
-    """Cores of a cell's run on Ray."""
+    """Cores of one job on Ray."""
     return _TASK_CPUS.value
 
 
-def data_dir() -> str | None:
-    """Folder of prepared local copies, None where neither flag nor environment names one."""
-    return _DATA_DIR.value or os.environ.get("MSCN_DATA_DIR")
+def shard() -> tuple[int, int]:
+    """Which part of the jobs this process runs, and of how many.
+
+    Raises:
+      ValueError: for anything but i/n with 0 <= i < n.
+    """
+    if _SHARD.value is None:
+        return 0, 1
+    try:
+        index, count = map(int, _SHARD.value.split("/"))
+    except ValueError:
+        index, count = 0, 0
+    if not 0 <= index < count:
+        raise ValueError(f"--shard must be i/n with 0 <= i < n, for example 0/4, got {_SHARD.value!r}")
+    return index, count
 
 
 def results_dir() -> pathlib.Path:
@@ -76,19 +102,32 @@ def results_dir() -> pathlib.Path:
 
 
 def runs_dir() -> pathlib.Path:
-    """Folder of checkpoints and logs, not in git."""
+    """Folder of run folders and checkpoints, not in git."""
     return pathlib.Path(_RUNS_DIR.value)
 
 
-def run(benchmark: Callable[[], None]) -> None:
-    """Parses flags and gin, runs `benchmark`, and says what is wrong in one line where something is."""
+def set_runs_dir(folder: str) -> None:
+    """Sets `runs_dir` in a process that has no command line of its own: a worker."""
+    flags.FLAGS.mark_as_parsed()
+    flags.FLAGS[_RUNS_DIR.name].value = folder
 
-    def main(argv: list[str]) -> None:
+
+def main(name: str) -> None:
+    """Runs one benchmark as its command line says; says what is wrong in one line where something is."""
+
+    def run(argv: list[str]) -> None:
+        from benchmarks import engine  # Imports JAX, which `--help` does not need.
+
         try:
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
-            configure()
-            benchmark()
+            choose_devices()
+            module = _module(name)
+            configuration.parse([*preset_files(name, _PRESET.value), *_GIN_FILE.value], _GIN_PARAM.value)
+            with configuration.scope(module.SCOPE):
+                jobs = module.jobs()
+            configuration.check()
+            engine.run(name, jobs)
         except MISTAKES as error:
             log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
             with contextlib.suppress(OSError):
@@ -97,28 +136,42 @@ def run(benchmark: Callable[[], None]) -> None:
             sys.exit(2)
 
     # --help shows the flags of the module that was started, unless others are registered for it.
-    holders = (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _DRY_RUN)
-    for holder in (*holders, _ENGINE, _ADDRESS, _TASK_CPUS, _COORDINATOR, _PROCESSES, _PROCESS):
+    for holder in (_PRESET, _GIN_FILE, _GIN_PARAM, *SHARED, _COORDINATOR, _PROCESSES, _PROCESS):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
-    app.run(main)
+    app.run(run)
 
 
-def configure(worker: bool = False) -> None:
-    """Devices and gin, as the flags say; in a `worker` of Ray those of the process that it works for."""
+def preset_files(name: str, chosen: str | None) -> list[str]:
+    """The gin file of a preset for a benchmark, which includes what it builds on; none where no preset is asked for.
+
+    Raises:
+      ValueError: for a preset that there is not, with those that there are.
+    """
+    if chosen is None:
+        return []
+    path = GIN / chosen / f"{name}.gin"
+    if not path.is_file():
+        having = [one for one in presets() if (GIN / one / f"{name}.gin").is_file()]
+        raise ValueError(f"{name} has no preset {chosen!r}; there are {', '.join(having)}")
+    return [str(path)]
+
+
+def choose_devices() -> None:
+    """Devices and processes, as the flags say."""
     logging.set_verbosity(logging.WARNING)
+    if _DATA_DIR.value:
+        os.environ["MSCN_DATA_DIR"] = _DATA_DIR.value  # Also for processes that this one starts.
     if on_ray() and not importlib.util.find_spec("ray"):
         raise ValueError("--engine=ray needs Ray: pip install -r requirements-cluster.txt")
     # A process that has asked JAX for accelerators keeps them from others, here from the workers.
-    devices.choose(accelerators=worker or not on_ray())
+    devices.choose(accelerators=not on_ray())
     if _COORDINATOR.value:
-        if _ENGINE.value != "process":
-            raise ValueError("--coordinator is for one run over several processes, --engine=ray for many runs: choose")
+        if _ENGINE.value != "process" or _SHARD.value:
+            raise ValueError("--coordinator is for one run over several processes, --engine=ray and --shard for many")
         devices.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         if not devices.is_first():
             Progress.quiet = True
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the end
-    import_benchmarks()
-    configuration.parse(_GIN_FILE.value, _GIN_PARAM.value)
 
 
 def in_one_line(error: Exception) -> str:
@@ -126,11 +179,13 @@ def in_one_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def import_benchmarks() -> None:
-    """Makes every benchmark known to gin: a preset has bindings for all of them."""
-    main = sys.modules["__main__"]
-    if getattr(main, "__spec__", None):
-        # `python -m benchmarks.x` runs x as __main__; imported a second time it would register its names twice.
-        sys.modules.setdefault(main.__spec__.name, main)
-    for name in CATALOGUE:
-        importlib.import_module(f"benchmarks.{name}")
+def _module(name: str):
+    """A benchmark's module; where it is the program that was started, under its own name for those who unpickle."""
+    started, full = sys.modules["__main__"], f"benchmarks.{name}"
+    if getattr(getattr(started, "__spec__", None), "name", None) != full:
+        return importlib.import_module(full)
+    for thing in vars(started).values():
+        if getattr(thing, "__module__", None) == "__main__":
+            thing.__module__ = full
+    # Imported a second time, it would register its names twice.
+    return sys.modules.setdefault(full, started)

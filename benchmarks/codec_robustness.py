@@ -1,5 +1,7 @@
 """What the decoder makes of damaged streams: a value error or an image, in little time and memory, never more."""
 
+import dataclasses
+import functools
 import time
 import tracemalloc
 import zlib
@@ -9,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import cli, records, runner
+from benchmarks import cli, grid
+from benchmarks.job import Job
+from benchmarks.run_folder import Result
 from mscn_flax import codec, data, model, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
@@ -18,11 +22,7 @@ from mscn_flax.progress import Progress
 from mscn_flax.siren import LatentModulatedSiren, Siren
 from mscn_flax.stream import parse
 
-NAME = "codec_robustness"
-
-COLUMNS = ("experiment", "preset", "model", "checksum", "mutations", "refused", "decoded", "slowest_ms", "peak_kib")
-COLUMNS += ("stream_bytes", "seed", "run_id")
-"""One row a kind of model, checksums repaired or not. `peak_kib`: most memory that one stream made the decoder take."""
+NAME, SCOPE = "codec_robustness", "robustness"
 
 SIREN = Siren(depth=3, width=8, w0=20.0)
 SIDE = 32
@@ -72,47 +72,49 @@ def _damaged(stream: bytes, rng: np.random.Generator, repair: bool) -> bytes:
     return bytes(body) + zlib.crc32(bytes(body)).to_bytes(4, "big") if repair else bytes(body)
 
 
-@gin.configurable("robustness")
-def robustness(preset: str = "custom", mutations: int = gin.REQUIRED, seed: int = 0) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DamageJob(Job):
     """Damages valid streams.
 
-    Args:
-      preset: name of the gin overlay, and of the folder of the results.
-      mutations: streams, divided over the kinds of model, with and without a repaired checksum.
-      seed: of the damage.
+    Attributes:
+      mutations: number of streams, divided over the kinds of model, with and without a repaired checksum.
     """
-    csv = cli.results_dir() / preset / f"{NAME}.csv"
-    run_id = f"{NAME}-{mutations}-s{seed}"
-    if cli.dry_run():
-        print(f"{mutations} damaged streams")
-        return
-    if records.has(csv, run_id):
-        print(f"{run_id}: done before")
-        return
-    began, commit = time.perf_counter(), records.commit()
-    models = _models()
-    rows, each = [], mutations // (2 * len(models))
-    rng = np.random.default_rng(seed)
-    with Progress(run_id, 2 * len(models) * each) as progress:
-        for name, shared in models.items():
-            image = rng.integers(0, 256, (SIDE, 3 * SIDE, 3)).astype(np.uint8)
-            stream = codec.encode(shared, image)
-            for repair in (False, True):
-                outcome = _outcome(shared, stream, rng, repair, each, lambda done: progress.show(done, {}), len(rows))
-                asked = {"experiment": NAME, "preset": preset, "model": name, "mutations": each, "seed": seed}
-                asked["checksum"] = "repaired" if repair else "as it was"
-                rows.append(asked | outcome | {"stream_bytes": len(stream), "run_id": run_id})
-    records.add(
-        csv,
-        rows,
-        COLUMNS,
-        seed=seed,
-        device=runner.device_name(),
-        gin_text=gin.operative_config_str(),
-        wall_s=time.perf_counter() - began,
-        compile_s=0.0,
-        commit=commit,
-    )
+
+    mutations: int
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        return f"{NAME}-{self.mutations}-s{self.seed}"
+
+    @property
+    def decides(self) -> tuple:
+        """See `Job.decides`."""
+        return (self.mutations,)
+
+    def run(self) -> Result:
+        """One row per kind of model, checksums repaired or not."""
+        models = _models()
+        rows, each = [], self.mutations // (2 * len(models))
+        rng = np.random.default_rng(self.seed)
+        with Progress(self.id, 2 * len(models) * each) as progress:
+            for name, shared in models.items():
+                image = rng.integers(0, 256, (SIDE, 3 * SIDE, 3)).astype(np.uint8)
+                stream = codec.encode(shared, image)
+                for repair in (False, True):
+                    shown = functools.partial(progress.show, values={})
+                    outcome = _outcome(shared, stream, rng, repair, each, shown, len(rows))
+                    asked = {"experiment": NAME, "preset": self.preset, "model": name, "mutations": each}
+                    asked |= {"checksum": "repaired" if repair else "as it was", "seed": self.seed}
+                    rows.append(asked | outcome | {"stream_bytes": len(stream), "run_id": self.id})
+        return Result({"": rows})
+
+
+@gin.configurable("robustness")
+def jobs(mutations: int = gin.REQUIRED, seed: int = 0) -> list[DamageJob]:
+    """The one job; `mutations` as `DamageJob` has it, `seed` of the damage."""
+    gin_text = grid.gin_text((SCOPE,), mutations=mutations, seed=seed)
+    return [DamageJob(benchmark=NAME, preset=cli.preset(), seed=seed, gin=gin_text, mutations=mutations)]
 
 
 def _outcome(shared, stream, rng, repair, count, show, before) -> dict:
@@ -146,11 +148,5 @@ def _outcome(shared, stream, rng, repair, count, show, before) -> dict:
     }
 
 
-def main() -> None:
-    """As gin has it, its bindings scoped by `robustness`."""
-    with gin.config_scope("robustness"):
-        robustness()
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    cli.main(NAME)

@@ -1,4 +1,4 @@
-"""A trained cell on the test signals: codes, values, and a row each."""
+"""A trained job on the signals it is judged on: their codes, values, and one row each."""
 
 import functools
 import time
@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from benchmarks import records, runner
-from benchmarks.cell import Cell
+from benchmarks import records
+from benchmarks.job import TrainingJob
 from mscn_flax import meta, metrics
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import points_a_coordinate
+from mscn_flax.train import Setup, compiled, for_any_budget
 
 _EVALUATIONS = 1 << 19
-"""Points that a device renders at a time, at most."""
+"""Largest number of points that a device renders at a time."""
 
 
 class Fitted(NamedTuple):
@@ -27,7 +28,7 @@ class Fitted(NamedTuple):
       targets: [n, *views, N, c].
       codes: [n, *code].
       values: as the targets, decoded from the codes.
-      encode_s: seconds a signal, within a batch, compilation apart.
+      encode_s: seconds per signal, within a batch, without compilation.
       decode_s: likewise.
     """
 
@@ -38,20 +39,20 @@ class Fitted(NamedTuple):
     decode_s: float
 
 
-def test_arrays(cell: Cell, limit: int | None) -> np.ndarray | dict[str, np.ndarray]:
-    """The first `limit` test signals, stacked; all where None."""
-    split = cell.signals["test"]
+def test_arrays(job: TrainingJob, limit: int | None) -> np.ndarray | dict[str, np.ndarray]:
+    """The first `limit` signals that the job is judged on, stacked; all where None."""
+    split = job.judged
     arrays = [split[i] for i in range(min(len(split), limit or len(split)))]
     return jax.tree.map(lambda *each: np.stack(each), *arrays)
 
 
-def test_points(cell: Cell, limit: int | None) -> Points:
-    """All points of the first `limit` test signals, which are on a grid; of all where None."""
-    return cell.modality.whole(test_arrays(cell, limit), cell.resolution)
+def test_points(job: TrainingJob, limit: int | None) -> Points:
+    """All points of the first `limit` signals that the job is judged on; of all signals where None."""
+    return job.setup.modality.whole(test_arrays(job, limit), job.setup.resolution)
 
 
 def fit(
-    cell: Cell,
+    setup: Setup,
     state: meta.TrainState,
     points: Points,
     encode: Callable = meta.encode,
@@ -61,7 +62,7 @@ def fit(
     """Fits every signal to some points, and decodes it there, or at other points.
 
     Args:
-      cell: what was trained.
+      setup: what was trained.
       state: its trained state.
       points: that the signals are fitted to.
       encode: as `meta.encode`, with `arguments` behind its own; equal ones are compiled once.
@@ -71,19 +72,19 @@ def fit(
     coords = _PerSignal(points.coords) if points.coords.ndim == points.targets.ndim else points.coords
     shared = (state.theta, state.gates)
     codes, encode_s = _on_devices(
-        cell, encode, cell.training.chunk_size, *shared, coords, _PerSignal(points.targets), *arguments
+        setup, encode, setup.training.chunk_size, *shared, coords, _PerSignal(points.targets), *arguments
     )
     shown = points if shown is None else shown
-    values, decode_s = decode(cell, state, codes, shown.coords)
+    values, decode_s = decode(setup, state, codes, shown.coords)
     return Fitted(shown.targets, codes, values, encode_s, decode_s)
 
 
-def decode(cell: Cell, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
+def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
     """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
-    evaluations = coords.shape[-2] * points_a_coordinate(cell.learner.field)
-    chunk_size = max(1, min(cell.training.chunk_size, _EVALUATIONS // evaluations))
+    evaluations = coords.shape[-2] * points_a_coordinate(setup.learner.field)
+    chunk_size = max(1, min(setup.training.chunk_size, _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
-    return _on_devices(cell, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
+    return _on_devices(setup, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
 
 
 class _PerSignal(NamedTuple):
@@ -92,7 +93,7 @@ class _PerSignal(NamedTuple):
     array: np.ndarray
 
 
-def _on_devices(cell: Cell, fn: Callable, chunk_size: int, *arguments) -> tuple[np.ndarray, float]:
+def _on_devices(setup: Setup, fn: Callable, chunk_size: int, *arguments) -> tuple[np.ndarray, float]:
     """`fn(learner, *arguments)` of some signals, and the seconds of one, compilation apart.
 
     Where there are fewer signals than places on the devices, the last one is done again.
@@ -108,32 +109,31 @@ def _on_devices(cell: Cell, fn: Callable, chunk_size: int, *arguments) -> tuple[
         return jax.device_put(jax.device_get(argument), NamedSharding(mesh, PartitionSpec()))
 
     arguments = tuple(map(placed, arguments))
-    key = (fn, runner.for_any_budget(cell.learner), chunk_size)
-    bound = functools.partial(fn, cell.learner, mesh=mesh, chunk_size=chunk_size)
-    compiled = runner.compiled(bound, key, *arguments)
+    key = (fn, for_any_budget(setup.learner), chunk_size)
+    program = compiled(functools.partial(fn, setup.learner, mesh=mesh, chunk_size=chunk_size), key, *arguments)
     began = time.perf_counter()
-    result = jax.block_until_ready(compiled(*arguments))
+    result = jax.block_until_ready(program(*arguments))
     return np.asarray(result)[:count], (time.perf_counter() - began) / (count + short)
 
 
-def kept(cell: Cell, state: meta.TrainState, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def kept(setup: Setup, state: meta.TrainState, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Non-zero weights [n] and biases [n] of what the budget counts of codes [n, P] (`sparsity.Form.counted`)."""
-    learner, params = cell.learner, state.theta["field"]
+    learner, params = setup.learner, state.theta["field"]
     counted = jax.vmap(lambda code: learner.form.counted(learner.field, params, code))(jnp.asarray(codes))
     is_weight = learner.field.is_weight
     return tuple(np.count_nonzero(np.asarray(counted)[:, part], axis=1) for part in (is_weight, ~is_weight))
 
 
-def common(cell: Cell) -> dict:
+def common(job: TrainingJob) -> dict:
     """What every row of a run has, whatever the file."""
     return {
-        "experiment": cell.experiment,
-        "preset": cell.preset,
-        "dataset": cell.dataset,
-        "source": cell.signals["test"].source,
-        "method": cell.method,
-        "seed": cell.seed,
-        "run_id": cell.run_id,
+        "experiment": job.benchmark,
+        "preset": job.preset,
+        "dataset": job.dataset,
+        "source": job.judged.source,
+        "method": job.method,
+        "seed": job.seed,
+        "run_id": job.id,
     }
 
 
@@ -149,22 +149,22 @@ def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
     }
 
 
-def rows(cell: Cell, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
-    """One row a signal.
+def rows(job: TrainingJob, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
+    """One row per signal.
 
     Args:
-      cell: what was trained.
+      job: what was trained.
       fitted: its signals.
       per_signal: index of a signal -> columns of its own.
       **per_run: columns with one value.
     """
     return [
         dict.fromkeys(records.COLUMNS, "")
-        | common(cell)
+        | common(job)
         | {
-            "inner_steps": cell.learner.inner_steps,
-            "inner_optimizer": "meta_sgd" if cell.learner.meta_sgd else "sgd",
-            "outer_steps": cell.stop_step,
+            "inner_steps": job.setup.learner.inner_steps,
+            "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
+            "outer_steps": job.stop_step,
             "encode_s": f"{fitted.encode_s:.3g}",
             "decode_s": f"{fitted.decode_s:.3g}",
         }

@@ -6,15 +6,18 @@ what they store for a signal is not: see `METHODS`.
 """
 
 import dataclasses
+import io
 from collections.abc import Callable
 
 import gin
 import numpy as np
 import PIL.Image
 
-from benchmarks import cli, evaluation, grid, records, runner
-from benchmarks.cell import Cell, Training
-from mscn_flax import data, signals
+from benchmarks import cli, evaluation, grid
+from benchmarks import methods as methods_of_all
+from benchmarks.job import TrainingJob
+from benchmarks.run_folder import Result
+from mscn_flax import configuration, data, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
@@ -24,8 +27,9 @@ from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, siren_weights, surviving
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import GradientGates, UnstructuredGates
+from mscn_flax.train import Setup, Training
 
-NAME = "fig2_unstructured"
+NAME, SCOPE = "fig2_unstructured", "fig2"
 
 SHOWN_SIGNALS = 3
 """Test signals whose reconstructions are kept for figure 3b."""
@@ -33,7 +37,7 @@ SHOWN_SIGNALS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How a cell is evaluated.
+    """How a trained state is evaluated.
 
     Attributes:
       adam: the second regime.
@@ -131,8 +135,7 @@ METHODS = {
 
 
 @gin.configurable("fig2")
-def fig2(
-    preset: str = "custom",
+def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
     methods: list[str] = gin.REQUIRED,
@@ -140,54 +143,40 @@ def fig2(
     seeds: list[int] = gin.REQUIRED,
     resolution: int | None = None,
     adam_signals: int | None = None,
-) -> None:
-    """Runs the grid.
+) -> list[TrainingJob]:
+    """The grid.
 
     Args:
-      preset: name of the gin overlay, and of the folder of the results.
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
-      methods: keys of `METHODS`.
+      methods: keys of `METHODS`, or methods registered from outside (`methods.register`).
       rounds: k of the budgets 0.8^k.
-      seeds: of the runs.
-      resolution: pixels a side; None for the data set's own.
-      adam_signals: test signals that are fitted by Adam too; None for all.
+      seeds: random seeds of the runs.
+      resolution: pixels per side; None for the data set's own.
+      adam_signals: number of test signals that are fitted by Adam too; None for all.
     """
-    grid.check("fig2", methods=methods, valid=METHODS, datasets=datasets, standin=standin)
+    grid.check("fig2", methods=methods, valid=[*METHODS, *methods_of_all.METHODS], datasets=datasets, standin=standin)
     if not rounds or min(rounds) < 0:
         raise ValueError(f"fig2.rounds is {rounds}; the paper's are 4 to 20, for budgets of 0.8^k")
-    cells = [
-        _cell(preset, dataset, method, k, seed, resolution or data.DATA_SETS[dataset].resolution, adam_signals)
-        for dataset in grid.available(datasets, standin)
+    return [
+        _job(asked, dataset, method, k, seed, resolution or data.DATA_SETS[dataset].resolution, adam_signals)
+        for asked, dataset in grid.available(datasets, standin).items()
         for seed in cli.seeds(seeds)
         for method in methods
         for k in sorted(rounds)
     ]
-    grid.run(cells, _evaluate)
 
 
-def _cell(preset: str, dataset: str, name: str, k: int, seed: int, resolution: int, adam_signals: int | None) -> Cell:
-    method, training = METHODS[name], Training()
-    with gin.config_scope(name):
-        siren = Siren(out_dim=data.DATA_SETS[dataset].channels)
-        learner, optimizer = method.learner(siren, k, training.outer_steps), OuterOptimizer()
-    weights = siren_weights(siren)
-    return Cell(
-        experiment=NAME,
-        grid="fig2/fig2",
-        preset=preset,
-        dataset=dataset,
-        resolution=resolution,
-        method=name,
-        budget=0.8**k,
-        seed=seed,
-        learner=learner,
-        optimizer=optimizer,
-        training=training,
-        stop=method.stop(learner, k, training.outer_steps),
-        trained_as=method.shares_training,
-        axis=("rounds", [k]),
-        evaluation=Evaluation(
+def _job(
+    asked: str, dataset: str, name: str, k: int, seed: int, resolution: int, adam_signals: int | None
+) -> TrainingJob:
+    known, method = data.DATA_SETS[dataset], METHODS.get(name) or _from_outside(name)
+    with configuration.scope(SCOPE, asked, name):
+        training, siren = Training(), Siren(out_dim=known.channels)
+        learner = method.learner(siren, k, training.outer_steps)
+        setup = Setup(learner, OuterOptimizer(), training, known.modality, resolution, seed)
+        weights = siren_weights(siren)
+        how = Evaluation(
             adam=AdamFit(),
             adam_signals=adam_signals,
             two_steps=method.two_steps,
@@ -195,28 +184,52 @@ def _cell(preset: str, dataset: str, name: str, k: int, seed: int, resolution: i
             counts_biases=method.gated,
             weights=weights,
             biases=DeltaSiren(siren).code_shape[0] - weights,
-        ),
+        )
+    return TrainingJob(
+        benchmark=NAME,
+        preset=cli.preset(),
+        seed=seed,
+        gin=grid.gin_text((SCOPE, asked, name), datasets=[asked], methods=[name], rounds=[k], seeds=[seed]),
+        dataset=dataset,
+        method=name,
+        budget=0.8**k,
+        setup=setup,
+        evaluate=_evaluate,
+        evaluation=how,
+        stop=method.stop(learner, k, training.outer_steps),
+        trained_as=method.shares_training,
     )
 
 
-def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
+def _from_outside(name: str) -> Method:
+    """A registered method on a network that is adapted whole; its budget is of weights and biases together."""
+    other = methods_of_all.METHODS[name]
+
+    def learner(siren, k, outer_steps):
+        del outer_steps
+        budget = surviving(siren_weights(siren), k)
+        return other.learner(other.field(DeltaSiren(siren), budget), budget)
+
+    return Method(learner, gated=True)
+
+
+def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     """Rows of both regimes, and what the mask keeps of every array of the network."""
-    how = cell.evaluation
+    how, setup = job.evaluation, job.setup
     fits = []
     if how.two_steps:
-        fits.append((evaluation.fit(cell, state, evaluation.test_points(cell, cell.training.test_signals)), {}))
+        fits.append((evaluation.fit(setup, state, evaluation.test_points(job, setup.training.test_signals)), {}))
     keep = how.adam.schedule(how.pruned) if how.pruned else None
-    fitted = evaluation.fit(cell, state, evaluation.test_points(cell, how.adam_signals), how.adam.encode, keep)
+    fitted = evaluation.fit(setup, state, evaluation.test_points(job, how.adam_signals), how.adam.encode, keep)
     fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))
-    rows = [row for fitted, regime in fits for row in _rows(cell, state, fitted, regime)]
-    if cell.seed == 0:
-        _save_images(cell, fits[0][0])
-    return [runner.Table("", rows), runner.Table("_layers", _layers(cell, state), records.LAYER_COLUMNS)]
+    rows = [row for fitted, regime in fits for row in _rows(job, state, fitted, regime)]
+    files = _images(job, fits[0][0]) if job.seed == 0 else {}
+    return Result({"": rows, "_layers": _layers(job, state)}, files)
 
 
-def _rows(cell: Cell, state: TrainState, fitted: evaluation.Fitted, regime: dict) -> list[dict]:
-    how = cell.evaluation
-    kept_weights, kept_biases = evaluation.kept(cell, state, fitted.codes)
+def _rows(job: TrainingJob, state: TrainState, fitted: evaluation.Fitted, regime: dict) -> list[dict]:
+    how = job.evaluation
+    kept_weights, kept_biases = evaluation.kept(job.setup, state, fitted.codes)
     surviving_count = kept_weights + kept_biases if how.counts_biases else kept_weights
 
     def per_signal(i):
@@ -226,38 +239,32 @@ def _rows(cell: Cell, state: TrainState, fitted: evaluation.Fitted, regime: dict
             "kept_biases": int(kept_biases[i]),
         }
 
-    per_run = {"budget": f"{cell.budget:.6g}", "budget_unit": "fraction", "weights": how.weights, "biases": how.biases}
-    return evaluation.rows(cell, fitted, per_signal, **per_run, **regime)
+    per_run = {"budget": f"{job.budget:.6g}", "budget_unit": "fraction", "weights": how.weights, "biases": how.biases}
+    return evaluation.rows(job, fitted, per_signal, **per_run, **regime)
 
 
-def _layers(cell: Cell, state: TrainState) -> list[dict]:
+def _layers(job: TrainingJob, state: TrainState) -> list[dict]:
     """Entries that the shared mask keeps of each array; none without a mask of the parameters."""
-    if state.gates is None or cell.evaluation.pruned:
+    if state.gates is None or job.evaluation.pruned:
         return []
     mask = np.asarray(state.gates.mask)
-    shared = evaluation.common(cell) | {"budget": f"{cell.budget:.6g}"}
+    shared = evaluation.common(job) | {"budget": f"{job.budget:.6g}"}
     return [
         shared | {"layer": part.layer, "kind": part.kind, "kept": int(mask[part.entries].sum()), "size": part.size}
-        for part in cell.learner.field.parts
+        for part in job.setup.learner.field.parts
     ]
 
 
-def _save_images(cell: Cell, fitted: evaluation.Fitted) -> None:
+def _images(job: TrainingJob, fitted: evaluation.Fitted) -> dict[str, bytes]:
     """The first test signals side by side, as reconstructed, and the originals: what figure 3b is drawn from."""
-    folder = cell.csv.with_name(f"{NAME}_images")
-    name = f"{cell.dataset}_{cell.signals['test'].source}"
-    for label, values in ((f"{cell.method}_{cell.budget:.6g}", fitted.values), ("original", fitted.targets)):
-        pictures = signals.targets_to_image(values[:SHOWN_SIGNALS], cell.resolution, cell.resolution)
-        strip = np.concatenate(list(pictures), axis=1)
-        with records.replaced(folder / f"{name}_{label}.png", "wb") as out:
-            PIL.Image.fromarray(strip if strip.shape[-1] == 3 else strip[..., 0]).save(out, format="png")
-
-
-def main() -> None:
-    """The grid as gin has it, its bindings scoped by `fig2`."""
-    with gin.config_scope("fig2"):
-        fig2()
+    side, files = job.setup.resolution, {}
+    for label, values in ((f"{job.method}_{job.budget:.6g}", fitted.values), ("original", fitted.targets)):
+        strip = np.concatenate(list(signals.targets_to_image(values[:SHOWN_SIGNALS], side, side)), axis=1)
+        picture = io.BytesIO()
+        PIL.Image.fromarray(strip if strip.shape[-1] == 3 else strip[..., 0]).save(picture, format="png")
+        files[f"images/{job.dataset}_{job.judged.source}_{label}.png"] = picture.getvalue()
+    return files
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.main(NAME)

@@ -1,27 +1,26 @@
 """Figure 7: rate and distortion of real bytes, on CIFAR-10 and on Kodak by patches.
 
-A meta-learned cell is trained once and coded at several bits a modulation; `coin` fits every image anew; the real
-codecs of `codecs.py` code the same images. Nothing is fitted to a test image but its own code.
+A meta-learned network is trained once and coded at several numbers of bits per modulation; `coin` fits every image
+anew; the file formats of `codecs.py` code the same images. Nothing is fitted to a test image but its own code.
 """
-
-import dataclasses
 
 import gin
 
-from benchmarks import cli, codecs, grid, rates_codecs, rates_coin, rates_networks, records, runner
-from benchmarks.cell import Cell, Training
-from mscn_flax import data, devices, meta
+from benchmarks import cli, codecs, grid, rates_codecs, rates_coin, rates_networks
+from benchmarks.job import Job, TrainingJob
+from benchmarks.methods import METHODS
+from mscn_flax import configuration, data
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
+from mscn_flax.train import Setup, Training
 
-NAME, GRID = "fig7_rate_distortion", "fig7/fig7"
+NAME, SCOPE = "fig7_rate_distortion", "fig7"
 
 
 @gin.configurable("fig7")
-def fig7(
-    preset: str = "custom",
+def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
     methods: list[str] = gin.REQUIRED,
@@ -29,78 +28,66 @@ def fig7(
     coin_sizes: dict[str, list[tuple[int, int]]] = gin.REQUIRED,
     real_codecs: list[str] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
-) -> None:
-    """Runs the grid, then the real codecs.
+) -> list[Job]:
+    """The grid of networks, then COIN, then the file formats.
 
     Args:
-      preset: name of the gin overlay, and of the folder of the results.
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
-      methods: keys of `rates_networks.METHODS`, or "coin".
-      budgets: data set -> modulations or latents a patch.
-      coin_sizes: data set -> (sine layers, width) of COIN's networks.
+      methods: keys of `METHODS`, or "coin".
+      budgets: data set -> numbers per patch.
+      coin_sizes: data set -> (number of sine layers, width) of COIN's networks.
       real_codecs: keys of `codecs.CODECS`; one whose program is not here is left out, which is said.
-      seeds: of the runs.
+      seeds: random seeds of the runs.
     """
-    grid.check("fig7", methods=methods, valid=[*rates_networks.METHODS, "coin"], datasets=datasets, standin=standin)
+    grid.check("fig7", methods=methods, valid=[*METHODS, "coin"], datasets=datasets, standin=standin)
     if real_codecs:
         grid.check_choices("fig7.real_codecs", real_codecs, codecs.CODECS)
     found = grid.available(datasets, standin)
-    grid.check_choices("fig7.datasets", found, budgets)
-    cells = [
-        cell
-        for dataset in found
-        for seed in cli.seeds(seeds)
-        for cell in _cells(preset, dataset, seed, methods, budgets, coin_sizes)
-    ]
-    grid.run(cells, _evaluate)
-    if devices.is_first() and not cli.dry_run():
-        for cell in {cell.dataset: cell for cell in cells}.values():
-            rates_codecs.run(cell, real_codecs)
-
-
-def _cells(preset, dataset, seed, methods, budgets, coin_sizes) -> list[Cell]:
-    """Those of one data set and seed."""
-    resolution = data.DATA_SETS[dataset].resolution
-    learned = [method for method in methods if method in rates_networks.METHODS]
-    cells = [
-        dataclasses.replace(cell, axis=("budgets", {dataset: [cell.budget]}))  # A list for each data set.
-        for cell in rates_networks.cells(NAME, GRID, preset, dataset, resolution, seed, learned, budgets[dataset])
-    ]
-    for layers, width in coin_sizes.get(dataset, []) if "coin" in methods else []:
-        with gin.config_scope("coin"):
-            field = DeltaSiren(Siren(depth=layers + 1, width=width))
-            cells.append(
-                Cell(
-                    experiment=NAME,
-                    grid=GRID,
-                    preset=preset,
-                    dataset=dataset,
-                    resolution=resolution,
-                    method="coin",
-                    budget=sum(part.size for part in field.parts),
-                    seed=seed,
-                    learner=MetaLearner(field=field),
-                    optimizer=OuterOptimizer(),
-                    training=Training(),
-                    axis=("coin_sizes", {dataset: [(layers, width)]}),
-                    evaluation=rates_coin.Coin(layers=layers, width=width),
-                    stop=0,
-                )
+    grid.check_choices("fig7.datasets", list(found.values()), budgets)
+    made = []
+    for asked, dataset in found.items():
+        resolution = data.DATA_SETS[dataset].resolution
+        for seed in cli.seeds(seeds):
+            made += rates_networks.jobs(
+                NAME,
+                SCOPE,
+                asked,
+                dataset,
+                resolution,
+                seed,
+                [method for method in methods if method != "coin"],
+                budgets[dataset],
+                lambda budget, dataset=dataset: {"budgets": {dataset: [budget]}},
             )
-    return cells
+            if "coin" in methods:
+                made += [_coin(asked, dataset, seed, *size) for size in coin_sizes.get(dataset, [])]
+        made += rates_codecs.jobs(NAME, SCOPE, asked, dataset, resolution, real_codecs)
+    return made
 
 
-def _evaluate(cell: Cell, state: meta.TrainState) -> list[runner.Table]:
-    rows = (rates_coin if cell.method == "coin" else rates_networks).rows(cell, state)
-    return [runner.Table("", rows, records.RATE_COLUMNS)]
-
-
-def main() -> None:
-    """The grid as gin has it, its bindings scoped by `fig7`."""
-    with gin.config_scope("fig7"):
-        fig7()
+def _coin(asked: str, dataset: str, seed: int, layers: int, width: int) -> TrainingJob:
+    known = data.DATA_SETS[dataset]
+    with configuration.scope(SCOPE, asked, "coin"):
+        field = DeltaSiren(Siren(depth=layers + 1, width=width))
+        learner = MetaLearner(field=field)
+        setup = Setup(learner, OuterOptimizer(), Training(), known.modality, known.resolution, seed)
+        how = rates_coin.Coin(layers=layers, width=width)
+    alone = {"methods": ["coin"], "coin_sizes": {dataset: [(layers, width)]}, "seeds": [seed], "real_codecs": []}
+    return TrainingJob(
+        benchmark=NAME,
+        preset=cli.preset(),
+        seed=seed,
+        gin=grid.gin_text((SCOPE, asked, "coin"), datasets=[asked], **alone),
+        dataset=dataset,
+        method="coin",
+        budget=sum(part.size for part in field.parts),
+        setup=setup,
+        evaluate=rates_coin.evaluate,
+        evaluation=how,
+        stop=0,
+    )
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.main(NAME)

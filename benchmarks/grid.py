@@ -1,11 +1,9 @@
-"""A benchmark's grid: what may be asked for, which data are here, and the run of all its cells."""
+"""What the grids of all benchmarks share: checks of their axes, data sets that are here, the gin text of one job."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
-from benchmarks import cli, dry_run, engine, runner
-from benchmarks.cell import Cell
-from mscn_flax import data
-from mscn_flax.meta import TrainState
+from benchmarks import cli
+from mscn_flax import configuration, data
 
 
 def check(name: str, *, methods: list[str], valid: Collection[str], datasets: list[str], standin: str | None) -> None:
@@ -36,9 +34,17 @@ def check_choices(name: str, chosen: list[str], valid: Collection[str]) -> None:
             raise ValueError(f"{name} has {choice!r}; valid: {', '.join(valid)}")
 
 
-def available(datasets: list[str], standin: str | None) -> list[str]:
-    """The data sets, each replaced by the stand-in where it is not here and there is one; see `find`."""
-    return list(dict.fromkeys(find(name, [] if standin is None else [standin]) for name in datasets))
+def available(datasets: list[str], standin: str | None) -> dict[str, str]:
+    """Data set asked for -> itself, or the stand-in where it is not here and there is one; see `find`.
+
+    Data sets that would become the same one are there once.
+    """
+    found = {}
+    for asked in datasets:
+        name = find(asked, [] if standin is None else [standin])
+        if name not in found.values():
+            found[asked] = name
+    return found
 
 
 def find(name: str, standins: Sequence[str], resolution: int | None = None) -> str:
@@ -50,7 +56,7 @@ def find(name: str, standins: Sequence[str], resolution: int | None = None) -> s
     known = data.DATA_SETS[name]
     try:
         if not known.embedded:
-            data.load(name, "test", resolution=resolution or known.resolution, data_dir=cli.data_dir())
+            data.load(name, "test", resolution=resolution or known.resolution)
     except data.MissingDataError as error:
         if standins:
             print(f"{error} Going on with the stand-in {standins[0]}.")
@@ -60,14 +66,12 @@ def find(name: str, standins: Sequence[str], resolution: int | None = None) -> s
     return name
 
 
-def run(cells: list[Cell], evaluate: Callable[[Cell, TrainState], list[runner.Table]]) -> None:
-    """Runs every cell, or shows what would be run where nothing is to be; see `engine.run`.
+def gin_text(scope: Sequence[str], **alone) -> str:
+    """A gin file that repeats one job alone: what was built in its scope, and its benchmark's axes narrowed to it.
 
     Args:
-      cells: of the grid.
-      evaluate: gives a trained cell's tables, that of the signals' rows first.
+      scope: names of the job's scope, the benchmark's first; its axes are parameters of a configurable of that name.
+      **alone: axis -> the values of the job.
     """
-    if cli.dry_run():
-        dry_run.show(cells)
-    else:
-        engine.run(cells, evaluate)
+    lines = [f"{scope[0]}.{name} = {value!r}" for name, value in alone.items()]
+    return "\n".join([configuration.operative(scope[0], "/".join(scope)), "", "# This job alone:", *lines, ""])

@@ -1,45 +1,86 @@
 """What makes meta-learning faster: PSNR of held-out signals against seconds of training, not steps.
 
-A variant changes one thing of Table 1's training, in gin's scope `outer_loop/<variant>`, and has as many outer steps as
-take about the same time. Judged on the validation split, never on test signals.
+A variant changes one thing of Table 1's training, in the gin scope of its name, and has as many outer steps as take
+about the same time. Judged on the validation split, never on test signals.
 """
 
 import dataclasses
-import hashlib
 import shutil
 
 import gin
 import numpy as np
 
-from benchmarks import cli, dry_run, evaluation, grid, records, runner, table1_modulations
-from benchmarks.cell import Cell, choices, sections_of
+from benchmarks import cli, engine, evaluation, grid, table1_modulations
+from benchmarks.job import TrainingJob, choices
+from benchmarks.methods import METHODS
+from benchmarks.run_folder import Result
 from mscn_flax import data, metrics
 from mscn_flax.modalities import SCENES
+from mscn_flax.train import train
 
-NAME = "outer_loop"
+NAME, SCOPE = "outer_loop", "outer_loop"
 
-COLUMNS = (
-    "experiment",
-    "preset",
-    "dataset",
-    "source",
-    "variant",
-    "method",
-    "budget",
-    "seed",
-    "outer_steps",  # of the whole run, to which its schedules refer
-    "step",  # after which it was judged
-    "train_s",  # seconds of training up to there: compilation, data sets and judging apart
-    "psnr_db",  # mean over the validation signals
-    "signals",
-    "device",
-    "run_id",
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VariantJob(TrainingJob):
+    """A variant of the outer loop, judged several times on the way.
+
+    Attributes:
+      variant: its name.
+      judged_at: shares of the outer steps, rising to 1.
+      signals_judged: number of validation signals.
+      inner_steps: K of the judging, whatever the variant trains with.
+    """
+
+    variant: str
+    judged_at: tuple[float, ...]
+    signals_judged: int
+    inner_steps: int
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        return f"{NAME}-{self._cell(f'{self.variant}-{self.method}')}"
+
+    @property
+    def decides(self) -> tuple:
+        """See `Job.decides`."""
+        judged = (self.judged_at, self.signals_judged, self.inner_steps)
+        return self.setup.learner, self.setup.optimizer, self.setup.training, judged
+
+    def run(self) -> Result:
+        """Trains from the start, as seconds of a run that was stopped are lost, and judges on the way."""
+        setup, rows, train_s, compile_s = self.setup, [], 0.0, 0.0
+        split = self.signals("validation")
+        held_out = np.stack([split[i] for i in range(min(self.signals_judged, len(split)))])
+        points = setup.modality.whole(held_out, setup.resolution)
+        judge = dataclasses.replace(setup, learner=dataclasses.replace(setup.learner, inner_steps=self.inner_steps))
+        checkpoints = self.folder / "checkpoints"
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        for share in self.judged_at:
+            stop = round(share * setup.training.outer_steps)
+            trained = train(setup, self.signals("train"), stop=stop, checkpoints=checkpoints, label=self.id)
+            train_s, compile_s = train_s + trained.train_s, compile_s + trained.compile_s
+            fitted = evaluation.fit(judge, trained.state, points)
+            psnr = np.mean(np.asarray(metrics.psnr(metrics.mse(fitted.values, fitted.targets))))
+            rows.append(
+                evaluation.common(self)
+                | {
+                    "variant": self.variant,
+                    "budget": self.budget,
+                    "outer_steps": setup.training.outer_steps,
+                    "step": stop,
+                    "train_s": f"{train_s:.2f}",
+                    "psnr_db": f"{psnr:.4f}",
+                    "signals": len(held_out),
+                    "device": engine.device_name(),
+                }
+            )
+        return Result({"": rows}, provenance={"train_s": round(train_s, 2), "compile_s": round(compile_s, 2)})
 
 
 @gin.configurable("outer_loop")
-def outer_loop(
-    preset: str = "custom",
+def jobs(
     dataset: str = gin.REQUIRED,
     standins: list[str] = gin.REQUIRED,
     variants: list[str] = gin.REQUIRED,
@@ -49,120 +90,54 @@ def outer_loop(
     seeds: list[int] = gin.REQUIRED,
     judged_at: list[float] = gin.REQUIRED,
     signals: int = gin.REQUIRED,
-) -> None:
-    """Trains every variant that there are no rows of; a run that was stopped begins anew, as its seconds are lost.
+) -> list[VariantJob]:
+    """The variants.
 
     Args:
-      preset: name of the gin overlay.
       dataset: a key of `data.DATA_SETS`.
       standins: what takes its place where it is not here, in order.
-      variants: scopes of gin; `base` is compared with.
-      methods: keys of `table1_modulations.METHODS`.
-      budget: non-zeros a signal.
+      variants: names of gin scopes; `base` is compared with.
+      methods: keys of `METHODS`.
+      budget: non-zeros per signal.
       inner_steps: K of the judging, whatever a variant trains with.
-      seeds: of the runs.
+      seeds: random seeds of the runs.
       judged_at: shares of the outer steps, rising to 1.
-      signals: of the validation split.
+      signals: number of signals of the validation split.
+
+    Raises:
+      ValueError: where a variant changes nothing, or the last judging is not at the end.
     """
-    grid.check("outer_loop", methods=methods, valid=table1_modulations.METHODS, datasets=[dataset], standin=None)
-    found = grid.find(dataset, standins)
-    cells = {
-        (variant, seed, method): table1_modulations.cell(
-            preset, variant, found, data.DATA_SETS[found].resolution, method, budget, seed
-        )
-        for seed in cli.seeds(seeds)
-        for variant in variants
-        for method in methods
-    }
-    _check(cells, judged_at)
-    if cli.dry_run():
-        for variant in variants:
-            print(f"variant {variant}:")
-            dry_run.show([cell for (name, _, _), cell in cells.items() if name == variant])
-        return
-    for (variant, _, _), cell in cells.items():
-        cell = dataclasses.replace(cell, experiment=NAME, trained_as=f"{variant}-{cell.method}-{budget}")
-        judged = (tuple(judged_at), signals, inner_steps)
-        decides = choices((cell.learner, cell.optimizer, cell.training, judged))
-        digest = hashlib.sha256(decides.encode()).hexdigest()[:8]
-        run_id = f"{NAME}-{cell.dataset}-{cell.signals['train'].source}-{variant}-{cell.method}-s{cell.seed}-{digest}"
-        if records.has(cell.csv, run_id):
-            print(f"{run_id}: done before")
-        else:
-            _run(cell, variant, run_id, judged_at, signals, inner_steps)
-
-
-def _check(cells: dict[tuple[str, int, str], Cell], judged_at: list[float]) -> None:
-    """Raises a ValueError where a variant changes nothing, or the last judging is not at the end."""
+    grid.check("outer_loop", methods=methods, valid=METHODS, datasets=[dataset], standin=None)
     if list(judged_at) != sorted(set(judged_at)) or not judged_at or judged_at[0] <= 0 or judged_at[-1] != 1:
         raise ValueError(f"outer_loop.judged_at must rise to 1, got {judged_at}")
-    known = {}
-    for (variant, seed, method), cell in cells.items():
-        if cell.modality is SCENES:
-            raise ValueError(f"outer_loop.dataset must be on a grid, {cell.dataset} has scenes")
-        decides = choices((seed, method, cell.learner, cell.optimizer, cell.training))
-        if other := known.get(decides):
-            raise ValueError(f"outer_loop.variants has {variant!r}, which changes nothing of {other!r} as gin has them")
-        known[decides] = variant
+    found = grid.find(dataset, standins)
+    known, made = {}, []
+    for seed in cli.seeds(seeds):
+        for variant in variants:
+            for method in methods:
+                job = _job(dataset, found, variant, method, budget, seed, tuple(judged_at), signals, inner_steps)
+                decides = choices((seed, method, job.setup.learner, job.setup.optimizer, job.setup.training))
+                if other := known.get(decides):
+                    message = f"has {variant!r}, which changes nothing of {other!r} as gin has them"
+                    raise ValueError(f"outer_loop.variants {message}")
+                known[decides] = variant
+                made.append(job)
+    return made
 
 
-def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals: int, inner_steps: int) -> None:
-    """Adds the rows of a variant."""
-    shutil.rmtree(cell.folder, ignore_errors=True)
-    commit, held_out = records.commit(), _held_out(cell, signals)
-    points, rows, train_s, compile_s = cell.modality.whole(held_out, cell.resolution), [], 0.0, 0.0
-    for share in judged_at:
-        cell = dataclasses.replace(cell, stop=round(share * cell.training.outer_steps))
-        trained = runner.train(cell)
-        train_s, compile_s = train_s + trained.train_s, compile_s + trained.compile_s
-        judged = dataclasses.replace(cell, learner=dataclasses.replace(cell.learner, inner_steps=inner_steps))
-        fitted = evaluation.fit(judged, trained.state, points)
-        psnr = np.mean(np.asarray(metrics.psnr(metrics.mse(fitted.values, fitted.targets))))
-        rows.append(
-            evaluation.common(cell)
-            | {
-                "variant": variant,
-                "budget": cell.budget,
-                "outer_steps": cell.training.outer_steps,
-                "step": cell.stop_step,
-                "train_s": f"{train_s:.2f}",
-                "psnr_db": f"{psnr:.4f}",
-                "signals": len(held_out),
-                "device": runner.device_name(),
-                "run_id": run_id,
-            }
-        )
-    records.add(
-        cell.csv,
-        rows,
-        COLUMNS,
-        seed=cell.seed,
-        device=runner.device_name(),
-        gin_text=_gin_text(cell, variant),
-        wall_s=train_s,
-        compile_s=compile_s,
-        commit=commit,
+def _job(asked, dataset, variant, method, budget, seed, judged_at, signals, inner_steps) -> VariantJob:
+    resolution = data.DATA_SETS[dataset].resolution
+    alone = {"variants": [variant], "methods": [method], "seeds": [seed]}
+    job = table1_modulations.job(
+        NAME, (SCOPE, asked, method, variant), dataset, resolution, method, budget, seed, alone
     )
-    print(f"{run_id}: {rows[-1]['psnr_db']} dB after {train_s:.0f} s", flush=True)
-
-
-def _gin_text(cell: Cell, variant: str) -> str:
-    """A gin file that repeats this run alone."""
-    only = {"variants": [variant], "methods": [cell.method], "seeds": [cell.seed]}
-    lines = [f"{NAME}/{NAME}.{name} = {value!r}" for name, value in only.items()]
-    return "\n".join([sections_of(gin.operative_config_str(), NAME, {variant, cell.method}), "", *lines, ""])
-
-
-def _held_out(cell: Cell, signals: int) -> np.ndarray:
-    split = data.load(cell.dataset, "validation", resolution=cell.resolution, data_dir=cli.data_dir())
-    return np.stack([split[i] for i in range(min(signals, len(split)))])
-
-
-def main() -> None:
-    """The variants as gin has them, their bindings scoped by `outer_loop`."""
-    with gin.config_scope(NAME):
-        outer_loop()
+    if job.setup.modality is SCENES:
+        raise ValueError(f"outer_loop.dataset must be on a grid, {dataset} has scenes")
+    inherited = {field.name: getattr(job, field.name) for field in dataclasses.fields(TrainingJob)}
+    return VariantJob(
+        **inherited, variant=variant, judged_at=judged_at, signals_judged=signals, inner_steps=inner_steps
+    )
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.main(NAME)

@@ -1,38 +1,39 @@
 """What all rows of rate and distortion share, whatever coded the signal: a network, COIN or a file format."""
 
+import io
+
 import numpy as np
 import PIL.Image
 
 from benchmarks import evaluation, records
-from benchmarks.cell import Cell
+from benchmarks.job import TrainingJob
 from mscn_flax import signals
-from mscn_flax.files import replaced
 
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of figure 7's strip, and the top left corner of the part shown."""
 
 SHOWN_BITS, SHOWN_BPP = 5, 0.6
-"""Bits a modulation of the networks in the strip, and the rate up to which file formats may stand beside them."""
+"""Bits per modulation of the networks in the strip, and the rate up to which file formats may stand beside them."""
 
 SHOWN_SIDE = 192
-"""Pixels a side of that part."""
+"""Pixels per side of that part."""
 
 
-def test_signals(cell: Cell, limit: int | None) -> list[np.ndarray]:
-    """The first `limit` test signals: images [H, W, 3] of 8 bits, or maps [H, W, 1]; all where None."""
-    split = cell.signals["test"]
+def test_signals(job: TrainingJob, limit: int | None) -> list[np.ndarray]:
+    """The first `limit` signals that the job is judged on, all where None: 8-bit images [H, W, 3] or maps [H, W, 1]."""
+    split = job.judged
     return [split[i] for i in range(min(len(split), limit or len(split)))]
 
 
-def row(cell: Cell, index: int, signal: np.ndarray, values: np.ndarray, length: int) -> dict:
-    """What every row has: distortion of values [N, C] and rate of so many bytes, a pixel or a point of the map."""
+def row(job: TrainingJob, index: int, signal: np.ndarray, values: np.ndarray, length: int) -> dict:
+    """What every row has: distortion of values [N, C] and rate of so many bytes, per pixel or per point of the map."""
     points = signal.shape[0] * signal.shape[1]
     return (
         dict.fromkeys(records.RATE_COLUMNS, "")
-        | evaluation.common(cell)
+        | evaluation.common(job)
         | evaluation.distortion(values, signals.array_to_targets(signal, 2))
         | {
-            "outer_steps": cell.stop_step,
+            "outer_steps": job.stop_step,
             "signal_id": index,
             "pixels": points,
             "bytes": length,
@@ -41,11 +42,11 @@ def row(cell: Cell, index: int, signal: np.ndarray, values: np.ndarray, length: 
     )
 
 
-def keep_part(cell: Cell, index: int, image: np.ndarray, label: str) -> None:
-    """Keeps the part of a decoded image that the strip shows; of Kodak and the first seed alone."""
-    if cell.dataset != "kodak" or cell.seed or index not in SHOWN:
-        return
+def shown_part(job: TrainingJob, index: int, image: np.ndarray, label: str) -> dict[str, bytes]:
+    """A file with the part of a decoded image that the strip shows; of Kodak and the first seed alone."""
+    if job.dataset != "kodak" or job.seed or index not in SHOWN:
+        return {}
     top, left = SHOWN[index]
-    path = cell.csv.parent / f"{cell.experiment}_images" / f"{index}_{label}.png"
-    with replaced(path, "wb") as out:
-        PIL.Image.fromarray(image[top : top + SHOWN_SIDE, left : left + SHOWN_SIDE]).save(out, format="PNG")
+    picture = io.BytesIO()
+    PIL.Image.fromarray(image[top : top + SHOWN_SIDE, left : left + SHOWN_SIDE]).save(picture, format="PNG")
+    return {f"images/{index}_{label}.png": picture.getvalue()}

@@ -1,6 +1,7 @@
-"""Rates of the file formats of `codecs.py`, on the test signals of a network's cell."""
+"""Rates of the file formats of `codecs.py`, on the signals that the networks are tested on."""
 
 import concurrent.futures
+import dataclasses
 import functools
 import hashlib
 import os
@@ -8,83 +9,123 @@ import time
 
 import numpy as np
 
-from benchmarks import codecs, rates, records, runner
-from benchmarks.cell import Cell
-from mscn_flax import signals
-from mscn_flax.modalities import IMAGES
+from benchmarks import cli, codecs, rates
+from benchmarks.job import Job
+from benchmarks.run_folder import Result
+from mscn_flax import configuration, data, signals
 from mscn_flax.progress import Progress
+from mscn_flax.train import Training
+
+_LEVELS = 65535
+"""Of a map in a file: 0 and 1 are the extremes of the training set, what lies outside is clipped."""
 
 
-def run(cell: Cell, names: list[str]) -> None:
-    """Codes the test signals of `cell` by some codecs and records the rows; done once, whatever the cells."""
-    tested = rates.test_signals(cell, cell.training.test_signals)
-    noun = "images" if cell.modality is IMAGES else "maps"
-    for index, signal in enumerate(tested if noun == "images" else []):
-        rates.keep_part(cell, index, signal, "original")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodecJob(Job):
+    """A file format on the test signals of one data set.
+
+    Attributes:
+      dataset: a key of `data.DATA_SETS`.
+      resolution: pixels or latitudes per side.
+      method: a key of `codecs.CODECS`.
+      limit: number of test signals; None for all.
+    """
+
+    dataset: str
+    resolution: int
+    method: str
+    limit: int | None
+
+    stop_step = ""
+    """A file format is not trained."""
+
+    @property
+    def judged(self) -> data.Signals:
+        """The test signals."""
+        return data.load(self.dataset, "test", resolution=self.resolution)
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        return f"{self.dataset}-{self.judged.source}-{self.method}-s0"
+
+    def describe(self) -> str:
+        """See `Job.describe`."""
+        return f"{self.method} at {codecs.CODECS[self.method].settings} on {self.dataset}"
+
+    @property
+    def text(self) -> str:
+        """What is measured, by which programs: all that decides the rows."""
+        codec = codecs.CODECS[self.method]
+        revision = f" (options {codec.revision})" if codec.revision > 1 else ""
+        noun = "images" if self.judged[0].dtype == np.uint8 else "maps"
+        count = min(len(self.judged), self.limit or len(self.judged))
+        return f"{self.method}{revision}: {codec.settings}, the first {count} test {noun}, {codecs.versions()}"
+
+    @property
+    def digest(self) -> str:
+        """See `Job.digest`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:8]
+
+    def run(self) -> Result:
+        """One row per test signal and setting."""
+        tested, rows, files = rates.test_signals(self, self.limit), [], {}
+        for index, signal in enumerate(tested if tested[0].dtype == np.uint8 else []):
+            files |= rates.shown_part(self, index, signal, "original")
+        # Pillow and imagecodecs let other threads run while they code.
+        with Progress(self.id, len(tested)) as progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            coded = pool.map(functools.partial(_coded, self), range(len(tested)), tested)
+            for done, (of_signal, shown) in enumerate(coded, start=1):
+                rows, files = rows + of_signal, files | shown
+                progress.show(done, {})
+        return Result({"": rows}, files, {"gin": self.text})
+
+
+def jobs(benchmark: str, scope: str, asked: str, dataset: str, resolution: int, names: list[str]) -> list[CodecJob]:
+    """The file formats of some names whose programs are here; the others are said to be left out."""
+    made = []
     for name in names:
-        real = codecs.CODECS[name]
-        if missing := real.missing():
+        if missing := codecs.CODECS[name].missing():
             print(f"left out: {missing}")
             continue
-        revision = f" (options {real.revision})" if real.revision > 1 else ""
-        text = f"{name}{revision}: {real.settings}, the first {len(tested)} test {noun}, {codecs.versions()}"
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        run_id = f"{cell.dataset}-{cell.signals['test'].source}-{name}-s0-{digest}"
-        if records.has(cell.csv, run_id):
-            print(f"{run_id}: done before")
-            continue
-        began, commit, rows = time.perf_counter(), records.commit(), []
-        # Pillow and imagecodecs let other threads run while they code.
-        with Progress(run_id, len(tested)) as progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            coded = pool.map(functools.partial(_rows, cell, real, run_id), range(len(tested)), tested)
-            for done, of_signal in enumerate(coded, start=1):
-                rows += of_signal
-                progress.show(done, {})
-        records.add(
-            cell.csv,
-            rows,
-            records.RATE_COLUMNS,
-            seed=0,
-            device=runner.device_name(),
-            gin_text=text,
-            wall_s=time.perf_counter() - began,
-            compile_s=0.0,
-            commit=commit,
+        with configuration.scope(scope, asked, name):
+            limit = Training().test_signals
+        made.append(
+            CodecJob(
+                benchmark=benchmark,
+                preset=cli.preset(),
+                dataset=dataset,
+                resolution=resolution,
+                method=name,
+                limit=limit,
+            )
         )
-        print(f"{run_id}: {len(rows)} rows, {time.perf_counter() - began:.0f} s", flush=True)
+    return made
 
 
-def _rows(cell: Cell, real: codecs.Codec, run_id: str, index: int, signal: np.ndarray) -> list[dict]:
-    """One row for each setting of a codec; a map is coded with 16 bits a value."""
-    image, rows = _as_image(signal), []
-    for setting in real.settings:
+def _coded(job: CodecJob, index: int, signal: np.ndarray) -> tuple[list[dict], dict[str, bytes]]:
+    """One row per setting, and the parts that figure 7's strip shows; a map is coded with 16 bits per value."""
+    codec, image, rows, files = codecs.CODECS[job.method], _as_image(signal), [], {}
+    for setting in codec.settings:
         began = time.perf_counter()
-        file = real.encode(image, setting)
+        file = codec.encode(image, setting)
         encoded = time.perf_counter()
-        decoded = real.decode(file)
+        decoded = codec.decode(file)
         done = time.perf_counter()
-        values, payload = _as_values(decoded), real.payload(file)
+        values, payload = _as_values(decoded), codec.payload(file)
         rows.append(
-            rates.row(cell, index, signal, values, len(file))
+            rates.row(job, index, signal, values, len(file))
             | {
-                "method": real.name,
-                "run_id": run_id,
-                "outer_steps": "",
-                "seed": 0,
                 "budget": setting,
-                "budget_unit": real.unit,
+                "budget_unit": codec.unit,
                 "bpp_payload": "" if payload is None else f"{8 * payload / (image.shape[0] * image.shape[1]):.6g}",
                 "encode_s": f"{encoded - began:.3g}",
                 "decode_s": f"{done - encoded:.3g}",
             }
         )
-        if real.name in ("jpeg", "jpeg2000") and float(rows[-1]["bpp"]) <= rates.SHOWN_BPP:
-            rates.keep_part(cell, index, decoded, f"{real.name}_{setting:g}")
-    return rows
-
-
-_LEVELS = 65535
-"""Of a map in a file: 0 and 1 are the extremes of the training set, what lies outside is clipped."""
+        if codec.name in ("jpeg", "jpeg2000") and float(rows[-1]["bpp"]) <= rates.SHOWN_BPP:
+            files |= rates.shown_part(job, index, decoded, f"{codec.name}_{setting:g}")
+    return rows, files
 
 
 def _as_image(signal: np.ndarray) -> np.ndarray:

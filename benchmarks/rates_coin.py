@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from benchmarks import evaluation, rates
-from benchmarks.cell import Cell
+from benchmarks.job import TrainingJob
+from benchmarks.run_folder import Result
 from mscn_flax import meta, signals
 from mscn_flax.finetune import AdamFit
 from mscn_flax.modalities import Points
@@ -16,13 +17,13 @@ from mscn_flax.modalities import Points
 @gin.configurable
 @dataclasses.dataclass(frozen=True)
 class Coin:
-    """COIN: a network an image, fitted by Adam, its weights stored in 16 bits.
+    """COIN: one network per image, fitted by Adam, its weights stored in 16 bits.
 
     Attributes:
-      layers: sine layers.
-      width: units of each.
-      images: test images fitted; None for all.
-      adam: how.
+      layers: number of sine layers.
+      width: units per layer.
+      images: number of test images that are fitted; None for all.
+      adam: how they are fitted.
     """
 
     layers: int
@@ -31,31 +32,31 @@ class Coin:
     adam: AdamFit = dataclasses.field(default_factory=AdamFit)
 
 
-def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
-    """One row an image, its weights rounded to 16 bits; COIN has neither header nor entropy coding."""
-    how, field = cell.evaluation, cell.learner.field
+def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
+    """One row per image, its weights rounded to 16 bits; COIN has neither header nor entropy coding."""
+    how, field = job.evaluation, job.setup.learner.field
     theta0 = np.asarray(field.flat(state.theta["field"]))
-    render = jax.jit(cell.learner.render)
-    images, coded = rates.test_signals(cell, how.images), []
+    render = jax.jit(job.setup.learner.render)
+    images, coded = rates.test_signals(job, how.images), []
     for shape in sorted({image.shape[:2] for image in images}):
         coords = signals.grid_coordinates(shape)
         indices = [index for index, image in enumerate(images) if image.shape[:2] == shape]
         targets = signals.image_to_targets(np.stack([images[index] for index in indices]))
-        fitted = evaluation.fit(cell, state, Points(coords, targets), how.adam.encode, None)
+        fitted = evaluation.fit(job.setup, state, Points(coords, targets), how.adam.encode, None)
         for index, delta in zip(indices, fitted.codes, strict=True):
             weights = (theta0 + delta).astype(np.float16).astype(np.float32)
             values = np.asarray(render(state.theta, weights - theta0, coords))
             coded.append(
-                rates.row(cell, index, images[index], values, 2 * cell.budget)
+                rates.row(job, index, images[index], values, 2 * job.budget)
                 | {
-                    "budget": cell.budget,
+                    "budget": job.budget,
                     "budget_unit": "weights",
                     "inner_steps": how.adam.steps,
                     "inner_optimizer": "adam",
                     "bits": 16,
-                    "bpp_payload": f"{16 * cell.budget / (shape[0] * shape[1]):.6g}",
+                    "bpp_payload": f"{16 * job.budget / (shape[0] * shape[1]):.6g}",
                     "encode_s": f"{fitted.encode_s:.3g}",
                     "decode_s": f"{fitted.decode_s:.3g}",
                 }
             )
-    return coded
+    return Result({"": coded})

@@ -1,4 +1,4 @@
-"""Rates of meta-learned networks: a cell is trained once and coded at several bits a modulation."""
+"""Rates of meta-learned networks: each is trained once and coded at several numbers of bits per modulation."""
 
 import dataclasses
 import time
@@ -8,26 +8,27 @@ import gin
 import jax
 import numpy as np
 
-from benchmarks import rates
-from benchmarks.cell import Cell, Training
-from mscn_flax import codec, data, kinds, meta, model, signals
-from mscn_flax.budget import BudgetController
-from mscn_flax.learner import MetaLearner
+from benchmarks import cli, grid, rates
+from benchmarks.job import TrainingJob
+from benchmarks.methods import METHODS
+from benchmarks.run_folder import Result
+from mscn_flax import codec, configuration, data, kinds, meta, model, signals
 from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
-from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.siren import Siren
 from mscn_flax.stream import parse
+from mscn_flax.train import Setup, Training
 
 
 @gin.configurable
 @dataclasses.dataclass(frozen=True)
 class Coding:
-    """How a trained cell codes.
+    """How a trained network codes.
 
     Attributes:
-      bits: of a modulation; each gives a row a signal.
-      steps: inner steps when encoding.
-      fit_signals: training signals whose codes quantiser and tables are fitted to.
+      bits: numbers of bits per modulation; each gives one row per signal.
+      steps: number of inner steps when encoding.
+      fit_signals: number of training signals to whose codes quantiser and tables are fitted.
     """
 
     bits: tuple[int, ...] = (3, 4, 5, 6, 7, 8)
@@ -35,79 +36,68 @@ class Coding:
     fit_signals: int = 5000
 
 
-def _mscn(siren: Siren, budget: int) -> MetaLearner:
-    return MetaLearner(field=siren, controller=BudgetController(budget=budget))
-
-
-def _coin_pp(siren: Siren, budget: int) -> MetaLearner:
-    return MetaLearner(field=LatentModulatedSiren(siren=siren, latent_dim=budget, uniform_map=True))
-
-
-METHODS: dict[str, Callable[[Siren, int], MetaLearner]] = {
-    "mscn": _mscn,
-    "coin_pp": _coin_pp,
-    "coin_pp_reference": _coin_pp,  # With the inner rate of its own code, where a preset has tuned that of `coin_pp`.
-}
-"""`method` column -> the learner with `budget` numbers a patch or map; a gin scope of its name configures it."""
-
-
-def cells(
-    experiment: str,
-    grid: str,
-    preset: str,
+def jobs(
+    benchmark: str,
+    scope: str,
+    asked: str,
     dataset: str,
     resolution: int,
     seed: int,
     methods: list[str],
     budgets: list[int],
-) -> list[Cell]:
-    """The cells of one data set and seed.
+    alone: Callable[[int], dict],
+) -> list[TrainingJob]:
+    """The networks of one data set and random seed.
 
     Args:
-      experiment: the benchmark's name.
-      grid: gin selector of the function that spans the grid.
-      preset: name of the gin overlay.
-      dataset: a key of `data.DATA_SETS`.
-      resolution: pixels or latitudes a side.
-      seed: of the runs.
+      benchmark: its name.
+      scope: its gin scope.
+      asked: data set that was asked for, whose scope configures it.
+      dataset: data set that is here.
+      resolution: pixels or latitudes per side.
+      seed: random seed of the runs.
       methods: keys of `METHODS`.
-      budgets: modulations or latents a patch or map.
+      budgets: numbers per patch or map.
+      alone: budget -> axis of the grid that has it alone, as `grid.gin_text` takes it.
     """
-    found = []
+    known, made = data.DATA_SETS[dataset], []
     for budget in budgets:
-        for method in methods:
-            with gin.config_scope(method):
-                found.append(
-                    Cell(
-                        experiment=experiment,
-                        grid=grid,
-                        preset=preset,
-                        dataset=dataset,
-                        resolution=resolution,
-                        method=method,
-                        budget=budget,
-                        seed=seed,
-                        learner=METHODS[method](Siren(out_dim=data.DATA_SETS[dataset].channels), budget),
-                        optimizer=OuterOptimizer(),
-                        training=Training(),
-                        evaluation=Coding(),
-                    )
+        for name in methods:
+            method = METHODS[name]
+            with configuration.scope(scope, asked, name):
+                learner = method.learner(method.field(Siren(out_dim=known.channels), budget), budget)
+                setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
+                coding = Coding()
+            axes = {"datasets": [asked], "methods": [name], "seeds": [seed], "real_codecs": []} | alone(budget)
+            made.append(
+                TrainingJob(
+                    benchmark=benchmark,
+                    preset=cli.preset(),
+                    seed=seed,
+                    gin=grid.gin_text((scope, asked, name), **axes),
+                    dataset=dataset,
+                    method=name,
+                    budget=budget,
+                    setup=setup,
+                    evaluate=evaluate,
+                    evaluation=coding,
                 )
-    return found
+            )
+    return made
 
 
-def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
-    """One row a signal for each number of bits, and one for float32 codes, which 32 bits stand for."""
-    how, theta = cell.evaluation, jax.device_get(state.theta)
-    mask = np.ones(cell.learner.field.code_shape, bool) if state.gates is None else np.asarray(state.gates.mask)
-    if cell.learner.adapt_gates:
+def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
+    """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
+    how, theta = job.evaluation, jax.device_get(state.theta)
+    mask = np.ones(job.setup.learner.field.code_shape, bool) if state.gates is None else np.asarray(state.gates.mask)
+    if not job.setup.learner.shares_pattern:
         mask = None  # Each signal has its own, which its stream holds.
-    kind = next(name for name, kind in kinds.KINDS.items() if kind.modality is cell.modality)
-    network = Network(cell.learner, theta, mask, cell.resolution, how.steps, kind)
-    train = cell.signals["train"]
-    chosen = np.random.default_rng(cell.seed).permutation(len(train))[: how.fit_signals]
+    kind = next(name for name, kind in kinds.KINDS.items() if kind.modality is job.setup.modality)
+    network = Network(job.setup.learner, theta, mask, job.setup.resolution, how.steps, kind)
+    train = job.signals("train")
+    chosen = np.random.default_rng(job.seed).permutation(len(train))[: how.fit_signals]
     trained_codes = network.adapt(np.stack([train[i] for i in chosen]))
-    tested = rates.test_signals(cell, cell.training.test_signals)
+    tested = rates.test_signals(job, job.setup.training.test_signals)
     # A stream of maps holds as many as one likes; here each has its own.
     tiles = [codec.split(network, signal if kind == "image" else signal[None]) for signal in tested]
     ends = np.cumsum([len(tile) for tile in tiles])
@@ -117,16 +107,14 @@ def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
     codes = np.split(network.adapt(everything), ends[:-1])
     adapt_s = (time.perf_counter() - began) / ends[-1]
     trained_on = f"{train.name} ({train.source})"
-    models = {
-        bits: model.fit(network, trained_codes, bits, gin=cell.gin_text, trained_on=trained_on) for bits in how.bits
-    }
+    models = {bits: model.fit(network, trained_codes, bits, gin=job.gin, trained_on=trained_on) for bits in how.bits}
     for bits, shared in models.items():
-        shared.save(cell.folder / f"{cell.run_id}-{bits}b.safetensors")
+        shared.save(job.folder / f"model_{bits}b.safetensors")
     network.render(codes[0])  # Compiled before anything is timed.
 
     # Of a patch: 4 bytes a number, and a bit an entry where the mask is its own.
-    exact_bytes = 4 * cell.budget + (-(-network.size // 8) if mask is None else 0)
-    coded = []
+    exact_bytes = 4 * job.budget + (-(-network.size // 8) if mask is None else 0)
+    coded, files = [], {}
     for index, signal in enumerate(tested):
         size = signal.shape[:2]
         for bits in (32, *how.bits):
@@ -139,12 +127,12 @@ def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
             done = time.perf_counter()
             length = len(tiles[index]) * exact_bytes if bits == 32 else len(stream)
             coded.append(
-                rates.row(cell, index, signal, values, length)
+                rates.row(job, index, signal, values, length)
                 | {
-                    "budget": cell.budget,
-                    "budget_unit": "modulations" if cell.method == "mscn" else "latents",
+                    "budget": job.budget,
+                    "budget_unit": METHODS[job.method].unit,
                     "inner_steps": how.steps,
-                    "inner_optimizer": "meta_sgd" if cell.learner.meta_sgd else "sgd",
+                    "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,
                     "trained_on": trained_on,
                     "encode_s": f"{adapt_s * len(tiles[index]) + packed - began:.3g}",
@@ -156,6 +144,6 @@ def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
                 coded[-1]["bpp_payload"] = f"{8 * len(parse(stream).payload) / points:.6g}"
                 coded[-1]["bpp_entropy"] = f"{codec.estimated_bits(models[bits], codes[index]) / points:.6g}"
             if bits == rates.SHOWN_BITS and kind == "image":
-                label = f"{cell.method}_{cell.budget}_{bits}b"
-                rates.keep_part(cell, index, signals.targets_to_image(values, *size), label)
-    return coded
+                label = f"{job.method}_{job.budget}_{bits}b"
+                files |= rates.shown_part(job, index, signals.targets_to_image(values, *size), label)
+    return Result({"": coded}, files)

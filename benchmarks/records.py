@@ -1,39 +1,33 @@
-"""The CSV schema of the whole project, and its atomic files. Imports no JAX: the plotting stage reads through it."""
+"""The CSV schema of the whole project. Imports no JAX: the plotting stage reads through it."""
 
-import contextlib
-import csv
-import fcntl
-import importlib.metadata
-import json
 import pathlib
-import re
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pandas as pd
 
-from mscn_flax.files import replaced
+from mscn_flax.atomic import replaced
+
+__all__ = ["replaced"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PUBLISHED = REPOSITORY / "results" / "published"
-"""Other people's figures, with their sources."""
+"""Published figures of other codes and papers, with their sources."""
 
 COLUMNS = (
     "experiment",  # the benchmark, e.g. table1_modulations
-    "preset",  # smoke, quick, paper, or custom
+    "preset",  # smoke, quick, paper, ... or custom
     "dataset",
     "source",  # real, subset (of the real data) or standin (other data)
     "method",
     "seed",
     "budget",  # non-zeros of the fitted code, as measured
-    "budget_unit",  # modulations, latents, fraction or weights; of a codec the name of its setting
+    "budget_unit",  # modulations, latents, fraction or weights; of a file codec the name of its setting
     "surviving_fraction",  # what the budget counts over what could be non-zero; fig2_unstructured: over all weights
     "kept_weights",  # non-zeros among the weights of what is counted (delta or the network)
     "kept_biases",
     "weights",  # of the full network
     "biases",
-    "signal_id",  # index in the test split
+    "signal_id",  # index in the split that was evaluated
     "inner_steps",
     "inner_optimizer",
     "outer_steps",
@@ -44,155 +38,198 @@ COLUMNS = (
     "bytes",
     "bpp",
     "bpp_entropy",
-    "encode_s",  # a signal, within a batch, compilation apart
+    "encode_s",  # per signal, within a batch, without compilation
     "decode_s",
-    "run_id",  # cell of the grid + digest of its configuration
+    "run_id",  # cell of the grid, then a digest of its configuration
 )
-"""One row a test signal and seed. A column that does not apply stays empty."""
+"""One row per test signal and random seed. A column that does not apply stays empty."""
 
 MODULATION_COLUMNS = (
     *COLUMNS,
     "psnr_weighted_db",  # maps of the globe: squared errors weighted by the cosine of the latitude
     "trained_on",  # data set and its source
 )
-"""Rows of table1_modulations."""
 
 RATE_COLUMNS = (
     *COLUMNS,
-    "bits",  # of a quantised modulation; 32: float32 codes; 16: COIN's weights
+    "bits",  # per quantised modulation; 32: float32 codes; 16: COIN's weights
     "pixels",  # of the image, or points of the map
     "bpp_payload",  # `bpp` without the file's headers; empty where the format has none to take off
     "trained_on",  # what the network was trained on
 )
-"""Of `*_rate_distortion.csv`: a row a signal, seed and setting; `bytes` and `bpp` are those of the whole file."""
 
 MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
-"""Of `<benchmark>_masks.csv`: one row a modulation that a run's shared mask keeps."""
+"""One row per modulation that a run's shared mask keeps."""
 
-LAYER_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "kind", "kept")
-LAYER_COLUMNS += ("size", "run_id")
-"""Of `<benchmark>_layers.csv`: one row an array of the network (`kind` kernel or bias), entries kept of all."""
+LAYER_COLUMNS = (*MASK_COLUMNS[:8], "kind", "kept", "size", "run_id")
+"""One row per array of the network (`kind` is kernel or bias): entries kept, of all."""
 
+FORMS_SUMMARY_COLUMNS = (
+    "experiment",
+    "preset",
+    "dataset",
+    "source",
+    "method",
+    "seed",
+    "budget",  # fraction of the gates
+    "gates",
+    "open_gates",
+    "signals",
+    "psnr_db",  # mean over test signals
+    "kept_fraction",  # non-zeros over all parameters, of theta0 + delta; of delta for gradient and delta forms
+    "overlap",  # of the patterns of two signals: gates in common over gates open, mean over pairs
+    "flops_dense",  # of a forward pass per point; the network theta0 + delta of the first test signal
+    "flops_non_zero",  # of the non-zero weights alone
+    "flops_compacted",  # of the compacted network
+    "dense_s",  # of a forward pass on `points` points, median
+    "compacted_s",
+    "points",
+    "largest_difference",  # of an output value, compacted against gated
+    "device",
+    "run_id",
+)
+"""One row per run of sparsity_forms."""
 
-def cell_of(run_id: str) -> str:
-    """The grid cell of a run: its id without the digest of the configuration."""
-    return run_id.rsplit("-", 1)[0]
+ROBUSTNESS_COLUMNS = (
+    "experiment",
+    "preset",
+    "model",
+    "checksum",  # as it was, or repaired
+    "mutations",
+    "refused",
+    "decoded",
+    "slowest_ms",
+    "peak_kib",  # most memory that one stream made the decoder take
+    "stream_bytes",
+    "seed",
+    "run_id",
+)
 
+OUTER_LOOP_COLUMNS = (
+    "experiment",
+    "preset",
+    "dataset",
+    "source",
+    "variant",
+    "method",
+    "budget",
+    "seed",
+    "outer_steps",  # of the whole run, to which its schedules refer
+    "step",  # after which it was judged
+    "train_s",  # seconds of training up to there, without compilation, data sets and judging
+    "psnr_db",  # mean over the validation signals
+    "signals",
+    "device",
+    "run_id",
+)
 
-def _replaces(run_id: str, other: str) -> bool:
-    """Whether the rows of `run_id` take the place of those of `other`.
+SPEED_COLUMNS = (
+    "experiment",
+    "preset",
+    "task",  # meta_step: gradient of a batch; encode: its codes; decode: its values
+    "variant",  # plain, or mscn_flax with the sine named
+    "sine",  # fast or plain
+    "width",
+    "depth",
+    "batch",
+    "points",
+    "code",  # functa: latent of that size; mscn: budget of that size; delta: every parameter, so many updates kept
+    "budget",
+    "inner_steps",
+    "chunk_size",  # signals that a device works on at a time
+    "tile",  # points at a time; none: all
+    "devices",
+    "device",
+    "step_s",  # of a batch: median, after warm-up
+    "step_min_s",
+    "repeats",
+    "compile_s",
+    "temp_bytes",  # XLA's temporary memory, all devices together
+    "gflop",  # of the fewest matrix products that do it
+    "gflop_per_s",
+    "matmul_gflop_per_s",  # of [batch points, width] x [width, width], same process
+    "memory_gb_per_s",  # that adding two large arrays reads and writes, same process
+    "signals_per_s",
+    "megapixels_per_s",
+    "run_id",
+)
 
-    They do where it is the same cell, and where it is another seed of the cell with another configuration: a mean over
-    seeds of different configurations would mean nothing.
-    """
-    same_family = re.sub(r"-s\d+$", "", cell_of(run_id)) == re.sub(r"-s\d+$", "", cell_of(other))
-    return same_family and (cell_of(run_id) == cell_of(other) or run_id.rsplit("-", 1)[1] != other.rsplit("-", 1)[1])
+GROWTH_COLUMNS = (
+    "experiment",
+    "preset",
+    "factor",  # what grows: points, signals, width, depth, inner_steps or processes
+    "value",  # how large it is
+    "width",
+    "depth",
+    "batch",
+    "points",
+    "inner_steps",
+    "budget",
+    "processes",  # 0: one, on all cores
+    "devices",
+    "device",
+    "step_s",  # median, after warm-up
+    "step_min_s",
+    "repeats",
+    "compile_s",
+    "temp_bytes",  # XLA's temporary memory, all devices of a process together
+    "gflop",  # of the fewest matrix products that do it
+    "run_id",
+)
+
+COST_COLUMNS = (
+    "experiment",
+    "preset",
+    "case",
+    "dataset",
+    "source",
+    "width",
+    "depth",
+    "batch",
+    "points",  # of a signal
+    "chunk_size",
+    "device",
+    "gflop",  # of a step
+    "step_s",  # median of steps on batches of the data set, after two
+    "step_min_s",
+    "step_max_s",
+    "repeats",
+    "estimated_step_s",
+    "temp_bytes",  # of the program that ran, per device
+    "estimated_temp_bytes",
+    "compile_s",
+    "estimate_s",  # seconds that the estimate took
+    "run_id",
+)
+
+TABLES = {
+    "table1_modulations": {"": MODULATION_COLUMNS, "_masks": MASK_COLUMNS},
+    "fig2_unstructured": {"": COLUMNS, "_layers": LAYER_COLUMNS},
+    "sparsity_forms": {"": COLUMNS, "_summary": FORMS_SUMMARY_COLUMNS},
+    "fig7_rate_distortion": {"": RATE_COLUMNS},
+    "climate_rate_distortion": {"": RATE_COLUMNS},
+    "codec_robustness": {"": ROBUSTNESS_COLUMNS},
+    "outer_loop": {"": OUTER_LOOP_COLUMNS},
+    "speed": {"": SPEED_COLUMNS},
+    "cost_model": {"": COST_COLUMNS},
+    "growth": {"": GROWTH_COLUMNS},
+}
+"""Benchmark -> suffix of each of its CSVs, `results/<preset>/<benchmark><suffix>.csv` -> columns."""
 
 
 def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """The rows of a CSV, empty where there is none yet.
 
     Raises:
-      ValueError: where the file has other columns.
+      ValueError: where the file is damaged or has other columns.
     """
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)
-    rows = pd.read_csv(path)
+    try:
+        rows = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}; restore it or delete it") from error
     if list(rows.columns) != columns:
-        raise ValueError(f"{path} has columns {list(rows.columns)}, expected {columns}: move it away or redo it")
+        raise ValueError(f"{path} has columns {list(rows.columns)}, expected {columns}: restore it or delete it")
     return rows
-
-
-def has(path: pathlib.Path, run_id: str) -> bool:
-    """Whether a CSV has rows of a run."""
-    return path.exists() and bool((pd.read_csv(path, usecols=["run_id"])["run_id"] == run_id).any())
-
-
-def append(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = COLUMNS) -> None:
-    """Adds the rows of one run, in place of those of the same cell or of its other configurations. Atomic, locked.
-
-    Rows of another configuration that go are named on standard error.
-
-    Raises:
-      ValueError: where `rows` have other keys than `columns`, or belong to several runs.
-    """
-    columns = list(columns)
-    runs = {row["run_id"] for row in rows}
-    if len(runs) != 1:
-        raise ValueError(f"one run's rows at a time, got those of {sorted(runs)}")
-    (run_id,) = runs
-    if unknown := {key for row in rows for key in row} ^ set(columns):
-        raise ValueError(f"rows and columns differ in {sorted(unknown)}")
-    with locked(path):
-        # As text, so that the rows of other runs come out to the letter as they went in.
-        kept, gone = [], set()
-        if path.exists():
-            with path.open(newline="") as opened:
-                for row in csv.DictReader(opened):
-                    if _replaces(run_id, row["run_id"]):
-                        gone.add(row["run_id"])
-                    else:
-                        kept.append(row)
-        if gone - {run_id}:
-            others = ", ".join(sorted(gone - {run_id}))
-            print(f"{path}: rows of another configuration go: {others}", file=sys.stderr, flush=True)
-        with replaced(path) as out:
-            writer = csv.DictWriter(out, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(kept + rows)
-
-
-def add(path: pathlib.Path, rows: list[dict], columns: Iterable[str], **of_run) -> None:
-    """`append`, and the run's provenance beside the CSV; `of_run` as `provenance` takes it."""
-    append(path, rows, columns)
-    append_provenance(path.with_suffix(".provenance.jsonl"), provenance(rows[0]["run_id"], **of_run))
-
-
-def append_provenance(path: pathlib.Path, record: dict) -> None:
-    """Adds one run's provenance to `path` (JSON, one object a line), in place of what `append` replaces. Atomic."""
-    with locked(path):
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        lines = [line for line in lines if not _replaces(record["run_id"], line["run_id"])]
-        with replaced(path) as out:
-            out.writelines(json.dumps(line) + "\n" for line in [*lines, record])
-
-
-def provenance(
-    run_id: str, *, seed: int, device: str, gin_text: str, wall_s: float, compile_s: float, commit: str
-) -> dict:
-    """What is needed to judge or repeat a run: versions, device, commit, configuration, times in seconds."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "gin-config")
-    return {
-        "run_id": run_id,
-        "seed": seed,
-        "wall_s": round(wall_s, 2),
-        "compile_s": round(compile_s, 2),
-        "device": device,
-        "commit": commit,
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "gin": gin_text,
-    }
-
-
-def commit() -> str:
-    """The checked-out commit, marked where code or configuration differ from it; to be asked when a run starts."""
-
-    def git(*arguments):
-        try:
-            done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        except OSError:  # No git here.
-            return ""
-        return done.stdout.strip()
-
-    changed = git("status", "--porcelain", "--", "mscn_flax", "benchmarks", "gin")
-    return (git("rev-parse", "HEAD") or "unknown") + (" with changes" if changed else "")
-
-
-@contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
-    """Waits until no other process holds `path`, and holds it; a process that dies holds nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import cli, evaluation, grid, runner
-from benchmarks.cell import Cell, Training
-from mscn_flax import compact, data
+from benchmarks import cli, engine, evaluation, grid
+from benchmarks.job import TrainingJob
+from benchmarks.run_folder import Result
+from mscn_flax import compact, configuration, data
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -32,8 +33,9 @@ from mscn_flax.sparsity import (
     StructuredGates,
     UnstructuredGates,
 )
+from mscn_flax.train import Setup, Training
 
-NAME = "sparsity_forms"
+NAME, SCOPE = "sparsity_forms", "forms"
 
 FORMS: dict[str, tuple[Callable[[], Form], bool]] = {
     "unstructured": (UnstructuredGates, False),
@@ -47,92 +49,68 @@ FORMS: dict[str, tuple[Callable[[], Form], bool]] = {
 }
 """`method` column -> where the gates act, and whether the inner loop adapts them."""
 
-COLUMNS = (
-    "experiment",
-    "preset",
-    "dataset",
-    "source",
-    "method",
-    "seed",
-    "budget",  # fraction of the gates
-    "gates",
-    "open_gates",
-    "signals",
-    "psnr_db",  # mean over test signals
-    "kept_fraction",  # non-zeros over all parameters, of theta0 + delta; of delta for gradient and delta forms
-    "overlap",  # of two signals' patterns: gates in common over gates open, mean over pairs
-    "flops_dense",  # of a forward pass, a point; the network theta0 + delta of the first test signal
-    "flops_non_zero",  # of the non-zero weights alone
-    "flops_compacted",  # of the compacted network
-    "dense_s",  # of a forward pass on `points` points, median
-    "compacted_s",
-    "points",
-    "largest_difference",  # of an output value, compacted against gated
-    "device",
-    "run_id",
-)
-"""Of `sparsity_forms_summary.csv`: one row a run."""
-
 
 @gin.configurable("forms")
-def forms(
-    preset: str = "custom",
+def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
     methods: list[str] = gin.REQUIRED,
     budgets: list[float] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
     resolution: int | None = None,
-) -> None:
-    """Runs the grid.
+) -> list[TrainingJob]:
+    """The grid.
 
     Args:
-      preset: name of the gin overlay, and of the folder of the results.
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
       methods: keys of `FORMS`.
       budgets: fractions of the gates that stay open.
-      seeds: of the runs.
-      resolution: pixels a side; None for the data set's own.
+      seeds: random seeds of the runs.
+      resolution: pixels per side; None for the data set's own.
     """
     grid.check("forms", methods=methods, valid=FORMS, datasets=datasets, standin=standin)
     if not budgets or not all(0 < budget <= 1 for budget in budgets):
         raise ValueError(f"forms.budgets is {budgets}; fractions in (0, 1] are valid")
-    cells = [
-        Cell(
-            experiment=NAME,
-            grid="forms/forms",
-            preset=preset,
-            dataset=dataset,
-            resolution=resolution or data.DATA_SETS[dataset].resolution,
-            method=method,
-            budget=budget,
-            seed=seed,
-            learner=_learner(method, budget, data.DATA_SETS[dataset].channels),
-            optimizer=OuterOptimizer(),
-            training=Training(),
-        )
-        for dataset in grid.available(datasets, standin)
+    return [
+        _job(asked, dataset, method, budget, seed, resolution or data.DATA_SETS[dataset].resolution)
+        for asked, dataset in grid.available(datasets, standin).items()
         for seed in cli.seeds(seeds)
         for budget in budgets
         for method in methods
     ]
-    grid.run(cells, _evaluate)
+
+
+def _job(asked: str, dataset: str, method: str, budget: float, seed: int, resolution: int) -> TrainingJob:
+    known = data.DATA_SETS[dataset]
+    with configuration.scope(SCOPE, asked, method):
+        learner = _learner(method, budget, known.channels)
+        setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
+    return TrainingJob(
+        benchmark=NAME,
+        preset=cli.preset(),
+        seed=seed,
+        gin=grid.gin_text((SCOPE, asked, method), datasets=[asked], methods=[method], budgets=[budget], seeds=[seed]),
+        dataset=dataset,
+        method=method,
+        budget=budget,
+        setup=setup,
+        evaluate=_evaluate,
+    )
 
 
 def _learner(method: str, fraction: float, channels: int) -> MetaLearner:
     form, adapt_gates = FORMS[method]
-    with gin.config_scope(method):
-        field, form = DeltaSiren(Siren(out_dim=channels)), form()
-        count = max(1, round(fraction * int(np.prod(form.gate_shape(field)))))
-        return MetaLearner(field=field, controller=BudgetController(budget=count), form=form, adapt_gates=adapt_gates)
+    field, form = DeltaSiren(Siren(out_dim=channels)), form()
+    count = max(1, round(fraction * int(np.prod(form.gate_shape(field)))))
+    return MetaLearner(field=field, controller=BudgetController(budget=count), form=form, adapt_gates=adapt_gates)
 
 
-def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
-    """A row a test signal, and the run's summary."""
-    fitted = evaluation.fit(cell, state, evaluation.test_points(cell, cell.training.test_signals))
-    kept_weights, kept_biases = evaluation.kept(cell, state, fitted.codes)
-    is_weight = cell.learner.field.is_weight
+def _evaluate(job: TrainingJob, state: TrainState) -> Result:
+    """One row per test signal, and the run's summary."""
+    fitted = evaluation.fit(job.setup, state, evaluation.test_points(job, job.setup.training.test_signals))
+    kept_weights, kept_biases = evaluation.kept(job.setup, state, fitted.codes)
+    is_weight = job.setup.learner.field.is_weight
     size, weights = is_weight.size, int(is_weight.sum())
 
     def per_signal(i):
@@ -143,21 +121,21 @@ def _evaluate(cell: Cell, state: TrainState) -> list[runner.Table]:
             "kept_biases": int(kept_biases[i]),
         }
 
-    per_run = {"budget": f"{cell.budget:g}", "budget_unit": "fraction", "weights": weights, "biases": size - weights}
-    rows = evaluation.rows(cell, fitted, per_signal, **per_run)
+    per_run = {"budget": f"{job.budget:g}", "budget_unit": "fraction", "weights": weights, "biases": size - weights}
+    rows = evaluation.rows(job, fitted, per_signal, **per_run)
     mask = np.asarray(state.gates.mask)
-    summary = evaluation.common(cell) | {
-        "budget": f"{cell.budget:g}",
+    summary = evaluation.common(job) | {
+        "budget": f"{job.budget:g}",
         "gates": mask.size,
-        "open_gates": cell.learner.controller.budget if cell.learner.adapt_gates else int(mask.sum()),
+        "open_gates": job.setup.learner.controller.budget if job.setup.learner.adapt_gates else int(mask.sum()),
         "signals": len(rows),
         "psnr_db": f"{np.mean([float(row['psnr_db']) for row in rows]):.4f}",
         "kept_fraction": f"{np.mean(kept_weights + kept_biases) / size:.6g}",
-        "overlap": f"{_overlap(fitted.codes != 0) if cell.learner.adapt_gates else 1:.4f}",
-        "device": runner.device_name(),
+        "overlap": f"{_overlap(fitted.codes != 0) if job.setup.learner.adapt_gates else 1:.4f}",
+        "device": engine.device_name(),
     }
-    summary |= _saving(cell, state, fitted.codes[0])
-    return [runner.Table("", rows), runner.Table("_summary", [summary], COLUMNS)]
+    summary |= _saving(job, state, fitted.codes[0])
+    return Result({"": rows, "_summary": [summary]})
 
 
 def _overlap(patterns: np.ndarray) -> float:
@@ -166,10 +144,10 @@ def _overlap(patterns: np.ndarray) -> float:
     return float(np.mean([np.sum(patterns[a] & patterns[b]) / max(patterns[a].sum(), 1) for a, b in pairs]))
 
 
-def _saving(cell: Cell, state: TrainState, code: np.ndarray) -> dict:
+def _saving(job: TrainingJob, state: TrainState, code: np.ndarray) -> dict:
     """What the zeros of one signal's network save of a forward pass: counted, and realised by a compacted network."""
-    field = cell.learner.field
-    siren, coords = field.siren, jnp.asarray(cell.coords)
+    field = job.setup.learner.field
+    siren, coords = field.siren, jnp.asarray(job.setup.coords)
     params = jax.device_get(field.tree(field.flat(state.theta["field"]) + code))
     small = compact.compact(siren, params)
     render = jax.jit(functools.partial(compact.apply, siren))
@@ -194,11 +172,5 @@ def _saving(cell: Cell, state: TrainState, code: np.ndarray) -> dict:
     }
 
 
-def main() -> None:
-    """The grid as gin has it, its bindings scoped by `forms`."""
-    with gin.config_scope("forms"):
-        forms()
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    cli.main(NAME)

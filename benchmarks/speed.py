@@ -6,59 +6,76 @@ one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `met
 launcher's settings.
 """
 
-import hashlib
+import dataclasses
 import json
-import pathlib
 import socket
 import subprocess
 import sys
 
 import gin
 
-from benchmarks import cli, launch, records, speed_process
+from benchmarks import cli, grid, launch, records, speed_process
+from benchmarks.job import Job
+from benchmarks.run_folder import Result
 from mscn_flax.sine import SINES
 
-NAME = "speed"
-
-COLUMNS = (
-    "experiment",
-    "preset",
-    "task",  # meta_step: a batch's gradient; encode: its codes; decode: its values
-    "variant",  # plain, or mscn_flax with the sine named
-    "sine",  # fast or plain
-    "width",
-    "depth",
-    "batch",
-    "points",
-    "code",  # functa: latent of that size; mscn: budget of that size; delta: every parameter, so many updates kept
-    "budget",
-    "inner_steps",
-    "chunk_size",  # signals that a device works on at a time
-    "tile",  # points at a time; none: all
-    "devices",
-    "device",
-    "step_s",  # of a batch: median, after warm-up
-    "step_min_s",
-    "repeats",
-    "compile_s",
-    "temp_bytes",  # XLA's temporary memory, all devices together
-    "gflop",  # of the fewest matrix products that do it
-    "gflop_per_s",
-    "matmul_gflop_per_s",  # of [batch points, width] x [width, width], same process
-    "memory_gb_per_s",  # that adding two large arrays reads and writes, same process
-    "signals_per_s",
-    "megapixels_per_s",
-    "run_id",
-)
-
+NAME, SCOPE = "speed", "speed"
 
 VARIANTS = [("plain", "plain"), *(("mscn_flax", sine) for sine in SINES)]
-"""(variant, sine) of every row of a size."""
+"""(variant, sine) of the rows of each size."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeedJob(Job):
+    """All variants of one size, in turns.
+
+    Attributes:
+      settings: (name, value) of what `speed_process` measures.
+      rounds: processes of each variant; the median over all their steps counts.
+    """
+
+    settings: tuple[tuple[str, object], ...]
+    rounds: int
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        of = dict(self.settings)
+        return f"{NAME}-{'-'.join(str(of[key]) for key in ('width', 'depth', 'batch', 'resolution', 'code'))}"
+
+    @property
+    def decides(self) -> tuple:
+        """See `Job.decides`."""
+        return self.settings, self.rounds
+
+    def describe(self) -> str:
+        """See `Job.describe`."""
+        of = dict(self.settings)
+        gflop = speed_process.flops(of)["meta_step"] / 1e9
+        return f"{of}: {gflop:.1f} GFLOP per step, {self.rounds * len(VARIANTS)} processes"
+
+    def run(self) -> Result:
+        """One row per task and variant."""
+        common, found, rows = dict(self.settings), {variant: [] for variant in VARIANTS}, []
+        for _ in range(self.rounds):
+            for variant, sine in VARIANTS:
+                found[variant, sine].append(measure({**common, "variant": variant, "sine": sine}))
+        for (variant, sine), measured in found.items():
+            for task in speed_process.TASKS:
+                row = {"experiment": NAME, "preset": self.preset, "task": task, "variant": variant, "sine": sine}
+                row |= {key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")}
+                row |= {"points": common["resolution"] ** 2, "run_id": self.id}
+                row |= _figures([one["tasks"][task] for one in measured], common)
+                row |= {key: measured[-1][key] for key in ("chunk_size", "devices", "device")}
+                row |= {name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS}
+                rows.append(row)
+                mib = row["temp_bytes"] / 2**20
+                print(f"{self.cell} {task} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB", flush=True)
+        return Result({"": rows}, provenance={"device": rows[-1]["device"]})
 
 
 @gin.configurable("speed")
-def speed(
-    preset: str = "custom",
+def jobs(
     sizes: list[tuple[int, int, int]] = gin.REQUIRED,
     codes: list[str] = gin.REQUIRED,
     whole_networks: list[tuple[int, int, int, int]] = gin.REQUIRED,
@@ -69,102 +86,52 @@ def speed(
     repeats: int = gin.REQUIRED,
     chunk_size: int = gin.REQUIRED,
     tile_values: int | None = None,
-) -> None:
-    """Measures every size.
+) -> list[SpeedJob]:
+    """The sizes.
 
     Args:
-      preset: name of the gin overlay.
       sizes: (width, depth, batch).
       codes: "functa" (latent of size `budget`) or "mscn" (gates of that budget, capped at the modulations there are).
-      whole_networks: (width, depth, batch, pixels a side) of networks that are adapted whole, unstructured, a fifth of
-        the updates kept.
+      whole_networks: (width, depth, batch, pixels per side) of networks that are adapted whole, unstructured, a fifth
+        of the updates kept.
       budget: see `codes`.
       inner_steps: K.
-      resolution: pixels a side.
+      resolution: pixels per side.
       rounds: processes of each variant, in turns; the median over all their steps counts.
-      repeats: timed steps a process.
+      repeats: number of timed steps per process.
       chunk_size: signals that a device works on at a time, where they divide the batch; "plain" takes them all at once.
       tile_values: values of a layer, points times width, that "mscn_flax" works on at a time; None for all.
     """
-    csv = cli.results_dir() / preset / f"{NAME}.csv"
-    common = {"inner_steps": inner_steps, "repeats": repeats, "chunk_size": chunk_size}
-    for size in [
-        *(
-            {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": resolution}
-            | {"budget": min(budget, width * (depth - 1))}
-            for width, depth, batch in sizes
-            for code in codes
-        ),
-        *(
-            {"width": width, "depth": depth, "batch": batch, "code": "delta", "resolution": side}
-            | {"budget": _parameters(width, depth) // 5}
-            for width, depth, batch, side in whole_networks
-        ),
-    ]:
-        settings = size | common | {"tile": tile_values and max(1, tile_values // size["width"])}
-        if cli.dry_run():
-            gflop = speed_process.flops(settings)["meta_step"] / 1e9
-            print(f"{settings}: {gflop:.1f} GFLOP a step, {rounds * len(VARIANTS)} processes")
-            continue
-        name = "-".join(str(settings[key]) for key in ("width", "depth", "batch", "resolution", "code"))
-        digest = hashlib.sha256(repr((settings, rounds)).encode()).hexdigest()[:8]
-        done = cli.runs_dir() / preset / NAME / f"{name}-{digest}.done"
-        if done.exists() and all(records.has(csv, _run_id(name, *variant, digest)) for variant in VARIANTS):
-            print(f"{name}: measured before")
-            continue
-        _measure_size(csv, preset, settings, rounds, name, digest)
-        done.parent.mkdir(parents=True, exist_ok=True)
-        done.touch()
+    found = [
+        {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": resolution}
+        | {"budget": min(budget, width * (depth - 1))}
+        for width, depth, batch in sizes
+        for code in codes
+    ]
+    found += [
+        {"width": width, "depth": depth, "batch": batch, "code": "delta", "resolution": side}
+        | {"budget": _parameters(width, depth) // 5}
+        for width, depth, batch, side in whole_networks
+    ]
+    made = []
+    for size in found:
+        tile = tile_values and max(1, tile_values // size["width"])
+        settings = size | {"inner_steps": inner_steps, "repeats": repeats, "chunk_size": chunk_size, "tile": tile}
+        made.append(
+            SpeedJob(
+                benchmark=NAME,
+                preset=cli.preset(),
+                gin=grid.gin_text((SCOPE,)),
+                settings=tuple(settings.items()),
+                rounds=rounds,
+            )
+        )
+    return made
 
 
 def _parameters(width: int, depth: int) -> int:
-    """Of a network from 2 coordinates to 3 values."""
+    """Number of parameters of a network from 2 coordinates to 3 values."""
     return 3 * width + (depth - 2) * (width + 1) * width + 3 * (width + 1)
-
-
-def _run_id(size: str, variant: str, sine: str, digest: str) -> str:
-    """Of the rows of one size and variant."""
-    return f"speed-{size}-{variant}-{sine}-{digest}"
-
-
-def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, size: str, digest: str) -> None:
-    """Adds the rows of one size: all variants, in turns."""
-    commit = records.commit()
-    found = {variant: [] for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant, sine in VARIANTS:
-            found[variant, sine].append(measure({**common, "variant": variant, "sine": sine}))
-    for (variant, sine), measured in found.items():
-        rows = [
-            {
-                "experiment": NAME,
-                "preset": preset,
-                "task": task,
-                "variant": variant,
-                "sine": sine,
-                **{key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")},
-                "points": common["resolution"] ** 2,
-                **_figures([one["tasks"][task] for one in measured], common),
-                **{key: measured[-1][key] for key in ("chunk_size", "devices", "device")},
-                **{name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS},
-                "run_id": _run_id(size, variant, sine, digest),
-            }
-            for task in speed_process.TASKS
-        ]
-        for row in rows:
-            mib = row["temp_bytes"] / 2**20
-            print(f"{size} {row['task']} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB", flush=True)
-        records.add(
-            csv,
-            rows,
-            COLUMNS,
-            seed=0,
-            device=measured[-1]["device"],
-            gin_text=gin.operative_config_str(),
-            wall_s=sum(second for one in measured for task in one["tasks"].values() for second in task["seconds"]),
-            compile_s=sum(task["compile_s"] for task in measured[-1]["tasks"].values()),
-            commit=commit,
-        )
 
 
 def _figures(measured: list[dict], common: dict) -> dict:
@@ -218,4 +185,4 @@ def measure(settings: dict) -> dict:
 
 
 if __name__ == "__main__":
-    cli.run(speed)
+    cli.main(NAME)

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from benchmarks import runner
+from benchmarks.engine import device_name
 from mscn_flax import devices, meta, metrics, signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.siren import LatentModulatedSiren, Siren
 from mscn_flax.tiles import divisor, tile_size
+from mscn_flax.train import devices_for
 
 TASKS = ("meta_step", "encode", "decode")
 """What is timed: the gradient of a batch, its codes, its values from them."""
@@ -44,7 +45,7 @@ def main(settings: dict) -> None:
     learner = _learner(settings)
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())
     keys = jax.random.split(jax.random.key(2), batch)
-    mesh = runner.devices_for(batch)
+    mesh = devices_for(batch)
     chunk_size = batch if plain else divisor(settings["chunk_size"], batch // mesh.size)
     if not plain:
         each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
@@ -82,7 +83,7 @@ def main(settings: dict) -> None:
                 "memory_gb_per_s": _memory_rate() / 1e9,
                 "chunk_size": chunk_size,
                 "devices": count,
-                "device": runner.device_name(),
+                "device": device_name(),
             }
         )
     )

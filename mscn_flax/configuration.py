@@ -1,29 +1,186 @@
-"""Gin files and bindings, with errors that name what would have been right."""
+"""Gin: one rule of scopes for everything that is configured, and errors that name what would have been right.
 
+A job is built inside `scope(*names)`, for example `scope("table1", "cifar10", "mscn")`: benchmark, data set, method.
+A binding applies to it where the binding's scope holds some of these names in this order: `Siren.width`,
+`table1/Siren.width`, `cifar10/Siren.width`, `table1/mscn/Siren.width` and so on. Where several bind one parameter, the
+one with the last name wins (a method's over a data set's, a data set's over the benchmark's); among those with the same
+last name, the one with the next to last, and so on.
+"""
+
+import contextlib
+import copy
 import difflib
 import inspect
 import pathlib
 import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import gin
 
-_REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-"""Paths of gin files are searched here too."""
+_PACKAGE = pathlib.Path(__file__).resolve().parent
+SEARCHED = (_PACKAGE.parent, _PACKAGE)
+"""Folders in which gin files are searched besides the current one: the repository, or the installed package."""
 
 
-def parse(files: list[str], parameters: list[str]) -> None:
-    """Parses gin files and bindings, and locks the configuration.
+class Binding(NamedTuple):
+    """One parameter of one configurable in one scope, as a gin file or a `--gin_param` names it."""
+
+    scope: str
+    selector: str
+    parameter: str
+
+    def __str__(self) -> str:
+        name = gin.config._REGISTRY.minimal_selector(self.selector)
+        return f"{self.scope}/{name}.{self.parameter}" if self.scope else f"{name}.{self.parameter}"
+
+
+_bound: dict[Binding, object] = {}
+"""What the files and the command line have bound."""
+
+_asked: set[Binding] = set()
+"""Those of the command line."""
+
+_origins: dict[Binding, Binding] = {}
+"""Parameter in the full scope of a job -> the binding that it takes its value from."""
+
+_scopes: set[str] = set()
+"""Full scopes in which something has been built."""
+
+
+def parse(files: Sequence[str], parameters: Sequence[str]) -> None:
+    """Parses gin files and then bindings, replacing what was parsed before, and locks the configuration.
+
+    A gin file may import a module that lies beside it.
 
     Raises:
-      ValueError: for a missing file, or an unknown name, with the valid names.
+      ValueError: for a missing file or an unknown name, with the valid names.
     """
-    gin.add_config_file_search_path(str(_REPOSITORY))
+    gin.clear_config()
+    _origins.clear()
+    _scopes.clear()
+    for folder in map(str, SEARCHED):
+        gin.add_config_file_search_path(folder)
+    for file in files:
+        if (folder := str(pathlib.Path(file).resolve().parent)) not in sys.path:
+            sys.path.append(folder)
     try:
-        gin.parse_config_files_and_bindings(files, parameters, skip_unknown=False, finalize_config=True)
+        gin.parse_config_files_and_bindings(list(files), [], skip_unknown=False, finalize_config=False)
+        of_files = _flat(gin.config._CONFIG)
+        with gin.unlock_config():
+            gin.parse_config(list(parameters), skip_unknown=False)
+        gin.finalize()
     except OSError as error:
         raise ValueError(f"cannot read a gin file: {error}") from error
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, ImportError) as error:
         raise ValueError(_with_valid_names(str(error))) from error
+    _bound.clear()
+    _bound.update(_flat(gin.config._CONFIG))
+    _asked.clear()
+    _asked.update(_named_by(parameters), {b for b, value in _bound.items() if of_files.get(b) != value})
+
+
+def _named_by(parameters: Sequence[str]) -> set[Binding]:
+    """The bindings that `--gin_param`s name, also where they repeat what a file says."""
+    keys = {text.split("=")[0].strip() for text in parameters}
+    return {binding for binding in _bound if str(binding) in keys}
+
+
+def _flat(config: dict) -> dict[Binding, object]:
+    return {
+        Binding(scope, selector, parameter): copy.copy(value)
+        for (scope, selector), values in config.items()
+        for parameter, value in values.items()
+    }
+
+
+@contextlib.contextmanager
+def scope(*names: str) -> Iterator[None]:
+    """Everything built inside is configured by the bindings that apply to these names, from general to particular."""
+    full = "/".join(names)
+    if full not in _scopes:
+        _scopes.add(full)
+        ranked = [(rank, b) for b in _bound if (rank := _rank(b.scope, names)) is not None]
+        with gin.unlock_config():
+            for _, binding in sorted(ranked, key=lambda pair: pair[0]):
+                inside = binding._replace(scope=full)
+                _origins[inside] = binding
+                gin.bind_parameter(tuple(inside), _bound[binding])
+    # A list replaces the scope that this one is entered in, a string would be appended to it.
+    with gin.config_scope(list(names)):
+        yield
+
+
+def _rank(scope: str, names: Sequence[str]) -> int | None:
+    """How particular a binding's scope is among those that apply to `names`; None where it does not apply."""
+    rank, position = 0, 0
+    for part in scope.split("/") if scope else []:
+        if part not in names[position:]:
+            return None
+        position = names.index(part, position) + 1
+        rank += 1 << position
+    return rank
+
+
+def operative(*scopes: str) -> str:
+    """Gin text of what has been built in some full scopes, defaults included."""
+    kept = {key: values for key, values in gin.config._OPERATIVE_CONFIG.items() if key[0] in scopes}
+    return gin.config._config_str(kept, 100, 4).rstrip()
+
+
+def unused() -> tuple[list[Binding], dict[Binding, Binding]]:
+    """The bindings that nothing built so far has consumed, and for each that others shadow everywhere one of these."""
+    read = {
+        Binding(scope, selector, parameter)
+        for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items()
+        for parameter in values
+    }
+    consumed = {_origins[inside] for inside in read if inside in _origins}
+    left = [binding for binding in _bound if binding not in consumed and binding.selector != "gin.macro"]
+    shadows = {}
+    for inside in read:
+        for binding in left:
+            same = binding[1:] == inside[1:]
+            if same and inside in _origins and _rank(binding.scope, inside.scope.split("/")) is not None:
+                shadows[binding] = _origins[inside]
+    return left, shadows
+
+
+def check() -> None:
+    """To be called once everything is built: says which bindings of the command line had no effect.
+
+    A binding that a more particular one replaces everywhere is a warning on standard error.
+
+    Raises:
+      ValueError: for a binding of the command line that nothing consumed, with the nearest that would have been.
+    """
+    left, shadows = unused()
+    for binding in left:
+        if binding in shadows:
+            by = shadows[binding]
+            if binding in _asked:
+                print(
+                    f"warning: {binding} = {_bound[binding]!r} has no effect: {by} = {_bound[by]!r} is more particular",
+                    file=sys.stderr,
+                )
+        elif binding in _asked:
+            raise ValueError(f"nothing reads {binding}; {_nearest(binding)}")
+
+
+def _nearest(wrong: Binding) -> str:
+    """What would have been consumed in place of a binding that was not."""
+    read = [
+        Binding(scope, selector, parameter)
+        for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items()
+        for parameter in values
+        if scope in _scopes
+    ]
+    for same in (lambda b: b[1:] == wrong[1:], lambda b: b.parameter == wrong.parameter, lambda b: True):
+        if candidates := sorted({str(binding) for binding in read if same(binding)}):
+            close = difflib.get_close_matches(str(wrong), candidates, n=1, cutoff=0)
+            return f"did you mean {close[0]!r}?"
+    return "nothing has been built"
 
 
 def _with_valid_names(message: str) -> str:

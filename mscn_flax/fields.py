@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mscn_flax import signals
-from mscn_flax.files import replaced
+from mscn_flax.atomic import replaced
 
 LOW_K, HIGH_K = 202.66, 320.93
 """Extremes of ERA5's 46 x 90 training set (COIN++'s code), which become 0 and 1 at every size and in every data set."""

@@ -1,38 +1,17 @@
 """Files that people bring and take: pictures in and out; nothing is ever left half written. Imports no JAX."""
 
-import contextlib
-import os
 import pathlib
-import tempfile
-from collections.abc import Iterator
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from jaxtyping import UInt8
 
+from mscn_flax.atomic import replaced
+
 READABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 WRITABLE = (".png", ".tif", ".tiff", ".bmp", ".webp")
 """Formats that hold the decoded pixels as they are."""
-
-
-@contextlib.contextmanager
-def replaced(path: pathlib.Path, mode: str = "w") -> Iterator:
-    """A file, text ("w") or binary ("wb"), that takes `path`'s place once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    newline = None if "b" in mode else ""
-    with tempfile.NamedTemporaryFile(
-        mode, dir=path.parent, prefix=f".{path.name}.", delete=False, newline=newline
-    ) as out:
-        try:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-            os.chmod(out.name, 0o644)
-            os.replace(out.name, path)
-        except BaseException:
-            os.unlink(out.name)
-            raise
 
 
 def read_picture(path: pathlib.Path) -> UInt8[np.ndarray, "H W 3"]:

@@ -84,6 +84,11 @@ class MetaLearner:
         """Whether there are gates with a log_alpha."""
         return self.controller is not None and self.controller.learns_gates
 
+    @property
+    def shares_pattern(self) -> bool:
+        """Whether the codes of all signals have the same non-zero entries."""
+        return not self.adapt_gates
+
     def init(self, key: Key[Array, ""], coords: Float[Array, "N d"]) -> Theta:
         """theta0, phi0 and the inner learning rates; the field's parameters depend on `key` alone, not the budget."""
         field_key, lr_key, gate_key = jax.random.split(key, 3)

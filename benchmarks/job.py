@@ -1,0 +1,171 @@
+"""A job: one unit of work of a benchmark, a value that can be sent anywhere; configuration in, rows out."""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Hashable
+
+import flax.linen as nn
+
+from benchmarks import cli
+from benchmarks.run_folder import Result
+from mscn_flax import data
+from mscn_flax.meta import TrainState
+from mscn_flax.train import Setup, train
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all jobs have.
+
+    Attributes:
+      benchmark: its name, a key of `records.TABLES`.
+      preset: name of the preset, and of the folder of the results.
+      seed: random seed of the run.
+      gin: a gin file that repeats this job alone.
+    """
+
+    benchmark: str
+    preset: str
+    seed: int = 0
+    gin: str = dataclasses.field(default="", repr=False, compare=False)
+
+    @property
+    def cell(self) -> str:
+        """The cell of the benchmark's grid: the run's id without its digest; ends with `-s<seed>`."""
+        raise NotImplementedError
+
+    @property
+    def decides(self) -> tuple:
+        """Everything that decides the rows, besides the cell."""
+        raise NotImplementedError
+
+    @property
+    def digest(self) -> str:
+        """Names everything that decides the rows."""
+        return digest_of(self.decides)
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Of the run: the cell, then the digest."""
+        return f"{self.cell}-{self.digest}"
+
+    @property
+    def training(self) -> str:
+        """Id of the training that this job shares with others, which must run one after the other; else its own id."""
+        return self.id
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Of the run, see `run_folder`."""
+        return cli.runs_dir() / self.preset / self.benchmark / self.id
+
+    def run(self) -> Result:
+        """Does the work."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """What the job would do, in one line, for `--dry_run`."""
+        return f"{self.id}: {self.decides}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingJob(Job):
+    """One cell of a figure or table: what is trained on what, and at which point of its training it is evaluated.
+
+    Attributes:
+      dataset: a key of `data.DATA_SETS`.
+      method: as in the `method` column.
+      budget: what is asked for, in the benchmark's unit.
+      setup: what is trained, and how.
+      evaluate: gives the tables and files of a trained state; a function of a module.
+      evaluation: what it needs besides the job; its repr is part of the run's id.
+      stop: outer steps after which the state is evaluated: fewer or more than `setup.training.outer_steps`, to which
+        the schedules refer; None for just as many.
+      trained_as: name that jobs with one training in common share; None for a training of its own.
+    """
+
+    dataset: str
+    method: str
+    budget: float
+    setup: Setup
+    evaluate: Callable[["TrainingJob", TrainState], Result] = dataclasses.field(repr=False)
+    evaluation: Hashable = None
+    stop: int | None = None
+    trained_as: str | None = None
+
+    def signals(self, split: str) -> data.Signals:
+        """The signals of a split."""
+        return data.load(self.dataset, split, resolution=self.setup.resolution)
+
+    @property
+    def judged(self) -> data.Signals:
+        """The signals that the trained state is judged on."""
+        return self.signals(self.setup.training.evaluate_on)
+
+    @property
+    def stop_step(self) -> int:
+        """Outer steps after which the state is evaluated."""
+        return self.setup.training.outer_steps if self.stop is None else self.stop
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        return self._cell(f"{self.method}-{self.budget:g}")
+
+    def _cell(self, name: str) -> str:
+        return f"{self.dataset}-{self.signals('train').source}-{name}-s{self.seed}"
+
+    @property
+    def _trained(self) -> tuple:
+        return self.setup.resolution, self.setup.learner, self.setup.optimizer, self.setup.training
+
+    @property
+    def decides(self) -> tuple:
+        """See `Job.decides`."""
+        return (*self._trained, self.stop_step, self.evaluation)
+
+    @property
+    def training(self) -> str:
+        """See `Job.training`; another evaluation of the same training finds its checkpoints."""
+        return f"{self._cell(self.trained_as or f'{self.method}-{self.budget:g}')}-{digest_of(self._trained)}"
+
+    def run(self) -> Result:
+        """Trains, from the last checkpoint where there is one, and evaluates."""
+        trained = train(
+            self.setup,
+            self.signals("train"),
+            stop=self.stop_step,
+            checkpoints=self.folder.parent / self.training / "checkpoints",
+            # Rounds of pruning are evaluated one after the other: the state after each stays.
+            keep_period=getattr(self.setup.learner.controller, "round_steps", None),
+            label=self.id,
+        )
+        times = {
+            "compile_s": round(trained.compile_s, 2),
+            "train_s": round(trained.train_s, 3),
+            "resumed_at_step": trained.start,
+        }
+        result = self.evaluate(self, trained.state)
+        return result._replace(provenance=times | dict(result.provenance))
+
+
+def digest_of(decides: tuple) -> str:
+    """Eight hexadecimal digits that name a configuration."""
+    return hashlib.sha256(choices(decides).encode()).hexdigest()[:8]
+
+
+def choices(value) -> str:
+    """A configuration as text, without what stands at its default: a new option leaves it as it is."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(choices, value))})"
+    if not dataclasses.is_dataclass(value):
+        return repr(value)
+    chosen = {}
+    for field in dataclasses.fields(value):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        now = getattr(value, field.name)
+        if now != default and not (isinstance(value, nn.Module) and field.name in ("name", "parent")):
+            chosen[field.name] = choices(now)
+    return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"

@@ -1,0 +1,79 @@
+"""The methods that benchmarks compare, by name; one's own are registered from a file outside of the repository."""
+
+import dataclasses
+from collections.abc import Callable
+
+import flax.linen as nn
+
+from mscn_flax.budget import BudgetController
+from mscn_flax.delta import DeltaSiren
+from mscn_flax.learner import MetaLearner
+from mscn_flax.siren import LatentModulatedSiren, Siren
+
+Field = nn.Module | DeltaSiren
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """What makes a method, for a base network and a budget of numbers per signal.
+
+    Attributes:
+      field: (base network, budget) -> what maps coordinates and a code to values. The base network is a `Siren` in
+        Table 1 and in figure 7, a `DeltaSiren` in figure 2.
+      learner: (field, budget) -> the learner.
+      unit: what a number of the code is called: modulations or latents.
+      label: name in figures and tables; None for the name that it is registered by.
+      colour: of its curves and bars, any of Matplotlib's; None for the next free one.
+    """
+
+    field: Callable[[Siren | DeltaSiren, int], Field]
+    learner: Callable[[Field, int], MetaLearner]
+    unit: str = "modulations"
+    label: str | None = None
+    colour: str | None = None
+
+
+METHODS: dict[str, Method] = {}
+"""`method` column -> the method; a gin scope of its name configures it."""
+
+
+def register(name: str, method: Method) -> None:
+    """Makes a method known to the benchmarks.
+
+    Raises:
+      ValueError: for a name that is taken by another method, or that gin could not have as a scope.
+    """
+    if METHODS.get(name, method) != method:
+        raise ValueError(f"there is a method {name!r} already; choose another name")
+    if not name.isidentifier():
+        raise ValueError(f"a method's name is a gin scope: letters, digits and underscores, not {name!r}")
+    METHODS[name] = method
+
+
+def _latents(siren: Siren, budget: int) -> LatentModulatedSiren:
+    return LatentModulatedSiren(siren=siren, latent_dim=budget)
+
+
+def _coin_pp_latents(siren: Siren, budget: int) -> LatentModulatedSiren:
+    return LatentModulatedSiren(siren=siren, latent_dim=budget, uniform_map=True)
+
+
+def _base(siren: Siren | DeltaSiren, budget: int) -> Siren | DeltaSiren:
+    del budget
+    return siren
+
+
+def _dense(field: Field, budget: int) -> MetaLearner:
+    del budget
+    return MetaLearner(field=field)
+
+
+def _gated(field: Field, budget: int) -> MetaLearner:
+    return MetaLearner(field=field, controller=BudgetController(budget=budget))
+
+
+register("functa", Method(_latents, _dense, unit="latents"))
+register("mscn", Method(_base, _gated))
+register("coin_pp", Method(_coin_pp_latents, _dense, unit="latents"))
+# With the inner learning rate of its own code, where a preset has tuned that of `coin_pp`.
+register("coin_pp_reference", Method(_coin_pp_latents, _dense, unit="latents"))
