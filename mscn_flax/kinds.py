@@ -45,10 +45,15 @@ class Kind:
 
     def check_writable(self, path: pathlib.Path) -> None:
         """Raises a ValueError where `write` could not write such a file."""
-        if "" in self.writable and path.suffix:
+        if path.suffix.lower() in self.writable:
+            return
+        if "" in self.writable:
             raise ValueError(f"{path} must be a folder, without an ending: a {self.name} is one")
-        if path.suffix.lower() not in self.writable:
-            raise ValueError(f"{path} must end in one of {', '.join(self.writable)}, which hold a {self.name}")
+        raise ValueError(f"{path} must end in one of {', '.join(self.writable)}, which hold a {self.name}")
+
+    def replaceable(self, path: pathlib.Path) -> bool:
+        """Whether `write` can take the place of what is there."""
+        return views.is_only_a_scene(path) if "" in self.writable else not path.is_dir()
 
     def takes(self, path: pathlib.Path) -> bool:
         """Whether a path looks like one signal of the kind."""
@@ -167,7 +172,7 @@ KINDS = {
         "bits a pixel of one view",
         SCENES,
         (),
-        ("",),
+        ("", ".decoded"),
         lambda path, side: views.read(path).reduced(side).as_record(),
         _write_scene,
         _scene_error,
