@@ -45,10 +45,9 @@ def decode(model: Model, data: bytes, cameras: dict[str, np.ndarray] | None = No
         return _seen(network, codes[0], cameras)
     if cameras is not None:
         raise ValueError(f"cameras are for scenes; the stream holds a {KINDS[stream.kind].name}")
-    values = network.render(codes)
     if network.kind == "image":
-        values = network.assemble(values, stream.height, stream.width)
-        return signals.targets_to_image(values, stream.height, stream.width)
+        return patches.join(network.pictures(codes), stream.height, stream.width)
+    values = network.render(codes)
     count = () if network.kind == "volume" else (stream.patches,)
     return values.reshape(*count, *network.shape, network.channels)
 

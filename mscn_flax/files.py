@@ -14,6 +14,11 @@ WRITABLE = (".png", ".tif", ".tiff", ".bmp", ".webp")
 """Formats that hold the decoded pixels as they are."""
 
 
+def pictures_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The pictures of a folder and of all folders in it."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in READABLE)
+
+
 def read_picture(path: pathlib.Path) -> UInt8[np.ndarray, "H W 3"]:
     """A picture as 8-bit RGB, turned as its EXIF orientation says; grey, palette and CMYK pictures are converted.
 

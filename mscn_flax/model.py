@@ -15,8 +15,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Float, Int, UInt32
 
 from mscn_flax import entropy
-from mscn_flax.budget import BudgetController
 from mscn_flax.atomic import replaced
+from mscn_flax.budget import BudgetController
 from mscn_flax.kinds import KINDS
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network

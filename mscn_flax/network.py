@@ -73,8 +73,12 @@ class Network:
         shared = (self.theta, self._gates())
         if self.kind == "scene":
             return _in_blocks(compiled, self._chunk, self._rays(arrays), shared)
-        targets = signals.array_to_targets(arrays, len(self.shape))
-        return _in_blocks(compiled, self._chunk, (targets,), (*shared, self._coords))
+
+        def of_arrays(mesh, chunk):  # Floats of one block at a time: those of a large picture take gigabytes.
+            encode = compiled(mesh, chunk)
+            return lambda *inputs: encode(*inputs[:-1], signals.array_to_targets(inputs[-1], len(self.shape)))
+
+        return _in_blocks(of_arrays, self._chunk, (arrays,), (*shared, self._coords))
 
     def _rays(self, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Rays [n, steps, N, 6] of all views of each scene, others in every step, and their colours."""
@@ -86,6 +90,15 @@ class Network:
     def render(self, codes: Float[np.ndarray, "P *code"]) -> Float[np.ndarray, "P N C"]:
         """The values of one signal's codes: a function of them alone, to the last bit."""
         return _in_blocks(functools.partial(_renderer, self.learner), self._chunk, (codes,), (self.theta, self._coords))
+
+    def pictures(self, codes: Float[np.ndarray, "P *code"]) -> UInt8[np.ndarray, "P s s C"]:
+        """What `render` computes, as patches of a picture."""
+
+        def compiled(mesh, chunk):
+            render = _renderer(self.learner, mesh, chunk)
+            return lambda *inputs: signals.targets_to_image(np.asarray(render(*inputs)), self.side, self.side)
+
+        return _in_blocks(compiled, self._chunk, (codes,), (self.theta, self._coords))
 
     def views(self, code: Float[np.ndarray, "*code"], cameras: dict[str, np.ndarray]) -> Float[np.ndarray, "V N 3"]:
         """What cameras see of one scene: `poses` [V, 4, 4], `intrinsics` [3]."""

@@ -39,7 +39,7 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[UInt8[np.ndarray
     if folder is None:
         images = data.load("photos", "train", resolution=SIDE)
         return np.stack(list(images)), "photos (stand-in)"
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in files.READABLE)
+    paths = files.pictures_in(folder)
     if not paths:
         raise ValueError(f"{folder} has no picture that ends in {', '.join(files.READABLE)}")
     crops = []

@@ -92,17 +92,22 @@ def cameras(folder: pathlib.Path, side: int) -> dict[str, np.ndarray]:
     return {"poses": poses.astype(np.float32), "intrinsics": _intrinsics(folder, side).astype(np.float32)}
 
 
+def is_only_a_scene(path: pathlib.Path) -> bool:
+    """Whether a folder holds what `write` writes and nothing else."""
+    return path.is_dir() and {inside.name for inside in path.iterdir()} == {"rgb", "pose", "intrinsics.txt"}
+
+
 def write(folder: pathlib.Path, views: Views) -> None:
-    """Writes a scene as `read` reads it, whole or not at all.
+    """Writes a scene as `read` reads it, whole or not at all; takes the place of another scene.
 
     Raises:
-      FileExistsError: where there is something already.
+      FileExistsError: where there is anything else already.
     """
-    if folder.exists():
+    if folder.exists() and not is_only_a_scene(folder):
         raise FileExistsError(f"{folder} exists already; name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
-        made = pathlib.Path(unfinished) / folder.name
+        made = pathlib.Path(unfinished) / "new"
         (made / "rgb").mkdir(parents=True)
         (made / "pose").mkdir()
         for index, (picture, pose) in enumerate(zip(views.pictures, views.poses, strict=True)):
@@ -111,6 +116,8 @@ def write(folder: pathlib.Path, views: Views) -> None:
         side = views.pictures.shape[1]
         lens = f"{views.focal:.8g} {views.cx:.8g} {views.cy:.8g} 0."
         (made / "intrinsics.txt").write_text(f"{lens}\n0. 0. 0.\n1.\n{side} {side}\n")
+        if folder.exists():
+            folder.rename(pathlib.Path(unfinished) / "old")
         made.rename(folder)
 
 

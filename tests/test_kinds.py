@@ -183,7 +183,7 @@ def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
     assert (again.focal, again.cx, again.cy) == pytest.approx((scene.focal, scene.cx, scene.cy))
     # A folder of scenes stands for them, a scene for itself.
     for given in (tmp_path / "scenes", tmp_path / "scenes" / "ours"):
-        cli.main(["encode", str(given), "--model", str(path)])
+        cli.main(["encode", str(given), "--model", str(path), "--force"])
         assert "5 views of 8x8, " in capsys.readouterr().out
     stream = tmp_path / "scenes" / "ours.mscn"
     folders = ["--cameras", str(tmp_path / "scenes" / "ours")]
@@ -193,11 +193,23 @@ def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
     # What the encoder measured is what comes back.
     seen = codec.decode(shared, stream.read_bytes(), scene.as_record())
     np.testing.assert_array_equal(decoded.pictures, seen["views"])
-    cli.main(["decode", str(stream), "-o", str(tmp_path / "around"), "--model", str(path)])
-    assert views.read(tmp_path / "around").pictures.shape == (24, 8, 8, 3)
+    cli.main(["decode", str(stream), "--model", str(path)])
+    assert views.read(tmp_path / "scenes" / "ours.decoded").pictures.shape == (24, 8, 8, 3)
+    # A scene takes the place of a scene where it is told to, and of nothing else.
+    cli.main(["decode", str(stream), "-o", str(tmp_path / "same"), "--model", str(path), "--force"])
+    assert len(views.read(tmp_path / "same").pictures) == 24
+    assert not list(tmp_path.glob(".same*"))
+    (tmp_path / "same" / "diary.txt").write_text("more than a scene")
+    with pytest.raises(FileExistsError, match="exists already"):
+        views.write(tmp_path / "same", scene)
+    assert (tmp_path / "same" / "diary.txt").exists()
+    cli.main(["decode", str(stream), "-o", str(tmp_path / "same"), "--model", str(path), "--force"])
+    assert len(views.read(tmp_path / "same" / "ours.decoded").pictures) == 24
+    (tmp_path / "same" / "diary.txt").unlink()
     capsys.readouterr()
     for wrong, says in (
-        ([str(stream), "-o", str(tmp_path / "scenes")], "exists already"),
+        ([str(stream), "-o", str(tmp_path / "same")], "exists already"),
+        ([str(stream), "-o", str(tmp_path / "scenes" / "ours"), *folders, "--force"], "would replace the input"),
         ([str(stream), "-o", str(tmp_path / "same.png")], "must be a folder"),
         ([str(stream), "-o", str(tmp_path / "new"), "--cameras", str(tmp_path)], "has no pose"),
     ):
