@@ -28,8 +28,8 @@ def show(jobs: Sequence[Job]) -> None:
         print(
             "temp MiB: XLA's temporary memory of one outer step per device, at the largest budget, measured once per "
             "data set, of deep networks at two small depths and extended; s/step: measured here, of large steps on "
-            "some signals and points and extended; hours of training alone, all of it at the last stride; FLOPs of matrix "
-            "products, without recomputation"
+            "some signals and points and extended; hours of training alone, all of it at the last stride; FLOPs of "
+            "matrix products, without recomputation"
         )
     for job in jobs:
         if not isinstance(job, TrainingJob):

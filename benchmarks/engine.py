@@ -15,6 +15,7 @@ from benchmarks.job import Job
 from benchmarks.records import REPOSITORY
 from benchmarks.run_folder import Result
 from mscn_flax import devices
+from mscn_flax.atomic import replaced
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "grain", "gin-config")
 
@@ -28,17 +29,19 @@ def run(benchmark: str, jobs: list[Job]) -> None:
     trainings = list(dict.fromkeys(job.training for job in jobs))
     chosen = set(trainings[index::count])
     due = [job for job in jobs if job.training in chosen and not done(job)]
-    if cli.on_ray():
-        from benchmarks import ray_engine
+    try:
+        if cli.on_ray():
+            from benchmarks import ray_engine
 
-        ray_engine.run(benchmark, due)
-    else:
-        for job in due:
-            store(job, compute(job))
+            ray_engine.run(benchmark, due)
+        else:
+            for job in due:
+                store(job, compute(job))
+    finally:
+        if count == 1 and devices.is_first():
+            collect.collect(benchmark, cli.preset(), cli.runs_dir(), cli.results_dir())
     if count > 1:
         print(f"part {index} of {count} is done; once all are: python -m benchmarks collect --preset={cli.preset()}")
-    elif devices.is_first():
-        collect.collect(benchmark, cli.preset(), cli.runs_dir(), cli.results_dir())
 
 
 def done(job: Job) -> bool:
@@ -56,8 +59,14 @@ def done(job: Job) -> bool:
 
 def compute(job: Job) -> Result:
     """Does a job; the result has the provenance that is needed to judge or repeat it."""
-    began, at = time.perf_counter(), commit()
-    result = job.run()
+    began, at, gin_file = time.perf_counter(), commit(), job.folder / "job.gin"
+    if devices.is_first():
+        with replaced(gin_file) as out:
+            out.write(job.gin)
+    try:
+        result = job.run()
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}; reproduce with --gin_file={gin_file}") from error
     said = {
         "run_id": job.id,
         "seed": job.seed,

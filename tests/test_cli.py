@@ -9,7 +9,7 @@ import pytest
 from benchmarks import records
 from benchmarks.catalogue import CATALOGUE
 
-TABLE1 = ["benchmarks.table1_modulations", "--gin_file=gin/table1_modulations.gin", "--gin_file=gin/presets/smoke.gin"]
+TABLE1 = ["benchmarks.table1_modulations", "--preset=smoke"]
 
 
 def python_m(*arguments, **environment) -> subprocess.CompletedProcess:

@@ -22,8 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarn
 
 TABLE1 = [
     "benchmarks.table1_modulations",
-    "--gin_file=gin/table1_modulations.gin",
-    "--gin_file=gin/presets/smoke.gin",
+    "--preset=smoke",
     "--gin_param=table1.datasets=['photos']",
     "--gin_param=table1.budgets=[8]",
     "--gin_param=table1.seeds=[0, 1]",
@@ -34,8 +33,7 @@ TABLE1 = [
 ]
 FIG2 = [
     "benchmarks.fig2_unstructured",
-    "--gin_file=gin/fig2_unstructured.gin",
-    "--gin_file=gin/presets/smoke.gin",
+    "--preset=smoke",
     "--gin_param=fig2.methods=['dense_narrow', 'meta_sparse_inr']",
     "--gin_param=fig2.rounds=[2, 3]",
     "--gin_param=fig2/Siren.width=8",
@@ -81,7 +79,7 @@ def processes(folder: pathlib.Path) -> list[int]:
 
 def trainer(folder: pathlib.Path, step: int) -> tuple[pathlib.Path, int] | None:
     """A folder of checkpoints, the latest of at least `step` outer steps, and the process that is training into it."""
-    for lock in folder.glob("runs/smoke/*/*/.training.lock"):
+    for lock in folder.glob("runs/smoke/*/*/training.lock"):
         steps = [int(path.name) for path in (lock.parent / "checkpoints").glob("*") if path.name.isdigit()]
         for process in processes(folder) if max(steps, default=0) >= step else []:
             with contextlib.suppress(OSError):

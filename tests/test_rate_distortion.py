@@ -14,8 +14,7 @@ from benchmarks.figures import climate_rate_distortion, fig7_rate_distortion, fi
 from mscn_flax import fields
 
 TINY = [
-    "--gin_file=gin/fig7_rate_distortion.gin",
-    "--gin_file=gin/presets/smoke.gin",
+    "--preset=smoke",
     "--gin_param=fig7.budgets={'photos': [8]}",
     "--gin_param=fig7.real_codecs=['jpeg', 'bpg']",
     "--gin_param=fig7/Training.outer_steps=5",
@@ -76,7 +75,7 @@ def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
 
 def test_maps_have_rows_and_a_figure(tmp_path):
     name = "climate_rate_distortion"
-    tiny = ["--gin_file=gin/climate_rate_distortion.gin", "--gin_file=gin/presets/smoke.gin"]
+    tiny = ["--preset=smoke"]
     tiny += ["--gin_param=climate.methods=['mscn']", "--gin_param=climate/Training.outer_steps=5"]
     _run(tmp_path, name, tiny)
     found = records.read(tmp_path / "results" / "smoke" / f"{name}.csv", records.RATE_COLUMNS)

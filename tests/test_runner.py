@@ -21,8 +21,7 @@ DEVICES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 """Of a process."""
 
 TINY = [
-    "--gin_file=gin/table1_modulations.gin",
-    "--gin_file=gin/presets/smoke.gin",
+    "--preset=smoke",
     "--gin_param=table1.datasets=['photos']",
     "--gin_param=table1.budgets=[16]",
     "--gin_param=table1.methods=['mscn']",
@@ -197,9 +196,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     done = run(tmp_path, "--gin_param=table1/OuterOptimizer.learning_rate=1e30")
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: loss")
+    assert last.startswith("error: photos-standin-mscn-16-s0-")
     assert "outer step" in last
-    gin_file = last.split("--gin_file=")[1].split(";")[0]
+    gin_file = last.split("--gin_file=")[1].split("  (")[0]
     assert "learning_rate = 1e+30" in pathlib.Path(gin_file).read_text()
     assert not (tmp_path / "results").exists()
     # The gin file that the message names reproduces it, without any other.
@@ -216,8 +215,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 
 
 CHAIN = [
-    "--gin_file=gin/fig2_unstructured.gin",
-    "--gin_file=gin/presets/smoke.gin",
+    "--preset=smoke",
     "--gin_param=fig2.methods=['meta_sparse_inr']",
     "--gin_param=fig2/Siren.width=8",
     "--gin_param=fig2/Training.outer_steps=6",
@@ -242,8 +240,8 @@ def test_rounds_of_pruning_share_one_training(tmp_path):
     lines = (tmp_path / "both" / "results" / "smoke" / "fig2_unstructured.provenance.jsonl").read_text().splitlines()
     for line in lines:
         found = json.loads(line)["gin"]
-        assert "fig2/meta_sparse_inr/PruningRounds.round_steps = 2" in found
-        assert "fig2/Training.outer_steps = 6" in found
+        assert "fig2/sdf2d/meta_sparse_inr/PruningRounds.round_steps = 2" in found
+        assert "fig2/sdf2d/meta_sparse_inr/Training.outer_steps = 6" in found
     for _, row in both.iterrows():
         assert row["kept_weights"] == round(row["weights"] * row["budget"])
         assert row["kept_biases"] == row["biases"]
@@ -254,6 +252,8 @@ def test_rounds_of_pruning_share_one_training(tmp_path):
     pd.testing.assert_frame_equal(later, expected)
     # Rows of the earlier round that are lost come back, though the training has gone on since.
     shutil.rmtree(tmp_path / "both" / "results")
+    for done in (tmp_path / "both").rglob("run.json"):
+        done.unlink()
     pd.testing.assert_frame_equal(chain(tmp_path / "both", [2, 3]), both)
 
 

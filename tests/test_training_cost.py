@@ -8,13 +8,13 @@ import sys
 import pandas as pd
 import pytest
 
-from benchmarks import dry_run, records
+from benchmarks import estimate, records
 from benchmarks.figures import cost_model, outer_loop
 
 
-def run(name, folder, *more, files=None):
+def run(name, folder, *more, files=()):
     folders = [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
-    files = [f"--gin_file={file}" for file in files or (f"gin/{name}.gin", "gin/presets/smoke.gin")]
+    files = [f"--gin_file={file}" for file in files] or ["--preset=smoke"]
     return subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *files, *folders, *more, f"--data_dir={folder}"],
         cwd=records.REPOSITORY,
@@ -45,6 +45,7 @@ def test_variants_are_judged_as_they_train_and_compared_with_the_base(tmp_path):
     # The gin file of a run is that run, alone.
     line = (tmp_path / "results" / "smoke" / "outer_loop.provenance.jsonl").read_text().splitlines()[-1]
     (tmp_path / "alone.gin").write_text(json.loads(line)["gin"])
+    (tmp_path / "runs" / "smoke").rename(tmp_path / "runs" / "custom")
     alone = run("outer_loop", tmp_path, files=[tmp_path / "alone.gin"])
     assert alone.stdout.strip().splitlines()[-1] == f"{json.loads(line)['run_id']}: done before"
 
@@ -75,6 +76,6 @@ def test_an_estimate_stands_beside_what_was_measured(tmp_path):
 
 
 def test_what_is_timed_of_a_large_step_is_a_share_of_it():
-    assert dry_run._timed(1000, dry_run._TIMED_FLOPS / 2) == 1000
-    assert dry_run._timed(1000, 4 * dry_run._TIMED_FLOPS) == 250
-    assert dry_run._timed(1000, 1e30) == 1
+    assert estimate._timed(1000, estimate._TIMED_FLOPS / 2) == 1000
+    assert estimate._timed(1000, 4 * estimate._TIMED_FLOPS) == 250
+    assert estimate._timed(1000, 1e30) == 1

@@ -1,5 +1,5 @@
 import pytest
-from benchmarks.cell import Training
+from mscn_flax.train import Training
 
 
 def test_resolution_grows_when_it_is_said_to():
