@@ -1,6 +1,5 @@
 """One cell's run: train, resume, record."""
 
-import dataclasses
 import functools
 import pathlib
 import time
@@ -158,7 +157,7 @@ def train(cell: Cell) -> Trained:
     program = functools.partial(compiled, step_of(cell, mesh), statics, donate_argnums=0)
     batches = data.batches(cell.signals["train"], training.batch_size, cell.seed)
     # Rounds of pruning are evaluated one after the other: the state after each stays.
-    keep_period = getattr(cell.learner.controller, "round_steps", None)
+    keep_period = cell.learner.controller and cell.learner.controller.keep_every
     with Checkpoints(cell.folder / "checkpoints", keep_period=keep_period) as checkpoints:
         start = devices.agreed(checkpoints.latest_step_by(stop) or 0)
         if start:
@@ -208,9 +207,7 @@ def step_of(cell: Cell, mesh: Mesh) -> Callable:
 
 def for_any_budget(learner: MetaLearner) -> MetaLearner:
     """The learner as a compilation sees it, to which the budget is data."""
-    if not learner.learns_gates:
-        return learner
-    return dataclasses.replace(learner, controller=dataclasses.replace(learner.controller, budget=1))
+    return learner.for_any_budget()
 
 
 _COMPILED = {}
