@@ -203,5 +203,5 @@ def choices(value) -> str:
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         now = getattr(value, field.name)
         if now != default and not (isinstance(value, nn.Module) and field.name in ("name", "parent")):
-            chosen[field.name] = choices(now)
+            chosen[field.metadata.get("id", field.name)] = choices(now)  # A renamed option leaves it as it is, too.
     return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"

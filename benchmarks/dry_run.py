@@ -21,7 +21,7 @@ from benchmarks.cell import Cell
 from mscn_flax import data, devices, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
-from mscn_flax.rendering import RadianceField, points_a_coordinate
+from mscn_flax.rendering import RadianceField, points_per_coordinate
 from mscn_flax.siren import base_siren, with_depth
 from mscn_flax.tiles import divisor
 
@@ -133,7 +133,7 @@ def _step_s(cell: Cell) -> float:
     training, mesh = cell.training, runner.devices_for(cell.training.batch_size)
     whole = example(cell)
     points, signals, work = whole.targets.shape[-2], training.batch_size, flops(cell)
-    fewer = min(points, max(-(-_TIMED_POINTS // points_a_coordinate(cell.learner.field)), _timed(points, work)))
+    fewer = min(points, max(-(-_TIMED_POINTS // points_per_coordinate(cell.learner.field)), _timed(points, work)))
     batch = mesh.size * divisor(max(_timed(signals, work * fewer / points) // mesh.size, 1), signals // mesh.size)
     part = dataclasses.replace(cell, training=dataclasses.replace(training, batch_size=batch))
     rng = np.random.default_rng(0)
@@ -188,7 +188,7 @@ def _measured(cell: Cell, field: nn.Module) -> int:
 def flops(cell: Cell) -> int:
     """Of the matrix products of one outer step, recomputation apart."""
     learner, siren = cell.learner, base_siren(cell.learner.field)
-    evaluated = example(cell).targets.shape[-2] * points_a_coordinate(learner.field)
+    evaluated = example(cell).targets.shape[-2] * points_per_coordinate(learner.field)
     dims = 3 if isinstance(learner.field, RadianceField) else cell.modality.dims
     forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
     return cell.training.batch_size * metrics.meta_step_flops(

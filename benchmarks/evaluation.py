@@ -14,7 +14,7 @@ from benchmarks import records, runner
 from benchmarks.cell import Cell
 from mscn_flax import meta, metrics
 from mscn_flax.modalities import Points
-from mscn_flax.rendering import points_a_coordinate
+from mscn_flax.rendering import points_per_coordinate
 
 _EVALUATIONS = 1 << 19
 """Points that a device renders at a time, at most."""
@@ -80,7 +80,7 @@ def fit(
 
 def decode(cell: Cell, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
     """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
-    evaluations = coords.shape[-2] * points_a_coordinate(cell.learner.field)
+    evaluations = coords.shape[-2] * points_per_coordinate(cell.learner.field)
     chunk_size = max(1, min(cell.training.chunk_size, _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
     return _on_devices(cell, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
