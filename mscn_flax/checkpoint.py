@@ -1,4 +1,4 @@
-"""Training checkpoints by Orbax: atomic, written in the background, the last few kept."""
+"""Checkpoints of training by Orbax: atomic, written in the background, and only the latest few are kept."""
 
 import pathlib
 from types import TracebackType
@@ -9,14 +9,20 @@ from jaxtyping import PyTree
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a folder of their own; a context manager that waits for the last write.
+    """The checkpoints of one run in a folder of their own; a context manager that waits for the last write.
 
-    Orbax writes into a temporary folder and renames it, so that a process killed in mid-write leaves the previous
-    checkpoint as the latest.
+    Orbax writes into a temporary folder and then renames it, so that the previous checkpoint stays the latest one if
+    the process is killed while it writes.
     """
 
     def __init__(self, folder: pathlib.Path, *, keep: int = 2, keep_period: int | None = None):
-        """`keep`: how many of the latest checkpoints stay; besides, those whose step `keep_period` divides."""
+        """Opens the folder, which need not exist.
+
+        Args:
+          folder: folder of the run's checkpoints.
+          keep: number of checkpoints that are kept, the latest ones.
+          keep_period: checkpoints whose step it divides are kept as well; None for none.
+        """
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, keep_period=keep_period, create=True, cleanup_tmp_directories=True
         )
@@ -34,22 +40,22 @@ class Checkpoints:
         self._manager.close()
 
     def save(self, step: int, state: PyTree) -> None:
-        """Writes `state` in the background; the arrays may be donated right after. Earlier than the latest: nothing."""
+        """Writes `state` in the background, unless a later step is saved; its arrays may be donated right after."""
         self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def latest_step(self) -> int | None:
-        """Step of the latest complete checkpoint, None where there is none."""
+        """Step of the latest complete checkpoint, None if there is none."""
         return self._manager.latest_step()
 
     def latest_step_by(self, step: int) -> int | None:
-        """The latest complete checkpoint of at most `step` outer steps, None where there is none."""
+        """Step of the latest complete checkpoint that is not after `step`, None if there is none."""
         return max((found for found in self._manager.all_steps() if found <= step), default=None)
 
     def restore(self, step: int, like: PyTree) -> PyTree:
-        """The checkpoint of `step`, with the structure, shapes, dtypes and shardings of `like`.
+        """Reads the checkpoint of `step`, with the structure, shapes, types and shardings of `like`.
 
         Raises:
-          ValueError: where the checkpoint's arrays have other names or shapes.
+          ValueError: if the arrays of the checkpoint have other names or shapes.
         """
         saved, wanted = _shapes(self._manager.item_metadata(step).tree), _shapes(like)
         if differ := sorted(name for name in saved | wanted if saved.get(name) != wanted.get(name)):
@@ -62,6 +68,6 @@ class Checkpoints:
 
 
 def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
-    """Dotted path -> shape of every array."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    """Dotted path -> shape, of all arrays."""
+    leaves = jax.tree.leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): tuple(leaf.shape) for path, leaf in leaves}

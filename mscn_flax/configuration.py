@@ -1,4 +1,4 @@
-"""Gin files and bindings, with errors that name what would have been right."""
+"""Parsing gin files and bindings, with errors that name the valid choices."""
 
 import difflib
 import inspect
@@ -8,14 +8,14 @@ import re
 import gin
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-"""Paths of gin files are searched here too."""
+"""Folder in which the paths of gin files are looked up, besides the current one."""
 
 
 def parse(files: list[str], parameters: list[str]) -> None:
-    """Parses gin files and bindings, and locks the configuration.
+    """Parses gin files and then bindings, of which later ones win, and locks the configuration.
 
     Raises:
-      ValueError: for a missing file, or an unknown name, with the valid names.
+      ValueError: for a missing file, or for an unknown name, with the valid names.
     """
     gin.add_config_file_search_path(str(_REPOSITORY))
     try:
@@ -27,7 +27,7 @@ def parse(files: list[str], parameters: list[str]) -> None:
 
 
 def _with_valid_names(message: str) -> str:
-    """gin's message, ending with the names that would have been right."""
+    """The first line of gin's message, followed by the valid names."""
     first = message.strip().splitlines()[0]
     if unknown := re.search(r"No configurable matching '([^']+)'", message):
         names = sorted({selector.split(".")[-1] for selector, _ in gin.config._REGISTRY.items()})
