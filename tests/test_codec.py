@@ -232,8 +232,8 @@ def test_newer_attributes_leave_the_ids_of_models_as_they_were(mscn):
     description = json.loads(model._architecture(mscn))["field"]
     before = {"class", "depth", "width", "w0", "out_dim", "sine", "centred", "uniform_bias", "shift"}
     assert set(description) == before
-    assert model._build(description | {"products": "bfloat16"}).products == "bfloat16"
-    rounded = dataclasses.replace(mscn.network.learner.field, products="bfloat16")
+    assert model._build(description | {"products": "bfloat16"}).matmul_dtype == "bfloat16"
+    rounded = dataclasses.replace(mscn.network.learner.field, matmul_dtype="bfloat16")
     assert model._description(rounded)["products"] == "bfloat16"
 
 

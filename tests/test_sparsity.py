@@ -84,7 +84,7 @@ def test_gradient_gates_are_equation_9():
     theta, gates = one.init(jax.random.key(0), COORDS), one.init_gates()
     key = jax.random.key(3)
     code, _, _ = one.fit(theta, gates, key, COORDS, TARGETS[0])
-    z = one.hard_concrete.sample(key, theta["log_alpha"])
+    z = one.controller.hard_concrete.sample(key, theta["log_alpha"])
     assert np.any((np.asarray(z) > 0) & (np.asarray(z) < 1))
 
     def loss(delta):
@@ -145,6 +145,8 @@ def test_groups_must_divide_the_layer():
 def test_gates_that_the_loss_does_not_see_cannot_be_adapted():
     with pytest.raises(ValueError, match="gradient gates"):
         learner(GradientGates(), adapt_gates=True)
+    with pytest.raises(ValueError, match="needs learned gates"):
+        MetaLearner(field=FIELD, adapt_gates=True)
 
 
 def test_a_fixed_rate_stays():
