@@ -130,7 +130,7 @@ def test_constant_units_go_into_the_next_biases():
     np.testing.assert_allclose(compact.apply(FIELD.siren, small, COORDS), expected, atol=1e-4)
 
 
-def test_a_network_of_zeros_keeps_a_unit_a_layer():
+def test_a_network_of_zeros_keeps_one_unit_per_layer():
     params = jax.tree.map(np.zeros_like, FIELD.init(jax.random.key(0), COORDS)["params"])
     small = compact.compact(FIELD.siren, params)
     assert small["layer_00"]["kernel"].shape == (2, 1)
