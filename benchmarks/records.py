@@ -119,7 +119,7 @@ def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
         garbled = rows.loc[pd.to_numeric(rows[column], errors="coerce").isna(), column].dropna()
         if len(garbled):
             raise ValueError(f"{path} is damaged: {column} is {garbled.iloc[0]!r}, not a number")
-    if wrong := set(rows.get("source", [])) - {"real", "subset", "standin"}:
+    if "source" in rows and (wrong := set(rows["source"].dropna()) - {"real", "subset", "standin"}):
         raise ValueError(f"{path} is damaged: source is {wrong.pop()!r}, not real, subset or standin")
     return rows
 

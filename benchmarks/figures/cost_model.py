@@ -1,6 +1,6 @@
 """The estimate of `--dry_run` beside what was measured, as a table."""
 
-from benchmarks.figures import tables
+from benchmarks.figures import style, tables
 from benchmarks.figures.results import Drawn, Results
 
 COLUMNS = ("case", "dataset", "source", "width", "depth", "batch", "points", "device", "gflop", "step_s")
@@ -30,5 +30,5 @@ def draw(results: Results) -> Drawn:
         memory_off=rows["estimated_temp_bytes"] / rows["temp_bytes"] - 1,
     )
     heading = f"What `--dry_run` estimates of an outer step and what one is, preset {results.preset}: "
-    heading += f"{' and '.join(sorted(rows['device'].unique()))}. Memory is XLA's temporary memory of a device."
+    heading += f"{style.devices(rows)}. Memory is XLA's temporary memory of a device."
     return {"cost_model.md": f"{heading}\n\n{tables.formatted(rows, CELLS)}"}

@@ -62,7 +62,8 @@ def globe(field: np.ndarray, longitude: float, latitude: float = 20.0, pixels: i
 
 
 def _figure(kept: values.Kept, maps: np.ndarray, errors: dict, limit: float) -> plt.Figure:
-    rows, columns = 2 * len(kept.methods), len(kept.budgets) + 1
+    # The first column needs three rows: the map, the globe and the colour bars.
+    rows, columns = 2 * max(len(kept.methods), 2), len(kept.budgets) + 1
     figure, axes = style.grid(rows, columns, 2.3 * columns, 1.45 * rows + 0.8)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -32,7 +32,7 @@ def exponent(values: np.ndarray, costs: np.ndarray) -> float:
 
 
 def _markdown(rows: pd.DataFrame, preset: str) -> str:
-    devices = " and ".join(sorted(rows.loc[rows["factor"] != "processes", "device"].unique()))
+    devices = style.devices(rows[rows["factor"] != "processes"])
     header = ("what grows", "values", "s/step (median)", "exponent", "the last doubling", "MiB", "exponent of memory")
     body = []
     for factor, look in LOOKS.items():

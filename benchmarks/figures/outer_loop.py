@@ -64,7 +64,7 @@ def _panels(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Title -> variants, with those of the rows that `FAMILIES` does not name."""
     panels = {family: ["base", *variants.split()] for family, variants in FAMILIES.items()}
     named = {variant for variants in panels.values() for variant in variants}
-    panels[list(panels)[-1]] += [variant for variant in rows["variant"].unique() if variant not in named]
+    panels[list(panels)[-1]] += [variant for variant in rows["variant"].dropna().unique() if variant not in named]
     return panels
 
 

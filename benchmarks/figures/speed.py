@@ -83,14 +83,10 @@ def _of_variant(table: pd.DataFrame, variant: str, sine: str) -> pd.DataFrame:
 
 def _listed(table: pd.DataFrame) -> pd.DataFrame:
     """The rows in the order of the tables, with names instead of keys and memory in MiB."""
-    versions = [list(VARIANTS).index(key) for key in zip(table["variant"], table["sine"], strict=True)]
-    table = table.assign(version=versions, mib=table["temp_bytes"] / 2**20).sort_values([*SIZE, "task", "version"])
-    names = [name for name, _ in VARIANTS.values()]
-    return table.assign(
-        code=table["code"].map(_code),
-        task=table["task"].map(lambda task: TASKS[task][0]),
-        version=table["version"].map(names.__getitem__),
-    )
+    versions = [_of_variant(table, *key).assign(version=name) for key, (name, _) in VARIANTS.items()]
+    table = pd.concat(versions).sort_values([*SIZE, "task"], kind="stable")
+    tasks = {task: name for task, (name, _) in TASKS.items()}
+    return table.assign(code=table["code"].map(_code), task=table["task"].map(tasks), mib=table["temp_bytes"] / 2**20)
 
 
 def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
@@ -121,7 +117,8 @@ def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
     axis.set_xlabel("intensity of a hidden layer's product (FLOP a byte read or written once); above: width")
     axis.set_ylabel("GFLOP/s of the fewest products that do it")
     axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
-    figure.suptitle(f"Roofline · random signals · preset {preset}\n{_devices(table)}", fontsize=9)
+    on = style.devices(table[table["variant"] != "plain"])
+    figure.suptitle(f"Roofline · random signals · preset {preset}\n{on}", fontsize=9)
     return figure
 
 
@@ -132,13 +129,10 @@ def _logarithmic(axis: plt.Axes) -> None:
     style.plain_numbers(axis.yaxis)
 
 
-def _devices(table: pd.DataFrame) -> str:
-    return " and ".join(sorted(table.loc[table["variant"] != "plain", "device"].unique()))
-
-
 def _common(table: pd.DataFrame) -> str:
     points, steps = ("/".join(map(str, sorted(table[name].unique()))) for name in ("points", "inner_steps"))
-    return f"{points} points, {steps} inner steps, float32, {_devices(table)}"
+    on = style.devices(table[table["variant"] != "plain"])
+    return f"{points} points, {steps} inner steps, float32, {on}"
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:

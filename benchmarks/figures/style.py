@@ -69,16 +69,26 @@ plt.rcParams.update(
 
 
 def use(looks: dict[str, Look]) -> None:
-    """Takes the names and styles that were recorded with the results, in place of those of an earlier call."""
+    """Takes the names and styles that were recorded with the results, in place of those of an earlier call.
+
+    Raises:
+      ValueError: where matplotlib does not know a colour, line style or marker.
+    """
     _others.clear()
     for index, (method, recorded) in enumerate(looks.items()):
         _others[method] = Look(*(own or ours for own, ours in zip(recorded, automatic(index, method), strict=True)))
+        try:
+            plt.Line2D([], [], **look(method))
+        except ValueError as error:
+            raise ValueError(f"recorded look of method {method!r}: {error}") from error
 
 
 def automatic(index: int, method: str) -> Look:
     """The look of the `index`-th method from outside: the first 28 can be told apart in grey, and from `METHODS`."""
     colors = ("#dd3497", "#41b6c4", "#54278f", "#bdbdbd", "#006d2c")
-    return Look(method.replace("_", " "), colors[index % 5], ("-", "--", "-.", ":")[index % 4], "*phXd8H"[index % 7])
+    return Look(
+        f"{method}".replace("_", " "), colors[index % 5], ("-", "--", "-.", ":")[index % 4], "*phXd8H"[index % 7]
+    )
 
 
 def _look(method: str) -> Look:
@@ -99,8 +109,8 @@ def look(method: str, **more) -> dict:
 
 def ordered(methods: Iterable[str], own: Iterable[str] = METHODS) -> list[str]:
     """Those of the repository's methods `own` that are among `methods`, then the methods from outside."""
-    there = list(dict.fromkeys(methods))
-    return [method for method in own if method in there] + [method for method in there if method not in METHODS]
+    there = {method: _look(method) for method in methods}
+    return [method for method in dict.fromkeys((*own, *_others)) if method in there]
 
 
 def grid(rows: int, columns: int, width: float, height: float, **options) -> tuple[plt.Figure, np.ndarray]:
@@ -135,6 +145,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def devices(rows: pd.DataFrame) -> str:
+    """The devices that some rows were measured on."""
+    return " and ".join(sorted(rows["device"].dropna().unique()))
+
+
 def trained_on(rows: pd.DataFrame) -> str:
     """What the networks of some rows were trained on, as titles have it."""
     return ", ".join(sorted(rows["trained_on"].dropna().unique())).replace("(standin)", "(stand-in)")
@@ -142,5 +157,5 @@ def trained_on(rows: pd.DataFrame) -> str:
 
 def trained_elsewhere(rows: pd.DataFrame) -> str:
     """Says what the networks were trained on where that is another data set than that of the rows; empty otherwise."""
-    first = rows.iloc[0]
-    return "" if first["trained_on"].startswith(first["dataset"]) else f"trained on {trained_on(rows[:1])}"
+    on = trained_on(rows[:1])
+    return "" if on.startswith(rows["dataset"].iloc[0]) else f"trained on {on}"
