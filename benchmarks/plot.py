@@ -51,7 +51,12 @@ def _draw(names: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
     for name in names:
         for figure in CATALOGUE[name].figures:
             module = importlib.import_module(f"benchmarks.figures.{figure}")
-            for path in output.write(module.draw(Results(results)), plots):
+            try:
+                drawn = module.draw(Results(results))
+            except ValueError as error:
+                named = str(results) in str(error)
+                raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
+            for path in output.write(drawn, plots):
                 print(path)
 
 
