@@ -1,13 +1,11 @@
 """The CSV schema of the whole project. Imports no JAX: the plotting stage reads through it."""
 
+import csv
+import io
 import pathlib
 from collections.abc import Iterable
 
 import pandas as pd
-
-from mscn_flax.atomic import replaced
-
-__all__ = ["replaced"]
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 """The repository, or where the package is installed."""
@@ -224,19 +222,35 @@ TABLES = {
 """Benchmark -> suffix of each of its CSVs, `results/<preset>/<benchmark><suffix>.csv` -> columns."""
 
 
+_TEXTS = ("experiment", "preset", "dataset", "source", "method", "budget_unit", "inner_optimizer", "trained_on", "kind")
+_TEXTS += ("run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine", "code")
+"""Columns of texts; all others hold numbers."""
+
+
 def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
-    """The rows of a CSV, empty where there is none yet.
+    """The rows of a CSV that has at least `columns`, empty where there is no such file yet.
 
     Raises:
-      ValueError: where the file is damaged or has other columns.
+      ValueError: where the file is damaged: a column is missing, a row is cut or a number is garbled.
     """
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)
     try:
-        rows = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}; restore it or delete it") from error
-    if list(rows.columns) != columns:
-        raise ValueError(f"{path} has columns {list(rows.columns)}, expected {columns}: restore it or delete it")
+        text = path.read_bytes().decode()
+        lines = list(csv.reader(io.StringIO(text), strict=True))
+        rows = pd.read_csv(io.StringIO(text))
+    except (ValueError, csv.Error, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if missing := [column for column in columns if column not in rows]:
+        raise ValueError(f"{path} has no column {missing[0]!r}, expected {', '.join(columns)}: move it away or redo it")
+    cut = [number for number, line in enumerate(lines, start=1) if len(line) != len(lines[0])]
+    if cut or not text.endswith("\n"):
+        raise ValueError(f"{path} is damaged: line {cut[0] if cut else len(lines)} is not whole")
+    for column in set(columns).difference(_TEXTS):
+        garbled = rows.loc[pd.to_numeric(rows[column], errors="coerce").isna(), column].dropna()
+        if len(garbled):
+            raise ValueError(f"{path} is damaged: {column} is {garbled.iloc[0]!r}, not a number")
+    if "source" in rows and (wrong := set(rows["source"].dropna()) - {"real", "subset", "standin"}):
+        raise ValueError(f"{path} is damaged: source is {wrong.pop()!r}, not real, subset or standin")
     return rows
