@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import cli
 from mscn_flax import data
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import Grid, Sampling, Scene
+from mscn_flax.modalities import Modality, Sampling
 from mscn_flax.outer import OuterOptimizer
 
 
@@ -123,8 +123,8 @@ class Cell:
     scopes: tuple[str, ...] | None = None
 
     @property
-    def modality(self) -> Grid | Scene:
-        """What kind of signals it is trained on."""
+    def modality(self) -> Modality:
+        """The kind of signals that it is trained on."""
         return data.DATA_SETS[self.dataset].modality
 
     @functools.cached_property

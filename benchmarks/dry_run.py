@@ -21,7 +21,7 @@ from benchmarks.cell import Cell
 from mscn_flax import data, devices, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
-from mscn_flax.rendering import RadianceField, points_a_coordinate
+from mscn_flax.rendering import points_a_coordinate
 from mscn_flax.siren import base_siren, with_depth
 from mscn_flax.tiles import divisor
 
@@ -107,7 +107,7 @@ def _show(console: Console, cells: list[Cell], estimates: dict[Hashable, Estimat
 
 
 def example(cell: Cell) -> Points:
-    """What a step sees, of signals of nothing."""
+    """What a step sees, of signals of zeros."""
     sampling = cell.training.sampling(cell.learner.inner_steps)
     channels = data.DATA_SETS[cell.dataset].channels
     arrays = cell.modality.example(cell.training.batch_size, channels, cell.resolution, sampling)
@@ -189,8 +189,7 @@ def flops(cell: Cell) -> int:
     """Of the matrix products of one outer step, recomputation apart."""
     learner, siren = cell.learner, base_siren(cell.learner.field)
     evaluated = example(cell).targets.shape[-2] * points_a_coordinate(learner.field)
-    dims = 3 if isinstance(learner.field, RadianceField) else cell.modality.dims
-    forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
+    forward = metrics.siren_flops(evaluated, cell.modality.in_dim, siren.width, siren.depth, siren.out_dim)
     return cell.training.batch_size * metrics.meta_step_flops(
         forward,
         learner.inner_steps,

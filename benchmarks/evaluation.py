@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks import records, runner
 from benchmarks.cell import Cell
 from mscn_flax import meta, metrics
-from mscn_flax.modalities import Points
+from mscn_flax.modalities import Points, Signal
 from mscn_flax.rendering import points_a_coordinate
 
 _EVALUATIONS = 1 << 19
@@ -38,15 +38,19 @@ class Fitted(NamedTuple):
     decode_s: float
 
 
-def test_arrays(cell: Cell, limit: int | None) -> np.ndarray | dict[str, np.ndarray]:
+def test_arrays(cell: Cell, limit: int | None) -> Signal:
     """The first `limit` test signals, stacked; all where None."""
-    split = cell.signals["test"]
-    arrays = [split[i] for i in range(min(len(split), limit or len(split)))]
-    return jax.tree.map(lambda *each: np.stack(each), *arrays)
+    return stacked(cell.signals["test"], limit)
+
+
+def stacked(signals: Sequence, limit: int | None) -> Signal:
+    """The first `limit` signals, stacked; all where None."""
+    taken = [signals[i] for i in range(min(len(signals), limit or len(signals)))]
+    return jax.tree.map(lambda *each: np.stack(each), *taken)
 
 
 def test_points(cell: Cell, limit: int | None) -> Points:
-    """All points of the first `limit` test signals, which are on a grid; of all where None."""
+    """All points of the first `limit` test signals; of all where None."""
     return cell.modality.whole(test_arrays(cell, limit), cell.resolution)
 
 
@@ -79,7 +83,17 @@ def fit(
 
 
 def decode(cell: Cell, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
-    """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
+    """The values [n, *V, N, c] of codes, and the seconds per signal.
+
+    Args:
+      cell: what was trained.
+      state: its trained state.
+      codes: of the signals.
+      coords: [N, d] of all signals, [n, N, d] of each, or [n, V, N, d] of V views of each, one after another.
+    """
+    if coords.ndim == 4:
+        seen = [decode(cell, state, codes, view) for view in np.moveaxis(coords, 1, 0)]
+        return np.stack([values for values, _ in seen], axis=1), float(np.mean([seconds for _, seconds in seen]))
     evaluations = coords.shape[-2] * points_a_coordinate(cell.learner.field)
     chunk_size = max(1, min(cell.training.chunk_size, _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords

@@ -14,12 +14,13 @@ import PIL.Image
 
 from benchmarks import cli, evaluation, grid, records, runner
 from benchmarks.cell import Cell, Training
-from mscn_flax import data, signals
+from mscn_flax import data
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
+from mscn_flax.modalities.base import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, siren_weights, surviving
 from mscn_flax.siren import Siren
@@ -247,7 +248,8 @@ def _save_images(cell: Cell, fitted: evaluation.Fitted) -> None:
     folder = cell.csv.with_name(f"{NAME}_images")
     name = f"{cell.dataset}_{cell.signals['test'].source}"
     for label, values in ((f"{cell.method}_{cell.budget:.6g}", fitted.values), ("original", fitted.targets)):
-        pictures = signals.targets_to_image(values[:SHOWN_SIGNALS], cell.resolution, cell.resolution)
+        pictures = targets_to_8_bit(values[:SHOWN_SIGNALS])
+        pictures = pictures.reshape(-1, cell.resolution, cell.resolution, values.shape[-1])
         strip = np.concatenate(list(pictures), axis=1)
         with records.replaced(folder / f"{name}_{label}.png", "wb") as out:
             PIL.Image.fromarray(strip if strip.shape[-1] == 3 else strip[..., 0]).save(out, format="png")

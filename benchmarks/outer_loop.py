@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import cli, dry_run, evaluation, grid, records, runner, table1_modulations
 from benchmarks.cell import Cell, choices, sections_of
 from mscn_flax import data, metrics
-from mscn_flax.modalities import SCENES
+from mscn_flax.modalities import Signal
 
 NAME = "outer_loop"
 
@@ -98,8 +98,6 @@ def _check(cells: dict[tuple[str, int, str], Cell], judged_at: list[float]) -> N
         raise ValueError(f"outer_loop.judged_at must rise to 1, got {judged_at}")
     known = {}
     for (variant, seed, method), cell in cells.items():
-        if cell.modality is SCENES:
-            raise ValueError(f"outer_loop.dataset must be on a grid, {cell.dataset} has scenes")
         decides = choices((seed, method, cell.learner, cell.optimizer, cell.training))
         if other := known.get(decides):
             raise ValueError(f"outer_loop.variants has {variant!r}, which changes nothing of {other!r} as gin has them")
@@ -110,13 +108,15 @@ def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals:
     """Adds the rows of a variant."""
     shutil.rmtree(cell.folder, ignore_errors=True)
     commit, held_out = records.commit(), _held_out(cell, signals)
-    points, rows, train_s, compile_s = cell.modality.whole(held_out, cell.resolution), [], 0.0, 0.0
+    seen = cell.modality.observed(held_out, cell.resolution, inner_steps)
+    shown = cell.modality.whole(held_out, cell.resolution)
+    rows, train_s, compile_s = [], 0.0, 0.0
     for share in judged_at:
         cell = dataclasses.replace(cell, stop=round(share * cell.training.outer_steps))
         trained = runner.train(cell)
         train_s, compile_s = train_s + trained.train_s, compile_s + trained.compile_s
         judged = dataclasses.replace(cell, learner=dataclasses.replace(cell.learner, inner_steps=inner_steps))
-        fitted = evaluation.fit(judged, trained.state, points)
+        fitted = evaluation.fit(judged, trained.state, seen, shown=shown)
         psnr = np.mean(np.asarray(metrics.psnr(metrics.mse(fitted.values, fitted.targets))))
         rows.append(
             evaluation.common(cell)
@@ -127,7 +127,7 @@ def _run(cell: Cell, variant: str, run_id: str, judged_at: list[float], signals:
                 "step": cell.stop_step,
                 "train_s": f"{train_s:.2f}",
                 "psnr_db": f"{psnr:.4f}",
-                "signals": len(held_out),
+                "signals": len(fitted.targets),
                 "device": runner.device_name(),
                 "run_id": run_id,
             }
@@ -153,9 +153,9 @@ def _gin_text(cell: Cell, variant: str) -> str:
     return "\n".join([sections_of(gin.operative_config_str(), NAME, {variant, cell.method}), "", *lines, ""])
 
 
-def _held_out(cell: Cell, signals: int) -> np.ndarray:
+def _held_out(cell: Cell, signals: int) -> Signal:
     split = data.load(cell.dataset, "validation", resolution=cell.resolution, data_dir=cli.data_dir())
-    return np.stack([split[i] for i in range(min(signals, len(split)))])
+    return evaluation.stacked(split, signals)
 
 
 def main() -> None:

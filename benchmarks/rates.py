@@ -5,8 +5,8 @@ import PIL.Image
 
 from benchmarks import evaluation, records
 from benchmarks.cell import Cell
-from mscn_flax import signals
-from mscn_flax.files import replaced
+from mscn_flax.atomic import replaced
+from mscn_flax.modalities.base import array_to_targets
 
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of figure 7's strip, and the top left corner of the part shown."""
@@ -30,7 +30,7 @@ def row(cell: Cell, index: int, signal: np.ndarray, values: np.ndarray, length: 
     return (
         dict.fromkeys(records.RATE_COLUMNS, "")
         | evaluation.common(cell)
-        | evaluation.distortion(values, signals.array_to_targets(signal, 2))
+        | evaluation.distortion(values, array_to_targets(signal, 2))
         | {
             "outer_steps": cell.stop_step,
             "signal_id": index,

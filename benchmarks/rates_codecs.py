@@ -10,16 +10,14 @@ import numpy as np
 
 from benchmarks import codecs, rates, records, runner
 from benchmarks.cell import Cell
-from mscn_flax import signals
-from mscn_flax.modalities import IMAGES
+from mscn_flax.modalities.base import array_to_targets
 from mscn_flax.progress import Progress
 
 
 def run(cell: Cell, names: list[str]) -> None:
     """Codes the test signals of `cell` by some codecs and records the rows; done once, whatever the cells."""
     tested = rates.test_signals(cell, cell.training.test_signals)
-    noun = "images" if cell.modality is IMAGES else "maps"
-    for index, signal in enumerate(tested if noun == "images" else []):
+    for index, signal in enumerate(tested):
         rates.keep_part(cell, index, signal, "original")
     for name in names:
         real = codecs.CODECS[name]
@@ -27,7 +25,8 @@ def run(cell: Cell, names: list[str]) -> None:
             print(f"left out: {missing}")
             continue
         revision = f" (options {real.revision})" if real.revision > 1 else ""
-        text = f"{name}{revision}: {real.settings}, the first {len(tested)} test {noun}, {codecs.versions()}"
+        tests = f"the first {len(tested)} test {cell.modality.name}s"
+        text = f"{name}{revision}: {real.settings}, {tests}, {codecs.versions()}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         run_id = f"{cell.dataset}-{cell.signals['test'].source}-{name}-s0-{digest}"
         if records.has(cell.csv, run_id):
@@ -98,4 +97,4 @@ def _as_values(image: np.ndarray) -> np.ndarray:
     """Values [N, C] of a decoded file."""
     if image.dtype == np.uint16:
         image = image.astype(np.float32) / np.float32(_LEVELS)
-    return signals.array_to_targets(image, 2)
+    return array_to_targets(image, 2)

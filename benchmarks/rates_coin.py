@@ -8,9 +8,11 @@ import numpy as np
 
 from benchmarks import evaluation, rates
 from benchmarks.cell import Cell
-from mscn_flax import meta, signals
+from mscn_flax import meta
 from mscn_flax.finetune import AdamFit
 from mscn_flax.modalities import Points
+from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.grids import grid_coordinates
 
 
 @gin.configurable
@@ -38,9 +40,9 @@ def rows(cell: Cell, state: meta.TrainState) -> list[dict]:
     render = jax.jit(cell.learner.render)
     images, coded = rates.test_signals(cell, how.images), []
     for shape in sorted({image.shape[:2] for image in images}):
-        coords = signals.grid_coordinates(shape)
+        coords = grid_coordinates(shape)
         indices = [index for index, image in enumerate(images) if image.shape[:2] == shape]
-        targets = signals.image_to_targets(np.stack([images[index] for index in indices]))
+        targets = array_to_targets(np.stack([images[index] for index in indices]), 2)
         fitted = evaluation.fit(cell, state, Points(coords, targets), how.adam.encode, None)
         for index, delta in zip(indices, fitted.codes, strict=True):
             weights = (theta0 + delta).astype(np.float16).astype(np.float32)

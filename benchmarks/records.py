@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from mscn_flax.files import replaced
+from mscn_flax.atomic import replaced
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PUBLISHED = REPOSITORY / "results" / "published"

@@ -54,63 +54,63 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    import gin
+
     from mscn_flax import configuration, training
 
     configuration.parse(["gin/codec.gin", *options.gin_file], options.gin_param)
     if options.pictures and options.data:
         raise ValueError("train on --pictures or on --data, not both")
     if options.data:
-        arrays, name, kind = training.signals_of(options.data, options.resolution)
+        signals, name, modality = training.signals_of(options.data, options.resolution)
     else:
-        (arrays, name), kind = training.patches_of(options.pictures, options.seed), "image"
-    count = len(arrays["views"] if kind == "scene" else arrays)
-    print(f"{count:,} {'patches' if kind == 'image' else 'signals'} of {name}", flush=True)
+        signals, name, modality = training.patches_of(options.pictures, options.seed)
+    print(f"{len(modality.values(signals)):,} signals of {name}", flush=True)
     began = time.perf_counter()
-    with training.scope(kind):
+    with gin.config_scope(f"codec/{modality.name}"):
         model = training.train(
-            arrays, kind=kind, modulations=options.modulations, bits=options.bits, seed=options.seed, trained_on=name
+            signals,
+            modality=modality,
+            modulations=options.modulations,
+            bits=options.bits,
+            seed=options.seed,
+            trained_on=name,
         )
     model.save(options.output)
     print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s")
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, files, kinds, model
+    from mscn_flax import codec, model, stream
+    from mscn_flax.atomic import replaced
 
     shared = model.load(options.model)
-    kind = kinds.KINDS[shared.network.kind]
-    for source, target in _pairs(options, kind.takes, f"a {kind.name}", SUFFIX):
-        signal = kind.read(source, shared.network.side)
+    modality = shared.coder.modality
+    for source, target in _pairs(options, modality.takes, f"a {modality.noun}", SUFFIX):
+        signal = modality.read(source, shared.coder.side)
         began = time.perf_counter()
         data = codec.encode(shared, signal)
         seconds = time.perf_counter() - began
         # Measured on what a decoder makes of the bytes.
-        cameras = signal if isinstance(signal, dict) else None
-        error = kind.error(signal, codec.decode(shared, data, cameras))
-        with files.replaced(target, "wb") as out:
+        error = modality.error(signal, codec.decode(shared, data, modality.cameras(signal)))
+        with replaced(target, "wb") as out:
             out.write(data)
-        rate = f"{8 * len(data) / kinds.points(signal):.4g} {kind.rate}"
+        coded = stream.parse(data)
         print(
-            f"{source} -> {target}: {_size(signal)}, {len(data):,} bytes, {rate}, {error}, {seconds:.2f} s", flush=True
+            f"{source} -> {target}: {coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s",
+            flush=True,
         )
 
 
-def _size(signal) -> str:
-    """Of a signal, for people: width before height, as pictures have it."""
-    if isinstance(signal, dict):
-        return f"{len(signal['views'])} views of {_size(signal['views'][0])}"
-    *axes, _ = signal.shape
-    return "x".join(map(str, axes[::-1] if len(axes) == 2 else axes))
-
-
 def _decode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, kinds, model, views
+    from mscn_flax import codec, model
+    from mscn_flax.modalities.scenes import read_cameras
 
     shared = model.load(options.model)
-    kind = kinds.KINDS[shared.network.kind]
-    cameras = None if options.cameras is None else views.cameras(options.cameras, shared.network.side)
-    for source, target in _pairs(options, lambda path: path.suffix == SUFFIX, "a stream", kind.writable[0]):
-        kind.check_writable(target)
+    modality = shared.coder.modality
+    cameras = None if options.cameras is None else read_cameras(options.cameras, shared.coder.side)
+    for source, target in _pairs(options, lambda path: path.suffix == SUFFIX, "a stream", modality.writable[0]):
+        modality.check_writable(target)
         if not source.is_file():
             raise ValueError(f"there is no file {source}")
         began = time.perf_counter()
@@ -118,8 +118,8 @@ def _decode(options: argparse.Namespace) -> None:
             signal = codec.decode(shared, source.read_bytes(), cameras)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
-        kind.write(target, signal)
-        print(f"{source} -> {target}: {_size(signal)}, {time.perf_counter() - began:.2f} s", flush=True)
+        modality.write(target, signal)
+        print(f"{source} -> {target}: {time.perf_counter() - began:.2f} s", flush=True)
 
 
 def _pairs(

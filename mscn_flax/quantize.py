@@ -42,13 +42,13 @@ class Quantizer:
       bits: 1 to `MAX_BITS`.
       low: value of symbol 0 of each entry, or of all.
       step: distance of two levels, likewise, > 0.
-      beyond: what lies further than that outside is clipped; 0 in models of before, which have no excess.
+      beyond: levels outside of the symbols' at either end; what lies further out is clipped.
     """
 
     bits: int
     low: Float[np.ndarray, "*n"]
     step: Float[np.ndarray, "*n"]
-    beyond: int = 0
+    beyond: int
 
     @property
     def levels(self) -> int:
@@ -100,7 +100,7 @@ class Quantizer:
         return symbols, np.abs(levels - symbols)
 
     def is_end(self, symbols: Int[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
-        """Which are the first or the last, and so have an excess (where there is any)."""
+        """Which are the first or the last, and so have an excess."""
         return (symbols == 0) | (symbols == self.levels - 1)
 
     def join(self, symbols: Int[np.ndarray, "..."], excess: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:

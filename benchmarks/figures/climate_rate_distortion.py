@@ -10,9 +10,9 @@ import pandas as pd
 from benchmarks import records
 from benchmarks.figures import fig7_rate_distortion, style
 from benchmarks.figures.fig7_rate_distortion import CURVE_BITS, PATCHED, curve, published, seeds
-from mscn_flax import fields
+from mscn_flax.modalities import maps
 
-RANGE_K = fields.HIGH_K - fields.LOW_K
+RANGE_K = maps.HIGH_K - maps.LOW_K
 """What the values' range of 1 stands for."""
 
 TICKS_K = (0.2, 0.3, 0.5, 1, 2, 3, 5, 10)

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.figures import style, values
-from mscn_flax import fields
+from mscn_flax.modalities.maps import to_kelvin
 
 FRAMES = 36
 """Pictures of a turn of the globe."""
@@ -22,9 +22,9 @@ def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathli
         if shape is None:
             continue
         name = f"{kept.dataset}_{kept.source}"
-        maps = fields.to_kelvin(original[0].astype(float).reshape(shape))
+        maps = to_kelvin(original[0].astype(float).reshape(shape))
         errors = {
-            (method, budget): fields.to_kelvin(found[0].astype(float).reshape(shape)) - maps
+            (method, budget): to_kelvin(found[0].astype(float).reshape(shape)) - maps
             for method in values.METHODS
             for budget in kept.budgets
             if (found := kept.load(f"{method}_{budget}")) is not None
