@@ -83,14 +83,7 @@ def fit(
 
 
 def decode(cell: Cell, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
-    """The values [n, *V, N, c] of codes, and the seconds per signal.
-
-    Args:
-      cell: what was trained.
-      state: its trained state.
-      codes: of the signals.
-      coords: [N, d] of all signals, [n, N, d] of each, or [n, V, N, d] of V views of each, one after another.
-    """
+    """The values [n, *V, N, c] of codes at coordinates [N, d] or [n, *V, N, d], and the seconds per signal and view."""
     if coords.ndim == 4:
         seen = [decode(cell, state, codes, view) for view in np.moveaxis(coords, 1, 0)]
         return np.stack([values for values, _ in seen], axis=1), float(np.mean([seconds for _, seconds in seen]))

@@ -3,9 +3,8 @@
 import argparse
 import pathlib
 import time
-from collections.abc import Callable
 
-SUFFIX = ".mscn"
+SUFFIX, DECODED = ".mscn", ".decoded"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -23,19 +22,23 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")
     train.add_argument("--gin_param", action="append", default=[], help="e.g. codec.outer_steps=2000; repeatable")
+    _add_force(train)
     train.set_defaults(run=_train)
 
     encode = commands.add_parser("encode", help="files to streams")
     encode.add_argument("inputs", nargs="+", type=pathlib.Path, help="files of the model's kind, or folders of them")
-    encode.add_argument("-o", "--output", type=pathlib.Path, help="stream, or folder for several (default: beside)")
+    encode.add_argument("-o", "--output", type=pathlib.Path, help="stream, or folder of NAME.mscn (default: beside)")
     encode.add_argument("--model", type=pathlib.Path, required=True)
+    _add_force(encode)
     encode.set_defaults(run=_encode)
 
     decode = commands.add_parser("decode", help="streams to files")
     decode.add_argument("inputs", nargs="+", type=pathlib.Path, help="streams, or folders of them")
-    decode.add_argument("-o", "--output", type=pathlib.Path, help="file, or folder for several (default: beside)")
+    help_output = "file, or folder of NAME.decoded.png or the like (default: beside)"
+    decode.add_argument("-o", "--output", type=pathlib.Path, help=help_output)
     decode.add_argument("--model", type=pathlib.Path, required=True)
     decode.add_argument("--cameras", type=pathlib.Path, help="of scenes: folder with pose/ and intrinsics.txt")
+    _add_force(decode)
     decode.set_defaults(run=_decode)
 
     info = commands.add_parser("info", help="explain a stream or a model")
@@ -53,14 +56,21 @@ def main(arguments: list[str] | None = None) -> None:
         parser.exit(2, f"error: {message}\n")
 
 
+def _add_force(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--force", action="store_true", help="replace outputs that exist; never an input")
+
+
 def _train(options: argparse.Namespace) -> None:
     import gin
 
-    from mscn_flax import configuration, training
+    from mscn_flax import configuration, outputs, training
+    from mscn_flax.modalities.images import pictures_in
 
     configuration.parse(["gin/codec.gin", *options.gin_file], options.gin_param)
     if options.pictures and options.data:
         raise ValueError("train on --pictures or on --data, not both")
+    pictures = pictures_in(options.pictures) if options.pictures else []
+    outputs.check([options.output], [*map(pathlib.Path, options.gin_file), *pictures], force=options.force)
     if options.data:
         signals, name, modality = training.signals_of(options.data, options.resolution)
     else:
@@ -81,12 +91,15 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, model, stream
+    from mscn_flax import codec, model, outputs, stream
     from mscn_flax.atomic import replaced
 
     shared = model.load(options.model)
     modality = shared.coder.modality
-    for source, target in _pairs(options, modality.takes, f"a {modality.noun}", SUFFIX):
+    pairs = outputs.pairs(options.inputs, options.output, SUFFIX, modality.takes, f"a {modality.noun}")
+    sources, targets = zip(*pairs, strict=True)
+    outputs.check(targets, [options.model, *sources], force=options.force)
+    for source, target in pairs:
         signal = modality.read(source, shared.coder.side)
         began = time.perf_counter()
         data = codec.encode(shared, signal)
@@ -96,21 +109,25 @@ def _encode(options: argparse.Namespace) -> None:
         with replaced(target, "wb") as out:
             out.write(data)
         coded = stream.parse(data)
-        print(
-            f"{source} -> {target}: {coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s",
-            flush=True,
-        )
+        said = f"{coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s"
+        print(f"{source} -> {target}: {said}", flush=True)
 
 
 def _decode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, model
-    from mscn_flax.modalities.scenes import read_cameras
+    from mscn_flax import codec, model, outputs
+    from mscn_flax.modalities.cameras import read_cameras
 
     shared = model.load(options.model)
     modality = shared.coder.modality
     cameras = None if options.cameras is None else read_cameras(options.cameras, shared.coder.side)
-    for source, target in _pairs(options, lambda path: path.suffix == SUFFIX, "a stream", modality.writable[0]):
+    ending, may = f"{DECODED}{modality.writable[0]}", modality.replaceable
+    pairs = outputs.pairs(options.inputs, options.output, ending, lambda path: path.suffix == SUFFIX, "a stream", may)
+    sources, targets = zip(*pairs, strict=True)
+    for target in targets:
         modality.check_writable(target)
+    read = [path for path in [options.model, options.cameras, *sources] if path]
+    outputs.check(targets, read, force=options.force, replaceable=may)
+    for source, target in pairs:
         if not source.is_file():
             raise ValueError(f"there is no file {source}")
         began = time.perf_counter()
@@ -120,33 +137,6 @@ def _decode(options: argparse.Namespace) -> None:
             raise ValueError(f"{source}: {error}") from error
         modality.write(target, signal)
         print(f"{source} -> {target}: {time.perf_counter() - began:.2f} s", flush=True)
-
-
-def _pairs(
-    options: argparse.Namespace, takes: Callable[[pathlib.Path], bool], what: str, new: str
-) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """Every input with its output; a folder that is not `what` stands for those in it."""
-    sources, several = [], False
-    for given in options.inputs:
-        if given.is_dir() and not takes(given):
-            inside = sorted(path for path in given.iterdir() if takes(path))
-            if not inside:
-                raise ValueError(f"{given} has nothing that looks like {what}")
-            sources += inside
-            several = True
-        else:
-            sources.append(given)
-    output = options.output
-    if output is None:
-        pairs = [(source, source.with_suffix(new)) for source in sources]
-    elif output.is_dir() or len(sources) > 1 or several:
-        pairs = [(source, output / f"{source.stem}{new}") for source in sources]
-    else:
-        pairs = [(sources[0], output)]
-    targets = [target for _, target in pairs]
-    if twice := {target for target in targets if targets.count(target) > 1}:
-        raise ValueError(f"two inputs would both become {min(twice)}; rename one")
-    return pairs
 
 
 def _info(options: argparse.Namespace) -> None:

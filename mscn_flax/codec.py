@@ -30,16 +30,16 @@ def decode(model: Model, data: bytes, cameras: Cameras | None = None) -> Signal:
     Args:
       model: that the stream was made with.
       data: the stream.
-      cameras: from which a scene is seen; None for those of `Modality.default_cameras`. Of scenes alone.
+      cameras: from which a scene is seen, for scenes alone; None for cameras around it.
 
     Raises:
       ValueError: for what is not a whole and unaltered stream of this model, or for cameras where it holds no scene.
     """
     stream, coder, modality = parse(data), model.coder, model.coder.modality
     codes = unpack(model, stream)
-    cameras = modality.default_cameras(coder.learner.field, coder.side) if cameras is None else cameras
-    values = coder.render(codes, modality.seen_from(cameras, coder.side))
-    return modality.to_signal(modality.join(values, stream.height, stream.width, coder.side), cameras)
+    coords, cameras = modality.rendered_at(cameras, coder.learner.field, coder.side)
+    values = coder.render(codes, coords, modality.stored)
+    return modality.join(values, stream.height, stream.width, coder.side, cameras)
 
 
 def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"]) -> float:

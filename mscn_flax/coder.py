@@ -68,26 +68,37 @@ class Coder:
 
     def adapt(self, parts: Signal) -> Float[np.ndarray, "n *code"]:
         """The gated codes of parts of one signal, or of many signals."""
-        coords, targets = self.modality.observed(parts, self.side, self.steps)
-        shared, rows = (self.theta, self._gates(), coords), (targets,)
-        if coords.ndim == targets.ndim:
-            shared, rows = shared[:2], (coords, targets)
-        return _in_blocks(functools.partial(_encoder, self.learner, self.steps), self._chunk, rows, shared)
+        gates = self._gates()
+
+        def encoder(mesh, chunk):
+            encode = _encoder(self.learner, self.steps, mesh, chunk)
+            return lambda *rows: encode(self.theta, gates, *self.modality.points_of(rows, self.side))
+
+        return _in_blocks(encoder, self._chunk, self.modality.held(parts, self.side, self.steps))
 
     def render(
-        self, codes: Float[np.ndarray, "P *code"], coords: Float[np.ndarray, "*V N d"] | None = None
-    ) -> Float[np.ndarray, "R N c"]:
-        """The values of one signal's codes: a function of them alone, to the last bit.
+        self,
+        codes: Float[np.ndarray, "P *code"],
+        coords: Float[np.ndarray, "*V N d"] | None = None,
+        finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    ) -> np.ndarray:
+        """The values [R, N, c] of one signal's codes: a function of them alone, to the last bit.
 
         Args:
-          codes: of all parts; of the only one where there are V views of it.
-          coords: shared by all parts, all of a part where None; or of V views.
+          codes: of all R parts, or of the only one, of which there are R views.
+          coords: of all parts, or of each view; None for all points of a part.
+          finish: applied to some of the values at a time.
         """
         coords = self.modality.all_coordinates(self.side) if coords is None else coords
         shared, rows = (self.theta, coords), (codes,)
         if coords.ndim == 3:
-            shared, rows = shared[:1], (coords, np.repeat(codes, len(coords), axis=0))
-        return _in_blocks(functools.partial(_renderer, self.learner), self._chunk, rows, shared)
+            shared, rows = (self.theta,), (coords, np.repeat(codes, len(coords), axis=0))
+
+        def renderer(mesh, chunk):
+            render = _renderer(self.learner, mesh, chunk)
+            return lambda *block: finish(np.asarray(render(*shared, *block)))
+
+        return _in_blocks(renderer, self._chunk, rows)
 
     @property
     def _chunk(self) -> int:
@@ -112,8 +123,8 @@ def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
     return jax.jit(functools.partial(meta.decode, learner, mesh=mesh, chunk_size=chunk_size))
 
 
-def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...], shared: tuple) -> np.ndarray:
-    """`compiled(mesh, chunk)(*shared, *block)` of blocks of rows: one compilation whatever their number.
+def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -> np.ndarray:
+    """`compiled(mesh, chunk)(*block)` of blocks of rows: one compilation whatever their number.
 
     A few rows (a small image) are a block of 1, 2, 4 or 8 on one device; otherwise every device has chunks of one size,
     the `largest`.
@@ -128,5 +139,5 @@ def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...], s
         parts = [row[start : start + block] for row in rows]
         short = block - len(parts[0])
         padded = [np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) for part in parts]
-        results.append(np.asarray(fn(*shared, *padded))[: len(parts[0])])
+        results.append(np.asarray(fn(*padded))[: len(parts[0])])
     return np.concatenate(results)

@@ -1,8 +1,8 @@
 """Static entropy models held as integers, and a range coder over them: one stream a signal.
 
-A table gives every symbol an integer frequency; the frequencies of a table sum to 2^16. The coder is constriction's, to
-which they are exact binary fractions, so that no rounding can differ between the machine that encodes and the one that
-decodes.
+A table gives every symbol an integer frequency; the frequencies of a table sum to 2^16. The coder is constriction's, in
+which they are kept exactly, so that nothing is rounded that could differ between the machine that encodes and the one
+that decodes.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from jaxtyping import Float, Int, UInt32
 TOTAL = 1 << 16
 """What the frequencies of a table sum to."""
 
+_PRECISION = 1 << 24
+"""What the coder's own frequencies sum to."""
+
 _WORD = 4
-"""Bytes of the coder's words."""
+"""Bytes of the coder's words; its state has two."""
 
 _PRIOR = 10.0
 """Observations that the histogram of all positions counts for in that of a group."""
-
-_OVERHEAD = 2 * _WORD
-"""No stream of ours has more bytes than this above its estimate."""
 
 
 def frequencies(counts: Float[np.ndarray, "G A"]) -> UInt32[np.ndarray, "G A"]:
@@ -93,41 +93,44 @@ def estimated_bits(
 
 
 def encode(columns: Sequence[Int[np.ndarray, "_"]], tables: Sequence[UInt32[np.ndarray, "_"]]) -> bytes:
-    """Columns of symbols as one stream, within a byte of the estimate; each column has a table of its own."""
+    """Columns of symbols as one stream, each column with a table of its own.
+
+    The coder rounds its interval down to a multiple of 2^24 before it divides it: at most 0.0057 and on average 0.00013
+    bits per symbol. So a stream has about 1 byte more than its estimate, and 1 more for every 60,000 symbols.
+    """
     encoder = constriction.stream.queue.RangeEncoder()
     for column, table in zip(columns, tables, strict=True):
         encoder.encode(np.ascontiguousarray(column, np.int32), _model(table))
-    data = encoder.get_compressed().astype(">u4").tobytes()
+    return _shortest(encoder)
 
-    def decodes(candidate):
-        decoder = Decoder(candidate)
-        try:
-            return all(
-                np.array_equal(decoder.read(len(column), table), column)
-                for column, table in zip(columns, tables, strict=True)
-            )
-        except ValueError:
-            return False
 
-    # The coder ends on a word. Any number within its last interval will do, and the shortest has some 2 bytes less:
-    # a prefix of the stream, or the next larger number of so many bytes.
-    for length in range(max(len(data) - _OVERHEAD, 0), len(data)):
-        number = int.from_bytes(data[:length], "big")
-        for candidate in (number, number + 1):
-            if candidate < 256**length or candidate == 0:
-                short = candidate.to_bytes(length, "big")
-                if decodes(short):
-                    return short
-    return data
+def _shortest(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
+    """The fewest bytes, followed by zeros, that lie within the coder's last interval; of these the smallest number.
+
+    They are no fewer than the words that the coder has shifted out, so that a stream has what its symbols cost even
+    where these are all the first.
+    """
+    position, (lower, width) = encoder.pos()
+    shifted, size = _WORD * position, _WORD * (position + 2)
+    # The coder closes with some number of its last interval [low, low + width), of which it knows the last two words.
+    closed = int.from_bytes(encoder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big")
+    low = closed - ((closed - lower) & (2 ** (8 * 2 * _WORD) - 1))
+    candidates = ((length, 8 * (size - length)) for length in range(shifted, size + 1))
+    return next(
+        number.to_bytes(length, "big")
+        for length, zeros in candidates
+        if (number := -(-low >> zeros)) << zeros < low + width
+    )
 
 
 class Decoder:
-    """Reads what `encode` wrote, column by column."""
+    """Reads what `encode` wrote, column by column, and encodes it again to see that it is that."""
 
     def __init__(self, data: bytes):
         padded = data + bytes(-len(data) % _WORD)
         self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
-        self._bits_left = 8.0 * len(data)
+        self._encoder = constriction.stream.queue.RangeEncoder()
+        self._data = data
 
     def read(self, count: int, table: UInt32[np.ndarray, " A"]) -> Int[np.ndarray, " s"]:
         """The next column, int32.
@@ -135,12 +138,13 @@ class Decoder:
         Raises:
           ValueError: where the data cannot come from `encode` with this table.
         """
+        model = _model(table)
         try:
-            symbols = self._decoder.decode(_model(table), count)
+            symbols = self._decoder.decode(model, count)
         except AssertionError as error:
             raise ValueError("the payload does not fit the model's tables") from error
-        self._bits_left += np.log2(table[symbols] / TOTAL).sum()
-        if self._bits_left < -8 * _OVERHEAD:
+        self._encoder.encode(symbols, model)
+        if _WORD * self._encoder.pos()[0] > len(self._data):
             raise ValueError("the payload ends before its last symbol")
         return symbols
 
@@ -148,11 +152,16 @@ class Decoder:
         """To be called after the last column.
 
         Raises:
-          ValueError: where there is more than the symbols needed.
+          ValueError: where the data is not what `encode` makes of these columns.
         """
-        if self._bits_left > 8 * _OVERHEAD:
-            raise ValueError("the payload goes on behind its last symbol")
+        if _shortest(self._encoder) != self._data:
+            raise ValueError("the payload goes on behind its last symbol, or is not the shortest of its symbols")
 
 
 def _model(table: UInt32[np.ndarray, " A"]) -> constriction.stream.model.Categorical:
-    return constriction.stream.model.Categorical(table / TOTAL, perfect=False)
+    """The table's frequencies in the coder's precision, exactly.
+
+    The coder gives each symbol a frequency of 1, and divides what then remains of `_PRECISION` in proportion: here
+    among numbers that sum to it.
+    """
+    return constriction.stream.model.Categorical(table * float(_PRECISION // TOTAL) - 1, perfect=False)

@@ -13,7 +13,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, Modality, Sampling, Signal
-from mscn_flax.modalities.images import PATCH_SIDE
+from mscn_flax.modalities.images import pictures_in
 from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
@@ -32,17 +32,17 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[Signal, str, Mod
     """
     if folder is None:
         return signals_of("photos", None)
-    paths = sorted(path for path in folder.rglob("*") if IMAGES.takes(path))
+    paths, side = pictures_in(folder), IMAGES.patch_side
     if not paths:
         raise ValueError(f"{folder} has no picture that ends in {', '.join(IMAGES.readable)}")
     crops = []
     for index, path in enumerate(paths):
         picture, rng = IMAGES.read(path), np.random.default_rng([seed, index])
-        room = np.array(picture.shape[:2]) - PATCH_SIDE
+        room = np.array(picture.shape[:2]) - side
         if room.min() < 0:
-            raise ValueError(f"{path} is smaller than a patch of {PATCH_SIDE}x{PATCH_SIDE} pixels")
+            raise ValueError(f"{path} is smaller than a patch of {side}x{side} pixels")
         for top, left in rng.integers(room + 1, size=(_CROPS, 2)):
-            crops.append(picture[top : top + PATCH_SIDE, left : left + PATCH_SIDE])
+            crops.append(picture[top : top + side, left : left + side])
     return np.stack(crops), f"{len(paths)} pictures of {folder.name}", IMAGES
 
 
@@ -55,7 +55,7 @@ def signals_of(name: str, resolution: int | None) -> tuple[Signal, str, Modality
     if name not in data.DATA_SETS:
         raise ValueError(f"no data set {name!r}; there are {', '.join(data.DATA_SETS)}")
     known = data.DATA_SETS[name]
-    found = data.load(name, "train", resolution=resolution or known.modality.code_side(known.resolution))
+    found = data.load(name, "train", resolution=resolution or known.modality.patch_side or known.resolution)
     count = min(len(found), known.modality.in_memory)
     title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
     return jax.tree.map(lambda *each: np.stack(each), *[found[i] for i in range(count)]), title, known.modality

@@ -27,10 +27,10 @@ SIDE = 8
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
-def _coder(field, mask, **options):
+def _coder(field, mask, side=SIDE, steps=3, **options):
     learner = MetaLearner(field=field, inner_lr_range=(1.0, 3.0), **options)
-    theta = learner.init(jax.random.key(0), jnp.asarray(IMAGES.all_coordinates(SIDE)))
-    return Coder(learner, jax.device_get(theta), mask, SIDE, 3, IMAGES)
+    theta = learner.init(jax.random.key(0), jnp.asarray(IMAGES.all_coordinates(side)))
+    return Coder(learner, jax.device_get(theta), mask, side, steps, IMAGES)
 
 
 def _patches(count=40, seed=0):
@@ -120,6 +120,23 @@ def test_codes_far_outside_of_the_training_ones_lose_no_more_than_half_a_step(sh
     codes, seen = (array.reshape(12, -1)[:, shared.coder.stored] for array in (codes, codec.unpack(shared, stream)))
     assert (shared.quantizer.split(shared.quantizer.quantize(codes))[1] > 0).mean() > 0.05
     assert (np.abs(seen - codes) / shared.quantizer.step)[codes != 0].max() <= 0.5 * 1.01
+
+
+def test_a_picture_of_many_megapixels_comes_back():
+    field = LatentModulatedSiren(siren=SIREN, latent_dim=64, uniform_map=True)
+    coder = _coder(field, np.ones(64, bool), side=32, steps=1, meta_sgd=False)
+    coarse = np.random.default_rng(0).integers(0, 256, (159, 189, 3)).astype(np.uint8)
+    image = coarse.repeat(16, axis=0).repeat(16, axis=1)  # 7.7 megapixels
+    patches = coder.split(image)[-40:]
+    shared = model.fit(coder, coder.adapt(patches), 5)
+    data = codec.encode(shared, image)
+    codes = codec.unpack(shared, parse(data))
+    assert len(codes) == 80 * 95
+    assert np.abs(codes[-40:] - coder.adapt(patches)).max() <= shared.quantizer.step.max()
+    decoded = codec.decode(shared, data)
+    assert decoded.shape == image.shape
+    last = coder.render(codes[-1:], finish=IMAGES.stored).reshape(32, 32, 3)[:16, :16]
+    np.testing.assert_allclose(decoded[-16:, -16:].astype(int), last, atol=1)
 
 
 def test_a_patch_codes_alike_alone_and_among_others(mscn):

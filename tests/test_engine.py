@@ -109,7 +109,12 @@ def provenance(folder: pathlib.Path, benchmark: str) -> dict[str, dict]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head that runs nothing, and two machines of one core each."""
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # Sockets need a short name.
+    # The name is short because Unix sockets allow about 100 characters.
+    own = tempfile.TemporaryDirectory(dir="/tmp", prefix="ray", ignore_cleanup_errors=True)
+    with own as folder, pytest.MonkeyPatch.context() as patch:
+        # Ray's test cluster also writes its address below Ray's usual folder, made only by other ways to start it.
+        patch.setenv("RAY_TMPDIR", folder)
+        (pathlib.Path(folder) / "ray").mkdir()
         notices = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
         head = MACHINE | {"num_cpus": 0, "temp_dir": folder, "_system_config": notices}
         cluster = Cluster(initialize_head=True, head_node_args=head)

@@ -1,6 +1,8 @@
 """The command line `python -m mscn_flax`, in this process; the README's section is executed in test_readme."""
 
+import os
 import pathlib
+import shutil
 
 import gin
 import numpy as np
@@ -71,7 +73,102 @@ def test_a_picture_comes_back_from_its_stream(folder, trained, tmp_path, capsys)
 def test_a_folder_is_coded_whole(folder, trained, tmp_path):
     cli.main(["encode", str(folder), "-o", str(tmp_path / "s"), "--model", str(trained)])
     cli.main(["decode", str(tmp_path / "s"), "-o", str(tmp_path / "d"), "--model", str(trained)])
-    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["a.png", "b.png"]
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["a.decoded.png", "b.decoded.png"]
+
+
+@pytest.fixture
+def pictures(trained, folder, tmp_path, monkeypatch) -> pathlib.Path:
+    """The current folder: two pictures, a stream of each, the model and links to them."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained, "m")
+    for name in ("a.png", "b.png"):
+        shutil.copy(folder / name, name)
+    cli.main(["encode", "a.png", "b.png", "--model", "m"])
+    pathlib.Path("soft.png").symlink_to("a.png")
+    os.link("a.png", "hard.png")
+    pathlib.Path("there").symlink_to(".")
+    return tmp_path
+
+
+def _contents(folder):
+    return {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_names_of_decoded_files_are_their_own(pictures):
+    before = _contents(pictures)
+    cli.main(["decode", "a.mscn", "--model", "m"])
+    cli.main(["decode", ".", "-o", "new", "--model", "m"])
+    after = _contents(pictures)
+    assert after.items() > before.items()
+    assert {path.name for path in after.keys() - before.keys()} == {"a.decoded.png"}
+    assert sorted(path.name for path in (pictures / "new").iterdir()) == ["a.decoded.png", "b.decoded.png"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["encode a.png", "encode a.png b.png -o .", "decode a.mscn -o b.png", "decode a.mscn -o link.png", "train -o m"],
+)
+def test_what_exists_is_replaced_by_force_alone(pictures, capsys, command):
+    if "link" in command:
+        pathlib.Path("link.png").symlink_to("nowhere.png")
+    if "encode" in command:
+        pathlib.Path("a.mscn").write_bytes(b"of before")
+    command = [*command.split(), *(["--seed=1", "--pictures=.", *TRAIN] if "train" in command else ["--model", "m"])]
+    before = _contents(pictures)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(command)
+    _says(capsys, "exists already; name another output, or replace it by --force")
+    assert _contents(pictures) == before
+    gin.clear_config()
+    cli.main([*command, "--force"])
+    assert _contents(pictures) != before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode a.png -o a.png",
+        "encode a.png -o soft.png",
+        "encode soft.png -o a.png",
+        "encode a.png -o hard.png",
+        "encode a.png -o there/a.png",
+        "encode a.png -o there/there/soft.png",
+        "encode a.png -o m",
+        "encode a.png b.mscn -o .",
+        "encode a.png b.mscn -o there",
+        "decode stream.png -o stream.png",
+        "train -o a.png --pictures .",
+        "train -o there/soft.png --pictures there",
+    ],
+)
+def test_an_input_is_never_replaced(pictures, capsys, command):
+    """Not by force, not by another name of the file, and not in a batch whose other outputs would be allowed."""
+    shutil.copy("a.mscn", "stream.png")
+    before = _contents(pictures)
+    command = [*command.split(), *(TRAIN if "train" in command else ["--model", "m"])]
+    for force in ([], ["--force"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([*command, *force])
+        gin.clear_config()
+        _says(capsys, "would replace the input")
+    assert _contents(pictures) == before
+
+
+def test_two_inputs_with_one_output_are_both_named(pictures, capsys):
+    PIL.Image.open("a.png").save("a.jpg")
+    for command in (["encode", "b.png", "a.png", "a.jpg"], ["encode", "a.png", "there/a.jpg"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([*command, "--model", "m", "--force"])
+        _says(capsys, f"a.png and {command[-1]} would both become ")
+
+
+def test_a_folder_is_no_place_for_a_file(pictures, capsys):
+    (pictures / "full.png").mkdir()
+    (pictures / "full.png" / "a.decoded.png").mkdir()
+    for command in (["train", "-o", "full.png", *TRAIN], ["decode", "a.mscn", "-o", "full.png", "--model", "m"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main([*command, "--force"])
+        _says(capsys, "exists already; name another output")
 
 
 def _saved(tmp_path, name, array, mode=None, **options):
@@ -140,7 +237,7 @@ def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name, ca
         (["decode", "a.png", "-o", "out.jpg", "--model", "model.safetensors"], "must end in one of"),
         (["decode", "a.png", "-o", "out.png", "--model", "model.safetensors"], "not an MSCN stream"),
         (["info", "absent"], "there is no file"),
-        (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "two inputs would both become"),
+        (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "would both become s/a.mscn; rename one"),
         (["train", "-o", "x", "--pictures", "model.safetensors"], "no picture"),
         (["train", "-o", "x", "--bits=13", "--gin_param=codec.outer_steps=6"], "1 to 12 bits"),
         (["train", "-o", "x", "--gin_param=codec.speed=3"], "doesn't have a parameter"),

@@ -50,8 +50,8 @@ def test_what_is_split_is_joined(name):
     modality, side, signal = MODALITIES[name], rooms.SIDE[name], rooms.signal(name)
     parts = modality.split(signal, side, modality.values(signal).shape[-1])
     values = modality.values(signal if name == "scene" else parts)
-    joined = modality.join(array_to_targets(values, modality.axes), *modality.extent(signal), side)
-    equal(modality.to_signal(joined, modality.cameras(signal)), signal)
+    stored = modality.stored(array_to_targets(values, modality.axes))
+    equal(modality.join(stored, *modality.extent(signal), side, modality.cameras(signal)), signal)
     count = len(jax.tree.leaves(parts)[0])
     modality.check_header(*modality.extent(signal), count, side)
     for height, width, number in ((99, 18, count), (*modality.extent(signal), 0)):
@@ -215,8 +215,9 @@ def test_signals_come_back_as_the_decoder_alone_makes_them(shared, tmp_path):
     codes = shared.coder.adapt(shared.coder.split(signal))
     assert abs(len(parsed.payload) - codec.estimated_bits(shared, codes) / 8) < 3
     # The values are those of the quantised codes.
-    seen = shared.coder.render(codec.unpack(shared, parsed), modality.seen_from(cameras, shared.coder.side))
-    equal(modality.to_signal(modality.join(seen, *modality.extent(signal), shared.coder.side), cameras), decoded)
+    coords, _ = modality.rendered_at(cameras, shared.coder.learner.field, shared.coder.side)
+    seen = shared.coder.render(codec.unpack(shared, parsed), coords)
+    equal(modality.join(modality.stored(seen), *modality.extent(signal), shared.coder.side, cameras), decoded)
     assert SAYS[modality.name] in explain(stream)
     assert modality.rate in explain(stream)
 

@@ -9,8 +9,8 @@ import rooms
 
 from mscn_flax.data.scenes.made_up import random_scene
 from mscn_flax.modalities import SCENES, Sampling
-from mscn_flax.modalities.cameras import turntable
-from mscn_flax.modalities.scenes import NovelViews, read_cameras
+from mscn_flax.modalities.cameras import read_cameras, turntable
+from mscn_flax.modalities.scenes import NovelViews
 
 
 def write(folder: pathlib.Path, made: dict[str, np.ndarray]) -> None:
@@ -99,10 +99,18 @@ def test_wrong_scenes_are_named(spoil, says, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_a_scene_takes_no_place_of_another(tmp_path):
-    (tmp_path / "s").mkdir()
+def test_a_scene_takes_the_place_of_a_scene_and_of_nothing_else(tmp_path):
+    SCENES.write(tmp_path / "s", rooms.signal("scene"))
+    SCENES.write(tmp_path / "s", rooms.signal("scene", 1))
+    np.testing.assert_array_equal(SCENES.read(tmp_path / "s")["views"], rooms.signal("scene", 1)["views"])
+    (tmp_path / "s" / "diary.txt").write_text("more than a scene")
     with pytest.raises(FileExistsError, match="exists already"):
         SCENES.write(tmp_path / "s", rooms.signal("scene"))
+    assert (tmp_path / "s" / "diary.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_cameras_are_needed(tmp_path):
     with pytest.raises(ValueError, match="has no pose"):
         read_cameras(tmp_path / "s", 8)
 

@@ -6,11 +6,11 @@ Imports no JAX, as none of the modalities does before it computes a quality or m
 import abc
 import dataclasses
 import pathlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 Signal = np.ndarray | dict[str, np.ndarray]
 """One signal as its modality has it, or several with an axis in front: an array, or arrays by name."""
@@ -64,6 +64,8 @@ class Modality(abc.ABC):
       in_dim: inputs of the base network; fewer than `dims` where the coordinates are rays through space.
       extra_channels: outputs of the base network beyond the channels of a signal: the density of a scene.
       axes: extents of a part's array, its channels apart.
+      several: whether a signal may be several, with a code each.
+      patch_side: pixels per side of the patches that have a code each in a new model; None where a signal has one.
       in_memory: how many signals of a data set the training of a codec keeps in memory.
       readable: endings of the files that a signal is read from.
       writable: endings of the files that it is written to; the first is the usual one.
@@ -78,6 +80,8 @@ class Modality(abc.ABC):
     in_dim: int
     extra_channels = 0
     axes = 2
+    several = False
+    patch_side: int | None = None
     in_memory = 1000
     readable: tuple[str, ...]
     writable: tuple[str, ...]
@@ -122,13 +126,20 @@ class Modality(abc.ABC):
     def whole(self, signals: Signal, side: int, evaluation: Hashable | None = None) -> Points:
         """All points that fitted signals are judged at; of scenes with an axis of views, [B, V, N, d]."""
 
+    def held(self, parts: Signal, side: int, steps: int) -> tuple[np.ndarray, ...]:
+        """What an encoder holds of parts, one row each, until it makes `points_of` some rows."""
+        return tuple(self.observed(parts, side, steps))
+
+    def points_of(self, rows: Sequence[np.ndarray], side: int) -> Points:
+        """The points that parts are fitted to."""
+        return Points(*rows)
+
     def evaluation(self) -> Hashable | None:
         """What of a test signal is observed and what is judged, as gin has it; None where both are all of it."""
         return None
 
     def measured(self, values: np.ndarray, targets: np.ndarray, side: int) -> dict[str, float]:
         """Columns of quality, besides those of the squared error, of one signal's values [N, c] at all points."""
-        del values, targets, side
         return {}
 
     def field(self, network: Callable) -> Callable:
@@ -136,10 +147,6 @@ class Modality(abc.ABC):
         return network
 
     # Coding.
-
-    def code_side(self, resolution: int) -> int:
-        """Side of what has a code of its own in signals of a data set's resolution."""
-        return resolution
 
     def values(self, signal: Signal) -> np.ndarray:
         """The array of a signal's values, channels last."""
@@ -162,8 +169,8 @@ class Modality(abc.ABC):
         wanted = self.shape(side)[:2]
         if (height, width) != wanted:
             raise ValueError(f"the stream claims {height}x{width} points, the model has {wanted[0]}x{wanted[1]}")
-        if parts != 1:
-            raise ValueError(f"the stream claims {parts} parts, where a {self.noun} has one")
+        if not 1 <= parts <= (MAX_POINTS // (height * width) if self.several else 1):
+            raise ValueError(f"the stream claims {parts} signals of the kind {self.noun}")
 
     @abc.abstractmethod
     def describe(self, height: int, width: int, parts: int) -> str:
@@ -171,35 +178,29 @@ class Modality(abc.ABC):
 
     def points(self, height: int, width: int, parts: int) -> int:
         """How many points a rate divides by."""
-        del parts
         return height * width
 
     def cameras(self, signal: Signal) -> Cameras | None:
         """From where a signal is seen, None where there is no such thing."""
-        del signal
-        return None
-
-    def default_cameras(self, field: Callable, side: int) -> Cameras | None:
-        """From where a decoded signal is seen if nobody says, None where there is no such thing."""
-        del field, side
         return None
 
     @abc.abstractmethod
-    def seen_from(self, cameras: Cameras | None, side: int) -> Float[np.ndarray, "*V N d"]:
-        """The coordinates at which codes are rendered: shared by all parts, or [V, N, d] of views of the only one.
+    def rendered_at(
+        self, cameras: Cameras | None, field: Callable, side: int
+    ) -> tuple[Float[np.ndarray, "*V N d"], Cameras | None]:
+        """The coordinates of codes' values, shared by all parts or of V views of the only one, and the views' cameras.
 
         Raises:
           ValueError: for cameras of signals that need none.
         """
 
-    @abc.abstractmethod
-    def join(self, values: Float[np.ndarray, "P N c"], height: int, width: int, side: int) -> Float[np.ndarray, "..."]:
-        """The array of values of all parts, the inverse of `split`."""
-
-    def to_signal(self, values: Float[np.ndarray, "..."], cameras: Cameras | None) -> Signal:
-        """The signal of joined values."""
-        del cameras
+    def stored(self, values: Float[np.ndarray, "R N c"]) -> np.ndarray:
+        """Values as a signal holds them."""
         return values
+
+    @abc.abstractmethod
+    def join(self, values: np.ndarray, height: int, width: int, side: int, cameras: Cameras | None = None) -> Signal:
+        """The signal of the values [R, N, c] of all parts, or of the views of cameras; the inverse of `split`."""
 
     # Files.
 
@@ -220,6 +221,10 @@ class Modality(abc.ABC):
         if path.suffix.lower() not in self.writable:
             raise ValueError(f"{path} must end in one of {', '.join(self.writable)}, which hold a {self.noun}")
 
+    def replaceable(self, path: pathlib.Path) -> bool:
+        """Whether `write` can take the place of what is there."""
+        return not path.is_dir()
+
     @abc.abstractmethod
     def write(self, path: pathlib.Path, signal: Signal) -> None:
         """Writes a signal, whole or not at all."""
@@ -232,7 +237,6 @@ class Modality(abc.ABC):
 
     def shown(self, targets: Float[np.ndarray, "B *V N c"], side: int, count: int) -> Int[np.ndarray, " n"]:
         """Which signals' values are kept, at most `count`."""
-        del side
         return np.arange(min(count, len(targets)))
 
     def compact(self, values: Float[np.ndarray, "n *V N c"]) -> np.ndarray:
@@ -241,18 +245,18 @@ class Modality(abc.ABC):
 
     def film(self, signals: Signal, side: int, frames: int) -> Float[np.ndarray, "F N d"] | None:
         """Coordinates of the frames of a turn around the first signal, None where there is no such thing."""
-        del signals, side, frames
         return None
 
 
-def mean_psnr(values: np.ndarray, targets: np.ndarray) -> float:
-    """Mean over V of the PSNR in dB of 8-bit arrays [*V, H, W, c]."""
+def psnr_8_bit(values: UInt8[np.ndarray, "H W c"], targets: UInt8[np.ndarray, "H W c"]) -> float:
+    """PSNR in dB, added up row by row: a large picture's numbers in floating point take gigabytes."""
     import jax.numpy as jnp
 
     from mscn_flax import metrics
 
-    values, targets = (jnp.asarray(array_to_targets(array, 2)) for array in (values, targets))
-    return float(np.mean(metrics.psnr(metrics.mse(values, targets))))
+    rows = zip(values, targets, strict=True)
+    squares = sum(int(np.square(row.astype(np.int32) - wanted).sum()) for row, wanted in rows)
+    return float(metrics.psnr(jnp.asarray(squares / (255**2 * values.size), jnp.float32)))
 
 
 def array_to_targets(arrays: np.ndarray, axes: int) -> Float[np.ndarray, "*B N c"]:

@@ -1,8 +1,10 @@
-"""Cameras around a scene: their poses and the rays through their pixels.
+"""Cameras around a scene: their poses, the rays through their pixels, and SRN's files of them.
 
 Poses are camera to world, in the convention of SRN's files and OpenCV: x right, y down, z into the scene. Intrinsics
 are focal length, and column and row of the optical axis, in pixels.
 """
+
+import pathlib
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -63,3 +65,38 @@ def turntable(near: float, far: float, side: int, count: int = 24) -> Cameras:
 def pixels_of(side: int) -> Int[np.ndarray, "N 2"]:
     """Row and column of all pixels of a view."""
     return np.indices((side, side)).reshape(2, -1).T
+
+
+def read_cameras(folder: pathlib.Path, side: int) -> Cameras:
+    """The cameras of a scene's folder, for views of `side` pixels per side; pictures are not needed.
+
+    Raises:
+      ValueError: in one line, for a folder that has none.
+    """
+    paths = sorted((folder / "pose").glob("*.txt"))
+    if not paths:
+        raise ValueError(f"{folder} has no pose/*.txt: cameras are pose/ and intrinsics.txt")
+    poses = np.stack([read_numbers(path, 16).reshape(4, 4) for path in paths])
+    return {"poses": poses.astype(np.float32), "intrinsics": read_intrinsics(folder, side).astype(np.float32)}
+
+
+def read_intrinsics(folder: pathlib.Path, side: int) -> Float[np.ndarray, " 3"]:
+    """Focal length and column and row of the axis in pixels, for views of this side."""
+    # The first line; the last one tells for which size of view it holds.
+    camera = read_numbers(folder / "intrinsics.txt", None)
+    if len(camera) < 5:
+        raise ValueError(f"{folder / 'intrinsics.txt'} has {len(camera)} numbers, too few for focal length and size")
+    return side / camera[-1] * camera[:3]
+
+
+def read_numbers(path: pathlib.Path, count: int | None) -> Float[np.ndarray, " n"]:
+    """All numbers of a text file, `count` of them where that is given."""
+    try:
+        numbers = np.array(path.read_text().split(), np.float64)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing") from error
+    except ValueError as error:
+        raise ValueError(f"{path} has something that is not a number") from error
+    if (count is not None and len(numbers) != count) or not np.isfinite(numbers).all():
+        raise ValueError(f"{path} has {len(numbers)} numbers, needed are {count} finite ones")
+    return numbers

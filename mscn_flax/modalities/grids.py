@@ -1,7 +1,7 @@
 """Modalities whose signals lie on one grid of points, which they share: arrays [B, *shape, c]."""
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,7 +14,6 @@ class Grid(Modality):
 
     @property
     def in_dim(self) -> int:
-        """The base network sees the coordinates."""
         return self.dims
 
     def coordinates(self, shape: tuple[int, ...]) -> Float[np.ndarray, "N d"]:
@@ -22,17 +21,12 @@ class Grid(Modality):
         return grid_coordinates(shape)
 
     def all_coordinates(self, side: int) -> Float[np.ndarray, "N d"]:
-        """Coordinates of the whole grid."""
         return _once(self.coordinates, self.shape(side))
 
     def example(self, count: int, channels: int, side: int, sampling: Sampling) -> np.ndarray:
-        """Signals of zeros."""
-        del sampling
         return np.zeros((count, *self.shape(side), channels), np.float32)
 
     def whole(self, signals: np.ndarray, side: int, evaluation: Hashable | None = None) -> Points:
-        """All points of the grid."""
-        del evaluation
         return Points(self.all_coordinates(side), array_to_targets(signals, self.axes))
 
     def draw(self, signals: np.ndarray, side: int, sampling: Sampling, rng: np.random.Generator) -> Points:
@@ -48,20 +42,22 @@ class Grid(Modality):
         self, signals: np.ndarray, side: int, steps: int, stride: int = 1, evaluation: Hashable | None = None
     ) -> Points:
         """All points, or one of each cell of `stride` points per side, drawn afresh for each inner step."""
-        del evaluation
         sampling = Sampling(stride, 1 if stride == 1 else steps)
         return self.draw(signals, side, sampling, np.random.default_rng(0))
 
+    def held(self, parts: np.ndarray, side: int, steps: int) -> tuple[np.ndarray, ...]:
+        """The parts themselves: a large picture's targets take gigabytes."""
+        return (parts,)
+
+    def points_of(self, rows: Sequence[np.ndarray], side: int) -> Points:
+        return self.whole(*rows, side)
+
     def split(self, signal: Signal, side: int, channels: int) -> Float[np.ndarray, "P *shape c"]:
         """The signals [*P, *shape, c] that have a code each, with an axis in front."""
-        wanted = (*self.shape(side), channels)
-        if (
-            not isinstance(signal, np.ndarray)
-            or signal.dtype != np.float32
-            or signal.shape[-len(wanted) :] != wanted
-            or not signal.size
-        ):
-            got = f"{list(signal.shape)} {signal.dtype}" if isinstance(signal, np.ndarray) else "a scene"
+        wanted, is_array = (*self.shape(side), channels), isinstance(signal, np.ndarray)
+        fits = is_array and signal.dtype == np.float32 and signal.size and signal.shape[-len(wanted) :] == wanted
+        if not fits or signal.ndim > len(wanted) + self.several:
+            got = f"{list(signal.shape)} {signal.dtype}" if is_array else "a scene"
             raise ValueError(f"need a {self.noun} of {list(wanted)} float32, got {got}")
         if not np.isfinite(signal).all():
             raise ValueError(f"the {self.noun} has values that are not finite")
@@ -69,11 +65,16 @@ class Grid(Modality):
             raise ValueError(f"{signal.size} values are more than {MAX_POINTS}")
         return signal.reshape(-1, *wanted)
 
-    def seen_from(self, cameras: Cameras | None, side: int) -> Float[np.ndarray, "N d"]:
-        """All points of the grid."""
+    def join(self, values: np.ndarray, height: int, width: int, side: int, cameras: Cameras | None = None) -> Signal:
+        several = (len(values),) if self.several else ()
+        return values.reshape(*several, *self.shape(side), values.shape[-1])
+
+    def rendered_at(
+        self, cameras: Cameras | None, field: Callable, side: int
+    ) -> tuple[Float[np.ndarray, "N d"], Cameras | None]:
         if cameras is not None:
             raise ValueError(f"cameras are for scenes; the stream holds a {self.noun}")
-        return self.all_coordinates(side)
+        return self.all_coordinates(side), None
 
 
 @functools.cache

@@ -8,11 +8,8 @@ import PIL.ImageOps
 from jaxtyping import Float, Int, UInt8
 
 from mscn_flax.atomic import replaced
-from mscn_flax.modalities.base import MAX_POINTS, Cameras, Signal, mean_psnr, targets_to_8_bit
+from mscn_flax.modalities.base import MAX_POINTS, Cameras, Signal, psnr_8_bit, targets_to_8_bit
 from mscn_flax.modalities.grids import Grid
-
-PATCH_SIDE = 32
-"""Pixels per side of the patches of a new model, as in the paper's and COIN++'s experiment on Kodak."""
 
 
 class Images(Grid):
@@ -20,14 +17,11 @@ class Images(Grid):
 
     name, noun, part, rate = "image", "picture", "patch", "bpp"
     dims = 2
+    patch_side = 32  # As in the paper's and COIN++'s experiment on Kodak.
     in_memory = 30_000
     readable = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
     writable = (".png", ".tif", ".tiff", ".bmp", ".webp")
     """Formats that hold the decoded pixels as they are."""
-
-    def code_side(self, resolution: int) -> int:
-        """Of patches, whatever the size of the pictures."""
-        return PATCH_SIDE
 
     def split(self, signal: Signal, side: int, channels: int) -> UInt8[np.ndarray, "P s s c"]:
         """The patches, row by row."""
@@ -43,17 +37,12 @@ class Images(Grid):
         patches = np.pad(signal, beyond, mode="reflect").reshape(rows, side, columns, side, channels)
         return patches.swapaxes(1, 2).reshape(-1, side, side, channels)
 
-    def join(
-        self, values: Float[np.ndarray, "P N c"], height: int, width: int, side: int
-    ) -> Float[np.ndarray, "H W c"]:
-        """The image of the values of its patches."""
+    def join(self, values: np.ndarray, height: int, width: int, side: int, cameras: Cameras | None = None) -> Signal:
         rows, columns = -(-height // side), -(-width // side)
         patches = values.reshape(rows, columns, side, side, -1).swapaxes(1, 2)
         return patches.reshape(rows * side, columns * side, -1)[:height, :width]
 
-    def to_signal(self, values: Float[np.ndarray, "H W c"], cameras: Cameras | None) -> UInt8[np.ndarray, "H W c"]:
-        """Values in 8 bits."""
-        del cameras
+    def stored(self, values: Float[np.ndarray, "P N c"]) -> UInt8[np.ndarray, "P N c"]:
         return targets_to_8_bit(values)
 
     def check_header(self, height: int, width: int, parts: int, side: int) -> None:
@@ -63,17 +52,13 @@ class Images(Grid):
             raise ValueError(f"the stream claims {parts} patches where its size makes {patches}")
 
     def describe(self, height: int, width: int, parts: int) -> str:
-        """Width before height, as people say it."""
         return f"{width}x{height} pixels in {parts} patches"
 
     def read(self, path: pathlib.Path, side: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
         """A picture as 8-bit RGB, turned as its EXIF orientation says; grey, palette and CMYK pictures are converted.
 
-        Raises:
-          ValueError: in one line, for what is not there, is no picture, or holds what RGB cannot: transparency, more
-            than 8 bits, several frames.
+        What RGB cannot hold is refused: transparency, more than 8 bits, several frames.
         """
-        del side
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         try:
@@ -99,8 +84,7 @@ class Images(Grid):
             PIL.Image.fromarray(signal).save(out, format=form, **({"lossless": True} if form == "WEBP" else {}))
 
     def error(self, signal: UInt8[np.ndarray, "H W c"], decoded: UInt8[np.ndarray, "H W c"]) -> str:
-        """PSNR of the 8-bit values."""
-        return f"PSNR {mean_psnr(decoded, signal):.2f} dB"
+        return f"PSNR {psnr_8_bit(decoded, signal):.2f} dB"
 
     def shown(self, targets: np.ndarray, side: int, count: int) -> Int[np.ndarray, " n"]:
         """None: no figure shows them."""
@@ -108,3 +92,8 @@ class Images(Grid):
 
 
 IMAGES = Images()
+
+
+def pictures_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The pictures of a folder and of all folders in it."""
+    return sorted(path for path in folder.rglob("*") if IMAGES.takes(path))

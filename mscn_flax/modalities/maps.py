@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mscn_flax.atomic import replaced
-from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.modalities.grids import Grid
 
 LOW_K, HIGH_K = 202.66, 320.93
@@ -61,6 +60,7 @@ class Maps(Grid):
 
     name, noun, part, point, rate = "map", "map of the globe", "map of the globe", "points", "bits per value"
     dims = 3
+    several = True
     readable = writable = (".nc", ".npz")
 
     def shape(self, side: int) -> tuple[int, int]:
@@ -68,7 +68,6 @@ class Maps(Grid):
         return side, 2 * (side - 1)
 
     def coordinates(self, shape: tuple[int, int]) -> Float[np.ndarray, "N 3"]:
-        """Points of the unit sphere."""
         return sphere_coordinates(shape)
 
     def measured(self, values: np.ndarray, targets: np.ndarray, side: int) -> dict[str, float]:
@@ -78,25 +77,11 @@ class Maps(Grid):
         error = np.average(np.mean(np.square(values - targets, dtype=np.float64), axis=1), weights=weights)
         return {"psnr_weighted_db": -10 * np.log10(error)}
 
-    def check_header(self, height: int, width: int, parts: int, side: int) -> None:
-        """Any number of maps, each of the model's size."""
-        if not 1 <= parts <= MAX_POINTS // (height * width):
-            raise ValueError(f"the stream claims {parts} maps")
-        super().check_header(height, width, 1, side)
-
     def describe(self, height: int, width: int, parts: int) -> str:
-        """How many maps of which size."""
         return f"{parts} maps of {height}x{width} points"
 
     def points(self, height: int, width: int, parts: int) -> int:
-        """Those of all maps."""
         return parts * height * width
-
-    def join(
-        self, values: Float[np.ndarray, "T N c"], height: int, width: int, side: int
-    ) -> Float[np.ndarray, "T H W c"]:
-        """The maps."""
-        return values.reshape(-1, height, width, values.shape[-1])
 
     def read(self, path: pathlib.Path, side: int | None = None) -> Float[np.ndarray, "T H W 1"]:
         """The maps of a file, one or several along a first axis.
@@ -138,7 +123,6 @@ class Maps(Grid):
             out.write(buffer.getvalue())
 
     def error(self, signal: np.ndarray, decoded: np.ndarray) -> str:
-        """In kelvin."""
         kelvin = to_kelvin(decoded) - to_kelvin(signal)
         return f"RMSE {np.sqrt(np.mean(np.square(kelvin))):.2f} K, largest error {np.abs(kelvin).max():.2f} K"
 

@@ -21,10 +21,10 @@ from mscn_flax.modalities.base import (
     Points,
     Sampling,
     Signal,
-    mean_psnr,
+    psnr_8_bit,
     targets_to_8_bit,
 )
-from mscn_flax.modalities.cameras import camera_rays, pixels_of, ring, turntable
+from mscn_flax.modalities.cameras import camera_rays, pixels_of, read_intrinsics, read_numbers, ring, turntable
 
 Scene = dict[str, np.ndarray]
 """One scene, or several with an axis in front."""
@@ -56,10 +56,9 @@ class Scenes(Modality):
     dims, in_dim, extra_channels = 6, 3, 1
     in_memory = 100  # All views of 100 scenes are a gigabyte.
     readable = ()
-    writable = ("",)
+    writable = ("", ".decoded")
 
     def size(self, side: int) -> str:
-        """Of a view."""
         return f"views of {super().size(side)}"
 
     def all_coordinates(self, side: int) -> Float[np.ndarray, "N 6"]:
@@ -67,8 +66,6 @@ class Scenes(Modality):
         return np.zeros((side**2, 6), np.float32)
 
     def example(self, count: int, channels: int, side: int, sampling: Sampling) -> Scene:
-        """Scenes of zeros."""
-        del channels
         return {
             "views": np.zeros((count, sampling.views, side, side, 3), np.uint8),
             "poses": np.zeros((count, sampling.views, 4, 4), np.float32),
@@ -92,7 +89,6 @@ class Scenes(Modality):
         self, signals: Scene, side: int, steps: int, stride: int = 1, evaluation: NovelViews | None = None
     ) -> Points:
         """Random rays [B, steps, N, 6] of all views, or of the given ones, drawn afresh for each inner step."""
-        del stride
         count, rng = signals["views"].shape[1], np.random.default_rng(0)
         how = evaluation or NovelViews(context=tuple(range(count)), rays=-(-_RAYS // count))
         cameras = {name: signals[name][:, _checked(how.context, count)] for name in ("views", "poses")}
@@ -109,7 +105,6 @@ class Scenes(Modality):
         return Points(*map(np.stack, zip(*parts, strict=True)))
 
     def evaluation(self) -> NovelViews:
-        """Some views are given, others asked for."""
         return NovelViews()
 
     def field(self, network: Callable) -> Callable:
@@ -119,11 +114,9 @@ class Scenes(Modality):
         return RadianceField(siren=network)
 
     def values(self, signal: Scene) -> UInt8[np.ndarray, "*B V s s 3"]:
-        """The views."""
         return signal["views"]
 
     def split(self, signal: Signal, side: int, channels: int) -> Scene:
-        """The one scene."""
         is_scene = isinstance(signal, dict) and len(signal["views"])
         if not is_scene or signal["views"].shape[1:] != (side, side, channels):
             raise ValueError(f"need a scene of views of {side}x{side} pixels")
@@ -134,32 +127,25 @@ class Scenes(Modality):
         return {name: value[None] for name, value in signal.items()}
 
     def describe(self, height: int, width: int, parts: int) -> str:
-        """Size of the views; there may be as many as one likes."""
         return self.size(height)
 
     def cameras(self, signal: Scene) -> Cameras:
-        """Those of the views."""
         return {name: signal[name] for name in ("poses", "intrinsics")}
 
-    def default_cameras(self, field: Callable, side: int) -> Cameras:
-        """Cameras around the scene."""
-        return turntable(field.camera.near, field.camera.far, side)
+    def rendered_at(
+        self, cameras: Cameras | None, field: Callable, side: int
+    ) -> tuple[Float[np.ndarray, "V N 6"], Cameras]:
+        """All rays of the cameras; None for cameras around the scene."""
+        cameras = turntable(field.camera.near, field.camera.far, side) if cameras is None else cameras
+        return _all_rays(cameras, side), cameras
 
-    def seen_from(self, cameras: Cameras | None, side: int) -> Float[np.ndarray, "V N 6"]:
-        """All rays of the cameras."""
-        pixels = np.broadcast_to(pixels_of(side), (len(cameras["poses"]), side**2, 2))
-        return camera_rays(cameras["poses"], pixels, cameras["intrinsics"])
+    def join(self, values: np.ndarray, height: int, width: int, side: int, cameras: Cameras | None = None) -> Signal:
+        return {"views": values.reshape(len(values), height, width, -1)} | cameras
 
-    def join(self, values: Float[np.ndarray, "V N 3"], height: int, width: int, side: int) -> np.ndarray:
-        """The views' values."""
-        return values.reshape(len(values), height, width, -1)
-
-    def to_signal(self, values: Float[np.ndarray, "V s s 3"], cameras: Cameras | None) -> Scene:
-        """Views of 8 bits with their cameras."""
-        return {"views": targets_to_8_bit(values)} | cameras
+    def stored(self, values: Float[np.ndarray, "V N 3"]) -> UInt8[np.ndarray, "V N 3"]:
+        return targets_to_8_bit(values)
 
     def takes(self, path: pathlib.Path) -> bool:
-        """A folder with cameras."""
         return (path / "intrinsics.txt").is_file()
 
     def read(self, path: pathlib.Path, side: int | None = None) -> Scene:
@@ -169,7 +155,7 @@ class Scenes(Modality):
             raise ValueError(f"{path} has no rgb/*.png: a scene is a folder with rgb/, pose/ and intrinsics.txt")
         views, poses = [], []
         for picture in pictures:
-            poses.append(_numbers(path / "pose" / f"{picture.stem}.txt", 16).reshape(4, 4))
+            poses.append(read_numbers(path / "pose" / f"{picture.stem}.txt", 16).reshape(4, 4))
             try:
                 with PIL.Image.open(picture) as opened:
                     view = opened.convert("RGBA")
@@ -180,24 +166,27 @@ class Scenes(Modality):
         shapes = {view.shape for view in views}
         if len(shapes) != 1 or views[0].shape[0] != views[0].shape[1]:
             raise ValueError(f"{path} has views of shapes {sorted(shapes)}, needed are squares of one size")
-        return record(np.stack(views), np.stack(poses), _intrinsics(path, len(views[0])), side)
+        return record(np.stack(views), np.stack(poses), read_intrinsics(path, len(views[0])), side)
 
     def check_writable(self, path: pathlib.Path) -> None:
-        """A scene is a folder."""
-        if path.suffix:
+        if path.suffix not in self.writable:
             raise ValueError(f"{path} must be a folder, without an ending: a scene is one")
 
+    def replaceable(self, path: pathlib.Path) -> bool:
+        """Whether a folder holds what `write` writes and nothing else."""
+        return path.is_dir() and {inside.name for inside in path.iterdir()} == {"rgb", "pose", "intrinsics.txt"}
+
     def write(self, path: pathlib.Path, signal: Scene) -> None:
-        """The folder that `read` reads.
+        """The folder that `read` reads; takes the place of another scene.
 
         Raises:
-          FileExistsError: where there is something already.
+          FileExistsError: where there is anything else already.
         """
-        if path.exists():
+        if path.exists() and not self.replaceable(path):
             raise FileExistsError(f"{path} exists already; name another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as unfinished:
-            made = pathlib.Path(unfinished) / path.name
+            made = pathlib.Path(unfinished) / "new"
             for part in ("rgb", "pose"):
                 (made / part).mkdir(parents=True)
             for index, (view, pose) in enumerate(zip(signal["views"], signal["poses"], strict=True)):
@@ -205,17 +194,19 @@ class Scenes(Modality):
                 (made / "pose" / f"{index:06d}.txt").write_text(" ".join(f"{x:.8g}" for x in pose.ravel()) + "\n")
             side, lens = signal["views"].shape[1], " ".join(f"{number:.8g}" for number in signal["intrinsics"])
             (made / "intrinsics.txt").write_text(f"{lens} 0.\n0. 0. 0.\n1.\n{side} {side}\n")
+            if path.exists():
+                path.rename(pathlib.Path(unfinished) / "old")
             made.rename(path)
 
     def error(self, signal: Scene, decoded: Scene) -> str:
-        """Mean PSNR of the views."""
-        return f"PSNR {mean_psnr(decoded['views'], signal['views']):.2f} dB of {len(signal['views'])} views"
+        views = list(zip(decoded["views"], signal["views"], strict=True))
+        return f"PSNR {np.mean([psnr_8_bit(*pair) for pair in views]):.2f} dB of {len(views)} views"
 
     def film(self, signals: Scene, side: int, frames: int) -> Float[np.ndarray, "F N 6"]:
         """Rays from a ring around the scene, as high and as far away as its cameras on average, at half its size."""
         places = signals["poses"][0, :, :3, 3]
         poses = ring(np.linalg.norm(places, axis=1).mean(), places[:, 2].mean(), frames)
-        return self.seen_from({"poses": poses, "intrinsics": signals["intrinsics"][0] / 2}, side // 2)
+        return _all_rays({"poses": poses, "intrinsics": signals["intrinsics"][0] / 2}, side // 2)
 
 
 def record(
@@ -239,17 +230,9 @@ def record(
     return {"views": views, "poses": poses.astype(np.float32), "intrinsics": intrinsics.astype(np.float32)}
 
 
-def read_cameras(folder: pathlib.Path, side: int) -> Cameras:
-    """The cameras of a scene's folder, for views of `side` pixels per side; pictures are not needed.
-
-    Raises:
-      ValueError: in one line, for a folder that has none.
-    """
-    paths = sorted((folder / "pose").glob("*.txt"))
-    if not paths:
-        raise ValueError(f"{folder} has no pose/*.txt: cameras are pose/ and intrinsics.txt")
-    poses = np.stack([_numbers(path, 16).reshape(4, 4) for path in paths])
-    return {"poses": poses.astype(np.float32), "intrinsics": _intrinsics(folder, side).astype(np.float32)}
+def _all_rays(cameras: Cameras, side: int) -> Float[np.ndarray, "V N 6"]:
+    pixels = np.broadcast_to(pixels_of(side), (len(cameras["poses"]), side**2, 2))
+    return camera_rays(cameras["poses"], pixels, cameras["intrinsics"])
 
 
 def _checked(views, count: int) -> list[int]:
@@ -271,28 +254,6 @@ def _at(
     taken = signals["views"][scene][views]
     colours = taken[np.arange(len(taken))[:, None], pixels[..., 0], pixels[..., 1]]
     return rays, colours.astype(np.float32) / np.float32(255)
-
-
-def _intrinsics(folder: pathlib.Path, side: int) -> Float[np.ndarray, " 3"]:
-    """Focal length and column and row of the axis in pixels, for views of this side."""
-    # The first line; the last one tells for which size of view it holds.
-    camera = _numbers(folder / "intrinsics.txt", None)
-    if len(camera) < 5:
-        raise ValueError(f"{folder / 'intrinsics.txt'} has {len(camera)} numbers, too few for focal length and size")
-    return side / camera[-1] * camera[:3]
-
-
-def _numbers(path: pathlib.Path, count: int | None) -> Float[np.ndarray, " n"]:
-    """All numbers of a text file, `count` of them where that is given."""
-    try:
-        numbers = np.array(path.read_text().split(), np.float64)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing") from error
-    except ValueError as error:
-        raise ValueError(f"{path} has something that is not a number") from error
-    if (count is not None and len(numbers) != count) or not np.isfinite(numbers).all():
-        raise ValueError(f"{path} has {len(numbers)} numbers, needed are {count} finite ones")
-    return numbers
 
 
 SCENES = Scenes()

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mscn_flax.atomic import replaced
-from mscn_flax.modalities.base import Signal
 from mscn_flax.modalities.grids import Grid
 
 
@@ -20,27 +19,13 @@ class Voxels(Grid):
 
     def measured(self, values: np.ndarray, targets: np.ndarray, side: int) -> dict[str, float]:
         """Share of voxels on the right side of 0.5."""
-        del side
         return {"voxel_accuracy": _accuracy(values, targets)}
 
     def describe(self, height: int, width: int, parts: int) -> str:
-        """Voxels per side."""
         return f"{height}^3 voxels"
 
     def points(self, height: int, width: int, parts: int) -> int:
-        """All voxels."""
         return height**3
-
-    def split(self, signal: Signal, side: int, channels: int) -> Float[np.ndarray, "1 D D D 1"]:
-        """The one solid."""
-        parts = super().split(signal, side, channels)
-        if len(parts) != 1:
-            raise ValueError(f"need one solid, got {len(parts)}")
-        return parts
-
-    def join(self, values: Float[np.ndarray, "1 N c"], height: int, width: int, side: int) -> np.ndarray:
-        """The solid's values."""
-        return values.reshape(*self.shape(side), -1)
 
     def read(self, path: pathlib.Path, side: int | None = None) -> Float[np.ndarray, "D D D 1"]:
         """The occupied voxels of a file, axes x, y, z.
@@ -90,7 +75,6 @@ class Voxels(Grid):
             out.write(content.encode() if isinstance(content, str) else content)
 
     def error(self, signal: np.ndarray, decoded: np.ndarray) -> str:
-        """Share of voxels on the wrong side of 0.5."""
         return f"{100 * (1 - _accuracy(decoded, signal)):.2f}% of voxels wrong"
 
     def shown(self, targets: Float[np.ndarray, "B N 1"], side: int, count: int) -> Int[np.ndarray, " n"]:

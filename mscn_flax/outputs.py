@@ -1,0 +1,94 @@
+"""Which output each input becomes, and the refusal of outputs that would destroy something. Imports no JAX."""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Pair = tuple[pathlib.Path, pathlib.Path]
+"""An input and its output."""
+
+
+def no_folder(path: pathlib.Path) -> bool:
+    """Whether a file that is written may take the place of what is there."""
+    return not path.is_dir()
+
+
+def pairs(
+    inputs: list[pathlib.Path],
+    output: pathlib.Path | None,
+    ending: str,
+    takes: Callable[[pathlib.Path], bool],
+    what: str,
+    replaceable: Callable[[pathlib.Path], bool] = no_folder,
+) -> list[Pair]:
+    """Every input with its output; a folder that is not an input itself stands for the inputs in it.
+
+    Args:
+      inputs: as given.
+      output: the one output, or the folder of all; None for outputs beside their inputs.
+      ending: takes the place of an input's own, where an output has no other name.
+      takes: whether a path looks like an input.
+      what: an input is, for people.
+      replaceable: whether a path may be an output, where it exists already.
+
+    Raises:
+      ValueError: for a folder without any input, and for two inputs with one output.
+    """
+    sources = []
+    for given in inputs:
+        inside = sorted(filter(takes, given.iterdir())) if given.is_dir() and not takes(given) else [given]
+        if not inside:
+            raise ValueError(f"{given} has nothing that looks like {what}")
+        sources += inside
+    if output is not None and sources == inputs[:1] and (replaceable(output) or not output.is_dir()):
+        return [(sources[0], output)]
+    beside = [source.with_name(f"{source.stem}{ending}") for source in sources]
+    targets = beside if output is None else [output / path.name for path in beside]
+    first: dict[pathlib.Path, pathlib.Path] = {}
+    for source, target in zip(sources, targets, strict=True):
+        other = first.setdefault(target.resolve(), source)
+        if other is not source:
+            raise ValueError(f"{other} and {source} would both become {target}; rename one")
+    return list(zip(sources, targets, strict=True))
+
+
+def check(
+    targets: Sequence[pathlib.Path],
+    inputs: Iterable[pathlib.Path],
+    *,
+    force: bool,
+    replaceable: Callable[[pathlib.Path], bool] = no_folder,
+) -> None:
+    """To be called before any work, so that no batch stops half-way.
+
+    Args:
+      targets: files or folders that will be written.
+      inputs: files, or folders with all that is in them, that are read.
+      force: whether targets may take the place of what exists, unless it is an input.
+      replaceable: whether what exists can be replaced at all.
+
+    Raises:
+      ValueError: where a target is or holds an input, by whatever name, or exists and may not be replaced.
+    """
+    needed = {_identity(path): path for given in inputs for path in _within(given)}
+    for target in targets:
+        for path in _within(target) if replaceable(target) else filter(pathlib.Path.exists, [target]):
+            if _identity(path) in needed:
+                raise ValueError(f"{target} would replace the input {needed[_identity(path)]}; name another output")
+    for target in filter(os.path.lexists, targets):
+        if not (force and replaceable(target)):
+            remedy = ", or replace it by --force" if replaceable(target) else ""
+            raise ValueError(f"{target} exists already; name another output{remedy}")
+
+
+def _within(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file, or a folder and all that is in it; nothing where nothing exists."""
+    if path.exists():
+        yield path
+        yield from (inside for inside in path.rglob("*") if inside.exists())
+
+
+def _identity(path: pathlib.Path) -> tuple[int, int]:
+    """The same for all names of a file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
