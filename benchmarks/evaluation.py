@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks import records
 from benchmarks.job import TrainingJob
 from mscn_flax import meta, metrics
-from mscn_flax.modalities import Points
+from mscn_flax.modalities import Points, Signal
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.train import Setup, compiled
 
@@ -39,11 +39,15 @@ class Fitted(NamedTuple):
     decode_s: float
 
 
-def test_arrays(job: TrainingJob, limit: int | None) -> np.ndarray | dict[str, np.ndarray]:
+def test_arrays(job: TrainingJob, limit: int | None) -> Signal:
     """The first `limit` signals that the job is judged on, stacked; all where None."""
-    split = job.judged
-    arrays = [split[i] for i in range(min(len(split), limit or len(split)))]
-    return jax.tree.map(lambda *each: np.stack(each), *arrays)
+    return stacked(job.judged, limit)
+
+
+def stacked(signals: Sequence, limit: int | None) -> Signal:
+    """The first `limit` signals, stacked; all where None."""
+    taken = [signals[i] for i in range(min(len(signals), limit or len(signals)))]
+    return jax.tree.map(lambda *each: np.stack(each), *taken)
 
 
 def test_points(job: TrainingJob, limit: int | None) -> Points:
@@ -80,7 +84,17 @@ def fit(
 
 
 def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
-    """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
+    """The values [n, *V, N, c] of codes, and the seconds per signal.
+
+    Args:
+      setup: what was trained.
+      state: its trained state.
+      codes: of the signals.
+      coords: [N, d] of all signals, [n, N, d] of each, or [n, V, N, d] of V views of each, one after another.
+    """
+    if coords.ndim == 4:
+        seen = [decode(setup, state, codes, view) for view in np.moveaxis(coords, 1, 0)]
+        return np.stack([values for values, _ in seen], axis=1), float(np.mean([seconds for _, seconds in seen]))
     evaluations = coords.shape[-2] * points_per_coordinate(setup.learner.field)
     chunk_size = max(1, min(setup.training.chunk_size, _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords

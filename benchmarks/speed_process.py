@@ -14,10 +14,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.engine import device_name
-from mscn_flax import devices, meta, metrics, signals
+from mscn_flax import devices, meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import IMAGES
 from mscn_flax.siren import LatentModulatedSiren, Siren
 from mscn_flax.tiles import divisor, tile_size
 from mscn_flax.train import devices_for
@@ -40,7 +41,7 @@ def main(settings: dict) -> None:
     if "coordinator" in settings:
         devices.join(settings["coordinator"], settings["processes"], settings["process"])
     side, batch = settings["resolution"], settings["batch"]
-    coords = jnp.asarray(signals.grid_coordinates((side, side)))
+    coords = jnp.asarray(IMAGES.all_coordinates(side))
     targets = jax.random.uniform(jax.random.key(1), (batch, side * side, 3))
     learner = _learner(settings)
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())

@@ -11,7 +11,7 @@ Notation, once for every file:
     K         inner steps
     L, w      modulated layers, units of a layer
 
-Data flow: array -> coords [N, d], targets [N, c] (`modalities`, by `signals`) -> code (`adapt` for one signal, `meta`
+Data flow: array -> coords [N, d], targets [N, c] (`modalities`) -> code (`adapt` for one signal, `meta`
 for many, gates from `gates`, counts from `budget`) -> values [N, c] (`siren`; of rays `rendering`) -> figures of
 quality (`metrics`).
 """

@@ -61,71 +61,70 @@ def _add_force(command: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from mscn_flax import configuration, files, outputs, training
+    import gin
+
+    from mscn_flax import configuration, outputs, training
+    from mscn_flax.modalities.images import pictures_in
 
     configuration.parse(["gin/codec.gin", *options.gin_file], options.gin_param)
     if options.pictures and options.data:
         raise ValueError("train on --pictures or on --data, not both")
-    pictures = files.pictures_in(options.pictures) if options.pictures else []
+    pictures = pictures_in(options.pictures) if options.pictures else []
     outputs.check([options.output], [*map(pathlib.Path, options.gin_file), *pictures], force=options.force)
     if options.data:
-        arrays, name, kind = training.signals_of(options.data, options.resolution)
+        signals, name, modality = training.signals_of(options.data, options.resolution)
     else:
-        (arrays, name), kind = training.patches_of(options.pictures, options.seed), "image"
-    count = len(arrays["views"] if kind == "scene" else arrays)
-    print(f"{count:,} {'patches' if kind == 'image' else 'signals'} of {name}", flush=True)
+        signals, name, modality = training.patches_of(options.pictures, options.seed)
+    print(f"{len(modality.values(signals)):,} signals of {name}", flush=True)
     began = time.perf_counter()
-    with training.scope(kind):
+    with gin.config_scope(f"codec/{modality.name}"):
         model = training.train(
-            arrays, kind=kind, modulations=options.modulations, bits=options.bits, seed=options.seed, trained_on=name
+            signals,
+            modality=modality,
+            modulations=options.modulations,
+            bits=options.bits,
+            seed=options.seed,
+            trained_on=name,
         )
     model.save(options.output)
     print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s")
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, files, kinds, model, outputs
+    from mscn_flax import codec, model, outputs, stream
+    from mscn_flax.atomic import replaced
 
     shared = model.load(options.model)
-    kind = kinds.KINDS[shared.network.kind]
-    pairs = outputs.pairs(options.inputs, options.output, SUFFIX, kind.takes, f"a {kind.name}")
+    modality = shared.coder.modality
+    pairs = outputs.pairs(options.inputs, options.output, SUFFIX, modality.takes, f"a {modality.noun}")
     sources, targets = zip(*pairs, strict=True)
     outputs.check(targets, [options.model, *sources], force=options.force)
     for source, target in pairs:
-        signal = kind.read(source, shared.network.side)
+        signal = modality.read(source, shared.coder.side)
         began = time.perf_counter()
         data = codec.encode(shared, signal)
         seconds = time.perf_counter() - began
         # Measured on what a decoder makes of the bytes.
-        cameras = signal if isinstance(signal, dict) else None
-        error = kind.error(signal, codec.decode(shared, data, cameras))
-        with files.replaced(target, "wb") as out:
+        error = modality.error(signal, codec.decode(shared, data, modality.cameras(signal)))
+        with replaced(target, "wb") as out:
             out.write(data)
-        rate = f"{8 * len(data) / kinds.points(signal):.4g} {kind.rate}"
-        print(
-            f"{source} -> {target}: {_size(signal)}, {len(data):,} bytes, {rate}, {error}, {seconds:.2f} s", flush=True
-        )
-
-
-def _size(signal) -> str:
-    """Of a signal, for people: width before height, as pictures have it."""
-    if isinstance(signal, dict):
-        return f"{len(signal['views'])} views of {_size(signal['views'][0])}"
-    *axes, _ = signal.shape
-    return "x".join(map(str, axes[::-1] if len(axes) == 2 else axes))
+        coded = stream.parse(data)
+        said = f"{coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s"
+        print(f"{source} -> {target}: {said}", flush=True)
 
 
 def _decode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, kinds, model, outputs, views
+    from mscn_flax import codec, model, outputs
+    from mscn_flax.modalities.cameras import read_cameras
 
     shared = model.load(options.model)
-    kind = kinds.KINDS[shared.network.kind]
-    cameras = None if options.cameras is None else views.cameras(options.cameras, shared.network.side)
-    ending, may = f"{DECODED}{kind.writable[0]}", kind.replaceable
+    modality = shared.coder.modality
+    cameras = None if options.cameras is None else read_cameras(options.cameras, shared.coder.side)
+    ending, may = f"{DECODED}{modality.writable[0]}", modality.replaceable
     pairs = outputs.pairs(options.inputs, options.output, ending, lambda path: path.suffix == SUFFIX, "a stream", may)
     sources, targets = zip(*pairs, strict=True)
     for target in targets:
-        kind.check_writable(target)
+        modality.check_writable(target)
     read = [path for path in [options.model, options.cameras, *sources] if path]
     outputs.check(targets, read, force=options.force, replaceable=may)
     for source, target in pairs:
@@ -136,8 +135,8 @@ def _decode(options: argparse.Namespace) -> None:
             signal = codec.decode(shared, source.read_bytes(), cameras)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
-        kind.write(target, signal)
-        print(f"{source} -> {target}: {_size(signal)}, {time.perf_counter() - began:.2f} s", flush=True)
+        modality.write(target, signal)
+        print(f"{source} -> {target}: {time.perf_counter() - began:.2f} s", flush=True)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from mscn_flax import devices, meta
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import Grid, Points, Sampling, Scene
+from mscn_flax.modalities import Modality, Points, Sampling
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
 from mscn_flax.tiles import divisor
@@ -114,7 +114,7 @@ class Setup:
     learner: MetaLearner
     optimizer: OuterOptimizer
     training: Training
-    modality: Grid | Scene
+    modality: Modality
     resolution: int
     seed: int = 0
 

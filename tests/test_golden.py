@@ -105,6 +105,6 @@ def test_models_and_streams_come_out_to_the_bit(name):
 
 
 def test_the_golden_models_are_of_all_modalities():
-    kinds = {model.load(path).network.kind for path in GOLDEN.glob("*.safetensors")}
+    kinds = {model.load(path).coder.modality.name for path in GOLDEN.glob("*.safetensors")}
     assert len(kinds) == len(list(GOLDEN.glob("*.mscn"))) == 4
     assert jax.devices()[0].platform == "cpu"

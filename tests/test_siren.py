@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax import signals
+from mscn_flax.modalities.grids import grid_coordinates
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
-COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+COORDS = jnp.asarray(grid_coordinates((8, 8)))
 
 
 def reference(params, coords, modulations, w0):

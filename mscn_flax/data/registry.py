@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
-from mscn_flax import fields, solids
 from mscn_flax.data.cifar10_subset import cifar10_subset_dataset_builder as cifar10_subset
 from mscn_flax.data.climate import climate_dataset_builder as climate_builder
 from mscn_flax.data.crops import crops_dataset_builder as crops_builder
@@ -35,7 +34,7 @@ from mscn_flax.data.reading import (
 from mscn_flax.data.scenes import scenes_dataset_builder as scenes_builder
 from mscn_flax.data.sdf2d import sdf2d_dataset_builder as sdf2d_builder
 from mscn_flax.data.voxels import voxels_dataset_builder as voxels_builder
-from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOLUMES, Grid, Scene
+from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOXELS, Modality
 
 TRAINING = ("train", "validation")
 """The splits that are not for testing."""
@@ -203,7 +202,7 @@ def _era5(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
     The name and source of what is returned say which.
     """
     folder = data_dir and data_dir / "era5"
-    found = {part: _files(folder and folder / part, fields.READABLE) for part in SPLITS}
+    found = {part: _files(folder and folder / part, MAPS.readable) for part in SPLITS}
     if all(found.values()):
         whole = {part: [(path, 0, sys.maxsize) for path in paths] for part, paths in found.items()}
         return Images("era5", "real", _climate(split, resolution, whole), resolution)
@@ -211,7 +210,7 @@ def _era5(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
     if not (models and models.is_file() and analysed.is_file()):
         empty = next(part for part, paths in found.items() if not paths)
         raise MissingDataError(
-            f"$MSCN_DATA_DIR/era5/{empty} has no {' or '.join(fields.READABLE)}. Register at "
+            f"$MSCN_DATA_DIR/era5/{empty} has no {' or '.join(MAPS.readable)}. Register at "
             "https://cds.climate.copernicus.eu (licence: Copernicus), download 2m_temperature of the data set "
             "reanalysis-era5-single-levels as NetCDF on a grid of 1 degree, and put one file a month into "
             "$MSCN_DATA_DIR/era5/{train,validation,test}, divided by years; or COIN++'s era5_temp2m_16x .npz files. "
@@ -249,10 +248,10 @@ def _files(folder: pathlib.Path | None, endings: Sequence[str]) -> list[pathlib.
 
 def _shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
     folder = data_dir and data_dir / "shapenet10"
-    found = {part: _files(folder and folder / part, solids.READABLE) for part in SPLITS}
+    found = {part: _files(folder and folder / part, VOXELS.readable) for part in SPLITS}
     if missing := [part for part, paths in found.items() if not paths]:
         raise MissingDataError(
-            f"$MSCN_DATA_DIR/shapenet10/{missing[0]} has no {' or '.join(solids.READABLE)}. Register at "
+            f"$MSCN_DATA_DIR/shapenet10/{missing[0]} has no {' or '.join(VOXELS.readable)}. Register at "
             "https://shapenet.org (terms: research, no redistribution), download ShapeNetCore.v2, and put each model's "
             "models/model_normalized.solid.binvox or .obj, of the ten largest classes, into "
             "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; .npy of "
@@ -357,7 +356,7 @@ class DataSet(NamedTuple):
     read: Callable[[str, int, pathlib.Path | None], Signals]
     resolution: int
     channels: int = 3
-    modality: Grid | Scene = IMAGES
+    modality: Modality = IMAGES
     embedded: bool = False
 
 
@@ -373,9 +372,9 @@ DATA_SETS = {
     "sdf2d_glyphs": DataSet(functools.partial(_sdf2d, glyphs=True), resolution=178, channels=1),
     "era5": DataSet(_era5, resolution=181, channels=1, modality=MAPS),
     "sphere_fields": DataSet(_sphere_fields, resolution=181, channels=1, modality=MAPS, embedded=True),
-    "shapenet10": DataSet(_shapenet10, resolution=64, channels=1, modality=VOLUMES),
-    "kaykit_voxels": DataSet(_kaykit_voxels, resolution=64, channels=1, modality=VOLUMES),
-    "solids": DataSet(_solids, resolution=64, channels=1, modality=VOLUMES, embedded=True),
+    "shapenet10": DataSet(_shapenet10, resolution=64, channels=1, modality=VOXELS),
+    "kaykit_voxels": DataSet(_kaykit_voxels, resolution=64, channels=1, modality=VOXELS),
+    "solids": DataSet(_solids, resolution=64, channels=1, modality=VOXELS, embedded=True),
     "srn_cars": DataSet(_srn_cars, resolution=128, modality=SCENES),
     "kaykit_scenes": DataSet(_kaykit_scenes, resolution=128, modality=SCENES),
     "balls": DataSet(_balls, resolution=128, modality=SCENES, embedded=True),
