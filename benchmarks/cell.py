@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import math
 import pathlib
 import re
 from collections.abc import Hashable
@@ -36,7 +37,8 @@ class Training:
         for every inner step; 1 fits it to all points.
       views: of a scene, drawn at random for every step.
       rays: of each of these views, likewise.
-      chunk_size: signals that a device works on at a time: memory against parallelism, no effect on the result.
+      chunk_size: signals that a device works on at a time: memory against parallelism, no effect on the result. None
+        for as many as the device's memory holds.
       test_signals: signals of the test split that are evaluated; None for all.
       checkpoint_every: steps between checkpoints.
     """
@@ -44,7 +46,7 @@ class Training:
     outer_steps: int = 500_000
     batch_size: int = 16
     stride: int = 1
-    chunk_size: int = 16
+    chunk_size: int | None = 16
     test_signals: int | None = None
     checkpoint_every: int = 1000
     fresh_points: bool = False
@@ -61,7 +63,10 @@ class Training:
             raise ValueError(f"Training.coarse_stride must be above stride {self.stride}, got {self.coarse_stride!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if (value is None and field.name == "test_signals") or field.name in ("fresh_points", "coarse_until"):
+            if (value is None and field.name in ("test_signals", "chunk_size")) or field.name in (
+                "fresh_points",
+                "coarse_until",
+            ):
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"Training.{field.name} must be at least 1 and whole, got {value!r}")
@@ -144,6 +149,14 @@ class Cell:
     def stop_step(self) -> int:
         """Outer steps after which the cell is evaluated."""
         return self.training.outer_steps if self.stop is None else self.stop
+
+    @property
+    def points(self) -> int:
+        """Points of a signal that an outer step sees, the larger number where resolution grows."""
+        sampling = self.training.sampling(self.learner.inner_steps)
+        if isinstance(self.modality, Scene):
+            return sampling.views * sampling.rays
+        return math.prod(-(-extent // sampling.stride) for extent in self.modality.shape(self.resolution))
 
     def _id(self, name: str, *more) -> str:
         """Cell of the grid, then a digest of everything that decides the numbers."""

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records, runner
 from benchmarks.cell import Cell
-from mscn_flax import meta, metrics
+from mscn_flax import memory, meta, metrics
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import points_a_coordinate
 
@@ -70,9 +70,8 @@ def fit(
     """
     coords = _PerSignal(points.coords) if points.coords.ndim == points.targets.ndim else points.coords
     shared = (state.theta, state.gates)
-    codes, encode_s = _on_devices(
-        cell, encode, cell.training.chunk_size, *shared, coords, _PerSignal(points.targets), *arguments
-    )
+    chunk_size = _chunk_size(cell, points.targets.shape[-2], len(points.targets))
+    codes, encode_s = _on_devices(cell, encode, chunk_size, *shared, coords, _PerSignal(points.targets), *arguments)
     shown = points if shown is None else shown
     values, decode_s = decode(cell, state, codes, shown.coords)
     return Fitted(shown.targets, codes, values, encode_s, decode_s)
@@ -81,9 +80,16 @@ def fit(
 def decode(cell: Cell, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
     """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
     evaluations = coords.shape[-2] * points_a_coordinate(cell.learner.field)
-    chunk_size = max(1, min(cell.training.chunk_size, _EVALUATIONS // evaluations))
+    chunk_size = max(1, min(_chunk_size(cell, coords.shape[-2], len(codes)), _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
     return _on_devices(cell, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
+
+
+def _chunk_size(cell: Cell, points: int, count: int) -> int:
+    """Of `count` signals of so many points."""
+    if cell.training.chunk_size is not None:
+        return cell.training.chunk_size
+    return min(memory.signals_at_a_time(None, cell.learner.field, points), -(-count // jax.local_device_count()))
 
 
 class _PerSignal(NamedTuple):

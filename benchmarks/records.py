@@ -170,9 +170,17 @@ def provenance(
         "compile_s": round(compile_s, 2),
         "device": device,
         "commit": commit,
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": {name: found for name in packages if (found := _version(name))},
         "gin": gin_text,
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: exported data sets, for one, are read without TFDS."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def commit() -> str:

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records
 from benchmarks.cell import Cell
-from mscn_flax import data, devices, meta
+from mscn_flax import data, devices, memory, meta
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import Points
@@ -196,13 +196,14 @@ def first_state(cell: Cell, mesh: Mesh) -> meta.TrainState:
 def step_of(cell: Cell, mesh: Mesh) -> Callable:
     """`meta.train_step` as the cell has it: of state, coordinates, targets and seed."""
     training = cell.training
+    signals = memory.signals_at_a_time(training.chunk_size, cell.learner.field, cell.points)
     return functools.partial(
         meta.train_step,
         learner=cell.learner,
         optimizer=cell.optimizer.build(training.outer_steps),
         outer_steps=training.outer_steps,
         mesh=mesh,
-        chunk_size=divisor(training.chunk_size, training.batch_size // mesh.size),
+        chunk_size=divisor(signals, training.batch_size // mesh.size),
     )
 
 

@@ -1,8 +1,10 @@
 """What a meta-step, encoding and decoding cost: this project against a plain version, side by side.
 
 Each in a process of its own, because allocator and devices are chosen when it starts; in turns, because machines are
-noisy. "plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole batch in one vmap,
-one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and `meta.decode` with the
+noisy. On an accelerator, where neither matters and compilation takes most of the time, all in one process.
+
+"plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole batch in one vmap, one
+device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and `meta.decode` with the
 launcher's settings.
 """
 
@@ -12,11 +14,15 @@ import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import gin
 
-from benchmarks import cli, launch, records, speed_process
+from benchmarks import cli, grid, launch, records, speed_process
 from mscn_flax.sine import SINES
+from mscn_flax.siren import PRODUCTS
 
 NAME = "speed"
 
@@ -26,6 +32,7 @@ COLUMNS = (
     "task",  # meta_step: a batch's gradient; encode: its codes; decode: its values
     "variant",  # plain, or mscn_flax with the sine named
     "sine",  # fast or plain
+    "precision",  # of the products between hidden layers: float32, tf32 or bfloat16
     "width",
     "depth",
     "batch",
@@ -40,11 +47,11 @@ COLUMNS = (
     "step_s",  # of a batch: median, after warm-up
     "step_min_s",
     "repeats",
-    "compile_s",
+    "compile_s",  # in one process: while others are compiled
     "temp_bytes",  # XLA's temporary memory, all devices together
     "gflop",  # of the fewest matrix products that do it
     "gflop_per_s",
-    "matmul_gflop_per_s",  # of [batch points, width] x [width, width], same process
+    "matmul_gflop_per_s",  # of [batch points, width] x [width, width], same precision and process
     "memory_gb_per_s",  # that adding two large arrays reads and writes, same process
     "signals_per_s",
     "megapixels_per_s",
@@ -53,13 +60,40 @@ COLUMNS = (
 
 
 VARIANTS = [("plain", "plain"), *(("mscn_flax", sine) for sine in SINES)]
-"""(variant, sine) of every row of a size."""
+"""(variant, sine) of every row of a size that is compared."""
+
+ALONE = [("mscn_flax", "fast")]
+"""The same of a size that is not."""
+
+
+class _Size(NamedTuple):
+    """What is measured side by side.
+
+    Attributes:
+      name: for people and run ids.
+      digest: of the settings.
+      settings: for `speed_process`, but those of a variant.
+      variants: (variant, sine).
+    """
+
+    name: str
+    digest: str
+    settings: dict
+    variants: list[tuple[str, str]]
+
+    def run_id(self, variant: str, sine: str) -> str:
+        """Of the rows of one variant."""
+        return f"speed-{self.name}-{variant}-{sine}-{self.digest}"
+
+    def cases(self) -> list[dict]:
+        """The settings of each variant."""
+        return [self.settings | {"variant": variant, "sine": sine} for variant, sine in self.variants]
 
 
 @gin.configurable("speed")
 def speed(
     preset: str = "custom",
-    sizes: list[tuple[int, int, int]] = gin.REQUIRED,
+    sizes: list[tuple[int, ...]] = gin.REQUIRED,
     codes: list[str] = gin.REQUIRED,
     whole_networks: list[tuple[int, int, int, int]] = gin.REQUIRED,
     budget: int = gin.REQUIRED,
@@ -67,14 +101,17 @@ def speed(
     resolution: int = gin.REQUIRED,
     rounds: int = gin.REQUIRED,
     repeats: int = gin.REQUIRED,
-    chunk_size: int = gin.REQUIRED,
+    chunk_size: int | None = gin.REQUIRED,
     tile_values: int | None = None,
+    precisions: list[str] = ("float32",),
+    compared: list[tuple[int, ...]] | None = None,
+    one_process: bool = False,
 ) -> None:
     """Measures every size.
 
     Args:
       preset: name of the gin overlay.
-      sizes: (width, depth, batch).
+      sizes: (width, depth, batch), or (width, depth, batch, pixels a side).
       codes: "functa" (latent of size `budget`) or "mscn" (gates of that budget, capped at the modulations there are).
       whole_networks: (width, depth, batch, pixels a side) of networks that are adapted whole, unstructured, a fifth of
         the updates kept.
@@ -82,17 +119,23 @@ def speed(
       inner_steps: K.
       resolution: pixels a side.
       rounds: processes of each variant, in turns; the median over all their steps counts.
-      repeats: timed steps a process.
-      chunk_size: signals that a device works on at a time, where they divide the batch; "plain" takes them all at once.
+      repeats: timed steps per process.
+      chunk_size: signals that a device works on at a time, where they divide the batch, None for as many as its memory
+        holds; "plain" takes them all at once.
       tile_values: values of a layer, points times width, that "mscn_flax" works on at a time; None for all.
+      precisions: of the products between hidden layers, some of `siren.PRODUCTS`.
+      compared: those of `sizes` at which all of `VARIANTS` are measured, in float32; None for all.
+      one_process: compile all programs at once and time them one after the other in a single process, one round of it.
     """
+    grid.check_choices("speed.precisions", list(precisions), PRODUCTS)
     csv = cli.results_dir() / preset / f"{NAME}.csv"
     common = {"inner_steps": inner_steps, "repeats": repeats, "chunk_size": chunk_size}
+    wanted = []
     for size in [
         *(
-            {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": resolution}
+            {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": (*side, resolution)[0]}
             | {"budget": min(budget, width * (depth - 1))}
-            for width, depth, batch in sizes
+            for width, depth, batch, *side in sizes
             for code in codes
         ),
         *(
@@ -101,20 +144,41 @@ def speed(
             for width, depth, batch, side in whole_networks
         ),
     ]:
-        settings = size | common | {"tile": tile_values and max(1, tile_values // size["width"])}
-        if cli.dry_run():
-            gflop = speed_process.flops(settings)["meta_step"] / 1e9
-            print(f"{settings}: {gflop:.1f} GFLOP a step, {rounds * len(VARIANTS)} processes")
-            continue
-        name = "-".join(str(settings[key]) for key in ("width", "depth", "batch", "resolution", "code"))
-        digest = hashlib.sha256(repr((settings, rounds)).encode()).hexdigest()[:8]
-        done = cli.runs_dir() / preset / NAME / f"{name}-{digest}.done"
-        if done.exists() and all(records.has(csv, _run_id(name, *variant, digest)) for variant in VARIANTS):
-            print(f"{name}: measured before")
-            continue
-        _measure_size(csv, preset, settings, rounds, name, digest)
-        done.parent.mkdir(parents=True, exist_ok=True)
-        done.touch()
+        side_by_side = compared is None or (size["width"], size["depth"], size["batch"]) in map(tuple, compared)
+        for precision in precisions:
+            settings = size | common | {"tile": tile_values and max(1, tile_values // size["width"])}
+            # What was measured before there was a choice keeps its name.
+            settings |= {} if precision == "float32" else {"precision": precision}
+            keys = ("width", "depth", "batch", "resolution", "code", "precision")
+            name = "-".join(str(settings[key]) for key in keys if key in settings)
+            digest = hashlib.sha256(repr((settings, rounds)).encode()).hexdigest()[:8]
+            variants = VARIANTS if side_by_side and precision == "float32" else ALONE
+            wanted.append(_Size(name, digest, settings, variants))
+    if cli.dry_run():
+        for size in wanted:
+            gflop = speed_process.flops(size.settings)["meta_step"] / 1e9
+            print(f"{size.settings}: {gflop:.1f} GFLOP per step, {rounds * len(size.variants)} processes")
+        return
+    left = [size for size in wanted if not _done(csv, preset, size)]
+    commit = records.commit()
+    measured = _in_one_process(left) if one_process else (_in_turns(size, rounds) for size in left)
+    for size, found in zip(left, measured, strict=True):
+        _record(csv, preset, size, found, commit)
+        _marker(preset, size).parent.mkdir(parents=True, exist_ok=True)
+        _marker(preset, size).touch()
+
+
+def _marker(preset: str, size: _Size) -> pathlib.Path:
+    """A file that is there once a size has been measured."""
+    return cli.runs_dir() / preset / NAME / f"{size.name}-{size.digest}.done"
+
+
+def _done(csv: pathlib.Path, preset: str, size: _Size) -> bool:
+    """Whether this checkout has measured the size and its rows are there, which is said."""
+    done = _marker(preset, size).exists() and all(records.has(csv, size.run_id(*variant)) for variant in size.variants)
+    if done:
+        print(f"{size.name}: measured before")
+    return done
 
 
 def _parameters(width: int, depth: int) -> int:
@@ -122,19 +186,23 @@ def _parameters(width: int, depth: int) -> int:
     return 3 * width + (depth - 2) * (width + 1) * width + 3 * (width + 1)
 
 
-def _run_id(size: str, variant: str, sine: str, digest: str) -> str:
-    """Of the rows of one size and variant."""
-    return f"speed-{size}-{variant}-{sine}-{digest}"
+def _in_turns(size: _Size, rounds: int) -> list[list[dict]]:
+    """Variant by variant, what each round has measured, each in a process of its own."""
+    turns = [[measure(case) for case in size.cases()] for _ in range(rounds)]
+    return [list(of_variant) for of_variant in zip(*turns, strict=True)]
 
 
-def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, size: str, digest: str) -> None:
-    """Adds the rows of one size: all variants, in turns."""
-    commit = records.commit()
-    found = {variant: [] for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant, sine in VARIANTS:
-            found[variant, sine].append(measure({**common, "variant": variant, "sine": sine}))
-    for (variant, sine), measured in found.items():
+def _in_one_process(sizes: list[_Size]) -> Iterator[list[list[dict]]]:
+    """The same for one size after another, as soon as it has been measured, with one round each."""
+    measured = measure_all([case for size in sizes for case in size.cases()]) if sizes else iter(())
+    for size in sizes:
+        yield [[next(measured)] for _ in size.variants]
+
+
+def _record(csv: pathlib.Path, preset: str, size: _Size, found: list[list[dict]], commit: str) -> None:
+    """Adds the rows of one size."""
+    common = size.settings
+    for (variant, sine), measured in zip(size.variants, found, strict=True):
         rows = [
             {
                 "experiment": NAME,
@@ -142,18 +210,23 @@ def _measure_size(csv: pathlib.Path, preset: str, common: dict, rounds: int, siz
                 "task": task,
                 "variant": variant,
                 "sine": sine,
+                "precision": common.get("precision", "float32"),
                 **{key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")},
                 "points": common["resolution"] ** 2,
                 **_figures([one["tasks"][task] for one in measured], common),
                 **{key: measured[-1][key] for key in ("chunk_size", "devices", "device")},
                 **{name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS},
-                "run_id": _run_id(size, variant, sine, digest),
+                "run_id": size.run_id(variant, sine),
             }
             for task in speed_process.TASKS
         ]
         for row in rows:
-            mib = row["temp_bytes"] / 2**20
-            print(f"{size} {row['task']} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB", flush=True)
+            mib, share = row["temp_bytes"] / 2**20, float(row["gflop_per_s"]) / float(row["matmul_gflop_per_s"])
+            print(
+                f"{size.name} {row['task']} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB, "
+                f"{share:.2f} of the matrix product's rate",
+                flush=True,
+            )
         records.add(
             csv,
             rows,
@@ -191,30 +264,51 @@ def measure(settings: dict) -> dict:
     Raises:
       ValueError: where a process fails, with the end of what it said.
     """
-    # What was compiled before says nothing of how long it takes.
-    environment = launch.environment(allocator=settings["variant"] != "plain")
-    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     count = settings.get("processes", 1)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         place = {"coordinator": f"localhost:{free.getsockname()[1]}"} if count > 1 else {}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed_process", json.dumps(settings | place | {"process": process})],
-            cwd=records.REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for process in range(count)
-    ]
+    started = [_start([settings | place | {"process": process}]) for process in range(count)]
     said = [process.communicate() for process in started]
     for process, (_, errors) in zip(started, said, strict=True):
-        if process.returncode:
-            last = (errors.strip() or "no message").splitlines()[-1]
-            raise ValueError(f"measuring {settings} failed with status {process.returncode}: {last}")
+        _check(process, errors, settings)
     return json.loads(said[0][0].splitlines()[-1])
+
+
+def measure_all(cases: list[dict]) -> Iterator[dict]:
+    """The cases one after the other, as they are measured in one process.
+
+    Raises:
+      ValueError: where the process fails, with the end of what it said.
+    """
+    with tempfile.TemporaryFile("w+") as errors, _start(cases, stderr=errors) as process:
+        for line in process.stdout:
+            yield json.loads(line)
+        process.wait()
+        errors.seek(0)
+        _check(process, errors.read(), cases)
+
+
+def _start(cases: list[dict], stderr=subprocess.PIPE) -> subprocess.Popen:
+    """Starts a process that measures."""
+    # What was compiled before says nothing of how long it takes.
+    environment = launch.environment(allocator=any(settings["variant"] != "plain" for settings in cases))
+    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.speed_process", json.dumps(cases)],
+        cwd=records.REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def _check(process: subprocess.Popen, errors: str, measured: dict | list[dict]) -> None:
+    """Raises a ValueError where a process that has ended has failed."""
+    if process.returncode:
+        last = (errors.strip() or "no message").splitlines()[-1]
+        raise ValueError(f"measuring {measured} failed with status {process.returncode}: {last}")
 
 
 if __name__ == "__main__":

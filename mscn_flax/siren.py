@@ -49,9 +49,23 @@ def _uniform(bound: float) -> nn.initializers.Initializer:
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
-PRODUCTS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-"""Name -> type that the factors of a product are rounded to on the way forward; it is summed in float32. On the way
-back the kernel or the activations are rounded, the gradient is not."""
+PRODUCTS = ("float32", "tf32", "bfloat16")
+"""How products between hidden layers are computed; all are summed in float32.
+
+- "float32": with the precision of all other products, which `devices.choose` sets to float32.
+- "tf32": factors are rounded to 10 bits, forward and back, on a GPU that has TF32. A TPU has three products in bfloat16
+  instead, a CPU float32.
+- "bfloat16": factors are rounded to 7 bits on the way forward, on every device. On the way back the kernel or the
+  activations are rounded so, and the product with the gradient is one of "tf32".
+"""
+
+
+def product(x: Float[Array, "N i"], kernel: Float[Array, "i o"], products: str) -> Float[Array, "N o"]:
+    """The product x W in float32, computed as `products` says, one of `PRODUCTS`."""
+    if products == "float32":
+        return x @ kernel
+    factors = (a.astype(jnp.bfloat16) for a in (x, kernel)) if products == "bfloat16" else (x, kernel)
+    return jnp.matmul(*factors, precision=jax.lax.Precision.HIGH, preferred_element_type=jnp.float32)
 
 
 class _Affine(nn.Module):
@@ -71,10 +85,7 @@ class _Affine(nn.Module):
             bias = self.param("bias", lambda key: self.kernel_init(key, shape)[0])
         else:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        if self.products == "float32":
-            return x @ kernel + bias[None, :]
-        factors = (a.astype(PRODUCTS[self.products]) for a in (x, kernel))
-        return jnp.matmul(*factors, preferred_element_type=jnp.float32) + bias[None, :]
+        return product(x, kernel, self.products) + bias[None, :]
 
 
 @gin.configurable(denylist=["name", "parent"])
@@ -89,7 +100,7 @@ class Siren(nn.Module):
       sine: the activation, a key of `sine.SINES`.
       centred: coordinates in [0, 1] are mapped to [-1, 1] first, as in MetaSparseINR's code.
       uniform_bias: biases start in the range of their layer's weights (MetaSparseINR's code), not at zero.
-      products: a key of `PRODUCTS`, of the products between hidden layers; the first layer, whose coordinates w0
+      products: one of `PRODUCTS`, for the products between hidden layers; the first layer, whose coordinates w0
         magnifies, and the output have float32.
       shift: added to the output; 0.5, the middle of the targets' range, in Functa's code, 0 in MetaSparseINR's.
     """
