@@ -105,7 +105,7 @@ def speed(
     tile_values: int | None = None,
     precisions: list[str] = ("float32",),
     compared: list[tuple[int, ...]] | None = None,
-    one_process: bool = False,
+    sizes_per_process: int | None = None,
 ) -> None:
     """Measures every size.
 
@@ -125,7 +125,8 @@ def speed(
       tile_values: values of a layer, points times width, that "mscn_flax" works on at a time; None for all.
       precisions: of the products between hidden layers, some of `siren.PRODUCTS`.
       compared: those of `sizes` at which all of `VARIANTS` are measured, in float32; None for all.
-      one_process: compile all programs at once and time them one after the other in a single process, one round of it.
+      sizes_per_process: compile so many sizes at once, each precision counted, and time them one after the other in one
+        process, in one round; None for a process for each variant and round.
     """
     grid.check_choices("speed.precisions", list(precisions), PRODUCTS)
     csv = cli.results_dir() / preset / f"{NAME}.csv"
@@ -161,7 +162,8 @@ def speed(
         return
     left = [size for size in wanted if not _done(csv, preset, size)]
     commit = records.commit()
-    measured = _in_one_process(left) if one_process else (_in_turns(size, rounds) for size in left)
+    together = _in_one_process(left, sizes_per_process) if sizes_per_process else None
+    measured = together or (_in_turns(size, rounds) for size in left)
     for size, found in zip(left, measured, strict=True):
         _record(csv, preset, size, found, commit)
         _marker(preset, size).parent.mkdir(parents=True, exist_ok=True)
@@ -192,11 +194,14 @@ def _in_turns(size: _Size, rounds: int) -> list[list[dict]]:
     return [list(of_variant) for of_variant in zip(*turns, strict=True)]
 
 
-def _in_one_process(sizes: list[_Size]) -> Iterator[list[list[dict]]]:
-    """The same for one size after another, as soon as it has been measured, with one round each."""
-    measured = measure_all([case for size in sizes for case in size.cases()]) if sizes else iter(())
-    for size in sizes:
-        yield [[next(measured)] for _ in size.variants]
+def _in_one_process(sizes: list[_Size], count: int) -> Iterator[list[list[dict]]]:
+    """The same for one size after another, as soon as it has been measured, `count` sizes per process."""
+    for first in range(0, len(sizes), count):
+        part = sizes[first : first + count]
+        measured = measure_all([case for size in part for case in size.cases()])
+        for size in part:
+            yield [[next(measured)] for _ in size.variants]
+        next(measured, None)  # Sees how the process has ended.
 
 
 def _record(csv: pathlib.Path, preset: str, size: _Size, found: list[list[dict]], commit: str) -> None:

@@ -19,11 +19,13 @@ TASKS = {"meta_step": "meta-step", "encode": "encode", "decode": "decode"}
 """`task` column -> name."""
 
 VARIANTS = {
-    ("plain", "plain"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
-    ("mscn_flax", "plain"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "hatch": ""}),
-    ("mscn_flax", "fast"): ("MSCN-Flax", {"color": "#08306b", "hatch": ""}),
+    ("plain", "plain", "float32"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
+    ("mscn_flax", "plain", "float32"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "hatch": ""}),
+    ("mscn_flax", "fast", "float32"): ("MSCN-Flax", {"color": "#08306b", "hatch": ""}),
+    ("mscn_flax", "fast", "tf32"): ("MSCN-Flax in TF32", {"color": "#2171b5", "hatch": ""}),
+    ("mscn_flax", "fast", "bfloat16"): ("MSCN-Flax in bfloat16", {"color": "#9ecae1", "hatch": ""}),
 }
-"""(variant, sine) -> name and look, in the order in which they are drawn."""
+"""(variant, sine, precision) -> name and look, in the order in which they are drawn."""
 
 
 def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
@@ -51,8 +53,14 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _of_variant(table: pd.DataFrame, variant: str, sine: str) -> pd.DataFrame:
-    return table[(table["variant"] == variant) & (table["sine"] == sine)].sort_values(SIZE)
+def _of_variant(table: pd.DataFrame, variant: str, sine: str, precision: str) -> pd.DataFrame:
+    chosen = (table["variant"] == variant) & (table["sine"] == sine) & (table["precision"] == precision)
+    return table[chosen].sort_values(SIZE)
+
+
+def _or_nothing(value: float) -> str:
+    """A ratio to the plain version, where that has been measured."""
+    return "" if np.isnan(value) else f"{value:.2f}"
 
 
 def _markdown(table: pd.DataFrame, preset: str) -> str:
@@ -83,9 +91,9 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
                     CODES[row.code],
                     name,
                     f"{row.step_s:.3g}",
-                    f"{row.speedup:.2f}",
+                    _or_nothing(row.speedup),
                     f"{row.temp_bytes / 2**20:.0f}",
-                    f"{row.memory_share:.2f}",
+                    _or_nothing(row.memory_share),
                     f"{row.gflop_per_s:.1f}",
                     f"{row.matmul_share:.2f}",
                 )
@@ -108,7 +116,7 @@ def _throughput(table: pd.DataFrame) -> str:
                     name,
                     f"{row.signals_per_s:.3g}",
                     f"{row.megapixels_per_s:.3g}",
-                    f"{row.speedup:.2f}",
+                    _or_nothing(row.speedup),
                 )
                 lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -124,8 +132,15 @@ def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
     widths = reached.groupby("intensity")["matmul_gflop_per_s"].max()
     axis.plot(widths.index, widths, linestyle="none", marker="_", markersize=14, color="black", label="one product")
     markers = {"meta_step": "o", "encode": "s", "decode": "^"}
-    looks = {("mscn_flax", "fast"): ("MSCN-Flax", "#08306b"), ("plain", "plain"): ("plain", "0.65")}
+    looks = {
+        ("mscn_flax", "fast", "float32"): ("MSCN-Flax", "#08306b"),
+        ("mscn_flax", "fast", "tf32"): ("MSCN-Flax in TF32", "#2171b5"),
+        ("mscn_flax", "fast", "bfloat16"): ("MSCN-Flax in bfloat16", "#9ecae1"),
+        ("plain", "plain", "float32"): ("plain", "0.65"),
+    }
     for key, (version, colour) in looks.items():
+        if _of_variant(reached, *key).empty:
+            continue
         for task, name in TASKS.items():
             part = _of_variant(reached[reached["task"] == task], *key)
             axis.plot(
@@ -162,21 +177,32 @@ def _devices(table: pd.DataFrame) -> str:
 
 def _common(table: pd.DataFrame) -> str:
     points, steps = sorted(table["points"].unique()), sorted(table["inner_steps"].unique())
-    return f"{'/'.join(map(str, points))} points, {'/'.join(map(str, steps))} inner steps, float32, {_devices(table)}"
+    precisions = "/".join(table["precision"].unique())
+    return (
+        f"{'/'.join(map(str, points))} points, {'/'.join(map(str, steps))} inner steps, {precisions}, {_devices(table)}"
+    )
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
     sizes = list(table.groupby(SIZE).groups)
     labels = [f"{w}×{d}, batch {b}\n{n} points\n{CODES[code]}" for w, d, b, n, code in sizes]
     figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.5 * len(sizes), 3.8), layout="constrained")
-    place, width = np.arange(len(sizes)), 0.27
-    for index, (key, (name, look)) in enumerate(VARIANTS.items()):
+    shown_variants = {key: shown for key, shown in VARIANTS.items() if not _of_variant(table, *key).empty}
+    place, width = np.arange(len(sizes)), 0.81 / len(shown_variants)
+    for index, (key, (name, look)) in enumerate(shown_variants.items()):
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
         for axis, values, shown in (
-            (axes[0], part["step_s"], part["speedup"].map("{:.2f}×".format)),
-            (axes[1], part["temp_bytes"] / 2**20, part["memory_share"].map("{:.2f}".format)),
+            (axes[0], part["step_s"], part["speedup"].map(lambda ratio: _or_nothing(ratio) and f"{ratio:.2f}×")),
+            (axes[1], part["temp_bytes"] / 2**20, part["memory_share"].map(_or_nothing)),
         ):
-            bars = axis.bar(place + (index - 1) * width, values, width, label=name, edgecolor="black", **look)
+            bars = axis.bar(
+                place + (index - (len(shown_variants) - 1) / 2) * width,
+                values,
+                width,
+                label=name,
+                edgecolor="black",
+                **look,
+            )
             if key[0] != "plain":
                 axis.bar_label(bars, shown, fontsize=6, padding=1)
     axes[0].set_ylabel("time of a meta-step (s)")
