@@ -8,6 +8,7 @@ Imports no JAX.
 """
 
 import argparse
+import functools
 import os
 import pathlib
 import signal
@@ -31,7 +32,8 @@ GRIDS = {"table1_modulations": "table1", "fig7_rate_distortion": "fig7"}
 
 PARTS = ("speed", "precision", "trials", *METHODS)
 
-NO_TRIALS = pd.DataFrame(columns=["benchmark", "method", "outer_rate", "psnr_db", "step_s"])
+LIMITS_S = {"speed": 130, "precision": 110, "trials": 110}
+"""Part -> seconds at most."""
 
 AROUND_TRAINING_S = {"table1_modulations": 75, "fig7_rate_distortion": 110}
 """Benchmark -> seconds for start, compilation and evaluation around the training of the paper's network."""
@@ -44,16 +46,17 @@ _LAST_S = 10
 
 SMOKE = {
     "speed": ["speed.sizes=[(8, 3, 2, 8), (16, 3, 2, 8)]", "speed.compared=[(8, 3, 2)]", "speed.repeats=3"],
-    "table1_modulations": ["table1/Siren.depth=3", "table1/Siren.width=32", "table1/Training.test_signals=16"],
+    "table1_modulations": [
+        *("table1/Siren.depth=3", "table1/Siren.width=32", "table1/Training.test_signals=16"),
+        "table1/Training.outer_steps=40",
+    ],
     "fig7_rate_distortion": [
         *("fig7/Siren.depth=3", "fig7/Siren.width=32", "fig7/Training.test_signals=2"),
-        *("fig7/Coding.bits=(5,)", "fig7/Coding.fit_signals=64"),
+        *("fig7/Coding.bits=(5,)", "fig7/Coding.fit_signals=64", "fig7/Training.outer_steps=40"),
     ],
     "trials": ["trials.rates=[1e-4]", "trials.steps=8"],
 }
 """Benchmark -> bindings that make it small."""
-
-SMOKE_STEPS = 40
 
 
 class Command(NamedTuple):
@@ -86,7 +89,7 @@ class Session:
 
     def run(self, part: str, limit_s: float, commands: list[Command]) -> None:
         """Runs commands at once, stops those that take longer, says how they ended, and packs all results."""
-        began, limit_s = time.monotonic(), self.left_s if self.smoke else min(limit_s, self.left_s)
+        began, limit_s = time.monotonic(), min(limit_s, self.left_s)
         if limit_s <= 5:
             print(f"{part}: no time left", flush=True)
             return
@@ -103,9 +106,9 @@ class Session:
         print(f"{part}: {time.monotonic() - began:.0f} s, {', '.join(map(_ended, ends))}", flush=True)
         for command, log, end in zip(commands, logs, ends, strict=True):
             if end or self.smoke:
-                last = log.read_text().strip().splitlines()[-4:]
+                last = log.read_text().strip().splitlines()[-2 if self.smoke else -6 :]
                 print("\n".join(f"  {command.name}: {line[:300]}" for line in last), flush=True)
-        self._pack()
+        self.pack()
 
     def _start(self, command: Command, log: pathlib.Path) -> subprocess.Popen:
         environment = launch.environment() | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "PYTHONUNBUFFERED": "1"}
@@ -119,8 +122,21 @@ class Session:
                 process_group=0,
             )
 
-    def _pack(self) -> None:
+    @property
+    def trials_file(self) -> pathlib.Path:
+        """What `gpu_trials` writes."""
+        return self.work / "results" / "gpu" / "trials.json"
+
+    def tried(self, benchmark: str) -> pd.DataFrame:
+        """The best trial of each method, which is the index; none where they were not made."""
+        if not self.trials_file.exists():
+            return pd.DataFrame()
+        rows = pd.read_json(self.trials_file).dropna()
+        return rows[rows["benchmark"] == benchmark].sort_values("psnr_db").groupby("method").last()
+
+    def pack(self) -> None:
         """Everything so far, in the place of what was packed before."""
+        gather_precisions(self)
         with (
             records.replaced(self.out / "results.tar.gz", "wb") as opened,
             tarfile.open(fileobj=opened, mode="w:gz") as tar,
@@ -144,89 +160,87 @@ def _gin(*files: str) -> list[str]:
     return [f"--gin_file=gin/{file}.gin" for file in files]
 
 
-def speed(session: Session) -> None:
+def speed(session: Session) -> list[Command]:
     """Every size in every precision."""
     arguments = ["benchmarks.speed", *_gin("speed", "presets/gpu"), *session.bindings("speed"), *session.folders()]
-    session.run("speed", 130, [Command("speed", arguments)])
+    return [Command("speed", arguments)]
 
 
-def precision(session: Session) -> None:
-    """Table 1's cell of preset quick in every precision; rows with the precision go to one file."""
-    steps = [f"--gin_param=table1/Training.outer_steps={SMOKE_STEPS}"] if session.smoke else []
-    commands = [
+def precision(session: Session) -> list[Command]:
+    """Table 1's cell of preset quick in every precision, with 64 numbers."""
+    common = [
+        "benchmarks.table1_modulations",
+        *_gin("table1_modulations", "presets/quick"),
+        *session.bindings("table1_modulations"),
+        *_bindings("table1", datasets=["cifar10"], budgets=[64], seeds=[0], preset="gpu"),
+        "--gin_param=table1/Training.chunk_size=None",
+    ]
+    return [
         Command(
             f"precision_{products}_{method}",
             [
-                "benchmarks.table1_modulations",
-                *_gin("table1_modulations", "presets/quick"),
-                *session.bindings("table1_modulations"),
-                *steps,
-                *_bindings("table1", datasets=["cifar10"], methods=[method], budgets=[64], seeds=[0], preset="gpu"),
+                *common,
+                *_bindings("table1", methods=[method]),
                 f"--gin_param=table1/Siren.products='{products}'",
-                "--gin_param=table1/Training.chunk_size=None",
                 *session.folders(f"precision/{products}"),
             ],
         )
         for products in PRECISIONS
         for method in METHODS["table1_modulations"]
     ]
-    session.run("precision", 120, commands)
-    found = []
-    for products in PRECISIONS:
-        path = session.work / "precision" / products / "gpu" / "table1_modulations.csv"
-        if path.exists():
-            found.append(pd.read_csv(path).assign(precision=products))
-            provenance = path.with_suffix(".provenance.jsonl").read_text()
-            with (session.work / "results" / "gpu" / "table1_precision.provenance.jsonl").open("a") as out:
-                out.write(provenance)
-    if found:
-        pd.concat(found).to_csv(session.work / "results" / "gpu" / "table1_precision.csv", index=False)
+
+
+def gather_precisions(session: Session) -> None:
+    """Rows of all precisions, which they name, in one file, and their provenance."""
+    target = session.work / "results" / "gpu" / "table1_precision.csv"
+    paths = [session.work / "precision" / products / "gpu" / "table1_modulations.csv" for products in PRECISIONS]
+    found = {products: path for products, path in zip(PRECISIONS, paths, strict=True) if path.exists()}
+    if not found:
+        return
+    rows = [pd.read_csv(path).assign(precision=products) for products, path in found.items()]
+    pd.concat(rows).to_csv(target, index=False)
+    provenance = [path.with_suffix(".provenance.jsonl").read_text() for path in found.values()]
+    target.with_suffix(".provenance.jsonl").write_text("".join(provenance))
+
+
+def trials(session: Session) -> list[Command]:
+    """Short trainings of the paper's network at several outer rates."""
+    files = _gin("table1_modulations", "fig7_rate_distortion", "presets/gpu", "gpu_trials")
+    small = [binding for benchmark in ("trials", *METHODS) for binding in session.bindings(benchmark)]
+    file = f"--trials_file={session.trials_file}"
+    return [Command("trials", ["benchmarks.gpu_trials", *files, *small, *session.folders(), file])]
+
+
+def paper_network(session: Session, benchmark: str, training_s: float = 0.0) -> list[Command]:
+    """Both methods of a benchmark, each at its best rate, for as many steps as fit into so many seconds.
+
+    They share the device, on which a step of both should take little longer than one of each after the other. Without
+    trials the preset's rate and steps stand.
+    """
+    tried, bindings = session.tried(benchmark), {}
+    if set(tried.index) == set(METHODS[benchmark]) and training_s:
+        count = max(100, int(training_s / (_SHARING * tried["step_s"].sum())) // 100 * 100)
+        bindings = {"Training.outer_steps": count}
+        print(f"{benchmark}: {count} steps\n{tried.to_string()}", flush=True)
+    commands = []
+    for method in METHODS[benchmark]:
+        rate = {}
+        if method in tried.index:
+            rate = {"OuterOptimizer.learning_rate": float(tried.loc[method, "outer_rate"])}
+        arguments = [
+            f"benchmarks.{benchmark}",
+            *_gin(benchmark, "presets/gpu"),
+            *_bindings(GRIDS[benchmark], methods=[method]),
+            *(f"--gin_param={GRIDS[benchmark]}/{name}={value!r}" for name, value in (bindings | rate).items()),
+            *session.bindings(benchmark),
+            *session.folders(),
+        ]
+        commands.append(Command(f"{benchmark}_{method}", arguments))
+    return commands
 
 
 def _bindings(grid: str, **values) -> list[str]:
     return [f"--gin_param={grid}.{name}={value!r}" for name, value in values.items()]
-
-
-def trials(session: Session) -> pd.DataFrame:
-    """Short trainings of the paper's network at several outer rates; no rows where they could not be made."""
-    file = session.work / "results" / "gpu" / "trials.json"
-    files = _gin("table1_modulations", "fig7_rate_distortion", "presets/gpu", "gpu_trials")
-    small = [binding for benchmark in METHODS for binding in session.bindings(benchmark)] + session.bindings("trials")
-    command = ["benchmarks.gpu_trials", *files, *small, *session.folders(), f"--trials_file={file}"]
-    session.run("trials", 110, [Command("trials", command)])
-    return pd.read_json(file) if file.exists() else NO_TRIALS
-
-
-def paper_network(session: Session, benchmark: str, tried: pd.DataFrame, training_s: float) -> None:
-    """Both methods of a benchmark at once, each at its best rate, for as many steps as fit into so many seconds.
-
-    They share the device, on which a step of both should take little longer than one of each after the other.
-    """
-    tried = tried[tried["benchmark"] == benchmark].dropna().sort_values("psnr_db").groupby("method").last()
-    grid, bindings = GRIDS[benchmark], {}
-    if session.smoke:
-        bindings = {"Training.outer_steps": SMOKE_STEPS}
-    elif set(tried.index) == set(METHODS[benchmark]):
-        count = max(100, int(training_s / (_SHARING * tried["step_s"].sum())) // 100 * 100)
-        bindings = {"Training.outer_steps": count}
-    print(f"{benchmark}: {bindings}\n{tried.to_string()}", flush=True)
-    commands = []
-    for method in METHODS[benchmark]:
-        rate = (
-            {}
-            if method not in tried.index
-            else {"OuterOptimizer.learning_rate": float(tried.loc[method, "outer_rate"])}
-        )
-        arguments = [
-            f"benchmarks.{benchmark}",
-            *_gin(benchmark, "presets/gpu"),
-            *session.bindings(benchmark),
-            *_bindings(grid, methods=[method]),
-            *(f"--gin_param={grid}/{name}={value!r}" for name, value in (bindings | rate).items()),
-            *session.folders(),
-        ]
-        commands.append(Command(f"{benchmark}_{method}", arguments))
-    session.run(benchmark, training_s + AROUND_TRAINING_S[benchmark], commands)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -235,21 +249,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for results.tar.gz")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/tmp/mscn_gpu"), help="results and runs")
     parser.add_argument("--seconds", type=float, default=540, help="until everything has ended (default 540)")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes of everything, to see that it runs")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes of everything at once, to see that it runs")
     parser.add_argument("--only", action="append", choices=PARTS, help="repeatable (default: every part)")
     options = parser.parse_args(arguments)
     session = Session(options.out, options.work, options.seconds, options.smoke)
-    only = options.only or PARTS
-    if "speed" in only:
-        speed(session)
-    if "precision" in only:
-        precision(session)
-    tried = trials(session) if "trials" in only else NO_TRIALS
-    trained = [benchmark for benchmark in METHODS if benchmark in only]
-    for index, benchmark in enumerate(trained):
-        rest = sum(AROUND_TRAINING_S[other] for other in trained[index:])
-        training_s = (session.left_s - rest) / (len(trained) - index)
-        paper_network(session, benchmark, tried, training_s)
+    parts = {"speed": speed, "precision": precision, "trials": trials}
+    parts |= {benchmark: functools.partial(paper_network, benchmark=benchmark) for benchmark in METHODS}
+    parts = {name: part for name, part in parts.items() if name in (options.only or PARTS)}
+    if options.smoke:
+        session.run("smoke", options.seconds, [command for part in parts.values() for command in part(session)])
+        return
+    trained = [benchmark for benchmark in METHODS if benchmark in parts]
+    for name, part in parts.items():
+        if name not in METHODS:
+            session.run(name, LIMITS_S[name], part(session))
+            continue
+        ahead = trained[trained.index(name) :]
+        training_s = (session.left_s - sum(AROUND_TRAINING_S[other] for other in ahead)) / len(ahead)
+        session.run(name, training_s + AROUND_TRAINING_S[name], part(session, training_s=training_s))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import csv
 import fcntl
 import importlib.metadata
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -184,7 +185,10 @@ def _version(package: str) -> str | None:
 
 
 def commit() -> str:
-    """The checked-out commit, marked where code or configuration differ from it; to be asked when a run starts."""
+    """The checked-out commit, marked where code or configuration differ from it; to be asked when a run starts.
+
+    Where there is no checkout, but a copy of the files, what $MSCN_COMMIT says.
+    """
 
     def git(*arguments):
         try:
@@ -194,7 +198,7 @@ def commit() -> str:
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", "mscn_flax", "benchmarks", "gin")
-    return (git("rev-parse", "HEAD") or "unknown") + (" with changes" if changed else "")
+    return (git("rev-parse", "HEAD") or os.environ.get("MSCN_COMMIT", "unknown")) + (" with changes" if changed else "")
 
 
 @contextlib.contextmanager
