@@ -77,7 +77,7 @@ def test_rounded_products_lose_a_little_and_can_be_differentiated():
     [
         ({"sine": "fsat"}, "fast, plain"),
         ({"depth": 1}, "depth >= 2"),
-        ({"matmul_dtype": "float16"}, "float32, bfloat16"),
+        ({"matmul_dtype": "float16"}, "float32, tf32, bfloat16"),
     ],
 )
 def test_wrong_values_are_named(wrong, says):

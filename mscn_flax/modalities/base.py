@@ -5,6 +5,7 @@ Imports no JAX, as none of the modalities does before it computes a quality or m
 
 import abc
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
@@ -103,6 +104,10 @@ class Modality(abc.ABC):
     @abc.abstractmethod
     def example(self, count: int, channels: int, side: int, sampling: Sampling) -> Signal:
         """Signals of zeros, large enough for `sampling`."""
+
+    def drawn(self, side: int, sampling: Sampling) -> int:
+        """Number of points per signal that `draw` draws at once."""
+        return math.prod(-(-extent // sampling.stride) for extent in self.shape(side))
 
     @abc.abstractmethod
     def draw(self, signals: Signal, side: int, sampling: Sampling, rng: np.random.Generator) -> Points:

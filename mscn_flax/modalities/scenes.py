@@ -72,6 +72,10 @@ class Scenes(Modality):
             "intrinsics": np.ones((count, 3), np.float32),
         }
 
+    def drawn(self, side: int, sampling: Sampling) -> int:
+        del side
+        return sampling.views * sampling.rays
+
     def draw(self, signals: Scene, side: int, sampling: Sampling, rng: np.random.Generator) -> Points:
         """Random rays of random views of each scene."""
         count = signals["views"].shape[1]
