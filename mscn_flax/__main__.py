@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import shutil
 import time
 
 SUFFIX, DECODED = ".mscn", ".decoded"
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 12 (default 5)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")
-    train.add_argument("--gin_param", action="append", default=[], help="e.g. codec.outer_steps=2000; repeatable")
+    train.add_argument("--gin_param", action="append", default=[], help="e.g. Training.outer_steps=2000; repeatable")
     _add_force(train)
     train.set_defaults(run=_train)
 
@@ -61,8 +62,6 @@ def _add_force(command: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    import gin
-
     from mscn_flax import configuration, outputs, training
     from mscn_flax.modalities.images import pictures_in
 
@@ -75,18 +74,20 @@ def _train(options: argparse.Namespace) -> None:
         signals, name, modality = training.signals_of(options.data, options.resolution)
     else:
         signals, name, modality = training.patches_of(options.pictures, options.seed)
-    print(f"{len(modality.values(signals)):,} signals of {name}", flush=True)
-    began = time.perf_counter()
-    with gin.config_scope(f"codec/{modality.name}"):
-        model = training.train(
+    print(f"{len(signals):,} signals of {name}", flush=True)
+    began, checkpoints = time.perf_counter(), options.output.with_name(f".{options.output.name}.checkpoints")
+    with configuration.scope("codec", modality.name):
+        model = training.train_codec(
             signals,
-            modality=modality,
+            modality,
             modulations=options.modulations,
             bits=options.bits,
             seed=options.seed,
             trained_on=name,
+            checkpoints=checkpoints,
         )
     model.save(options.output)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s")
 
 
@@ -94,7 +95,7 @@ def _encode(options: argparse.Namespace) -> None:
     from mscn_flax import codec, model, outputs, stream
     from mscn_flax.atomic import replaced
 
-    shared = model.load(options.model)
+    shared = model.load_model(options.model)
     modality = shared.coder.modality
     pairs = outputs.pairs(options.inputs, options.output, SUFFIX, modality.takes, f"a {modality.noun}")
     sources, targets = zip(*pairs, strict=True)
@@ -117,7 +118,7 @@ def _decode(options: argparse.Namespace) -> None:
     from mscn_flax import codec, model, outputs
     from mscn_flax.modalities.cameras import read_cameras
 
-    shared = model.load(options.model)
+    shared = model.load_model(options.model)
     modality = shared.coder.modality
     cameras = None if options.cameras is None else read_cameras(options.cameras, shared.coder.side)
     ending, may = f"{DECODED}{modality.writable[0]}", modality.replaceable
@@ -146,7 +147,7 @@ def _info(options: argparse.Namespace) -> None:
         raise ValueError(f"there is no file {options.input}")
     with options.input.open("rb") as opened:
         is_stream = opened.read(2) == stream.MAGIC
-    print(stream.explain(options.input.read_bytes()) if is_stream else model.load(options.input).explain())
+    print(stream.explain(options.input.read_bytes()) if is_stream else model.load_model(options.input).explain())
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def fit(coder: Coder, codes: Float[np.ndarray, "S *code"], bits: int, *, gin: st
     return Model(coder, quantizer, tables, groups, mask_tables, excess_table, gin, trained_on)
 
 
-def load(path: pathlib.Path) -> Model:
+def load_model(path: pathlib.Path) -> Model:
     """Reads a file of `Model.save`.
 
     Raises:

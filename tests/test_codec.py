@@ -86,7 +86,7 @@ def test_a_fresh_process_decodes_the_encoders_own_reconstruction(shared, shape, 
     (tmp_path / "s.mscn").write_bytes(data)
     script = (
         "import sys, pathlib, numpy as np; from mscn_flax import codec, model; folder = pathlib.Path(sys.argv[1]); "
-        "image = codec.decode(model.load(folder / 'm.safetensors'), (folder / 's.mscn').read_bytes()); "
+        "image = codec.decode(model.load_model(folder / 'm.safetensors'), (folder / 's.mscn').read_bytes()); "
         "np.save(folder / 'image.npy', image)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPOSITORY)
@@ -220,7 +220,7 @@ def test_random_mutations_end_in_a_value_error_or_an_image(shared):
 def test_a_saved_model_is_the_same_model(shared, tmp_path):
     path = tmp_path / "m.safetensors"
     shared.save(path)
-    loaded = model.load(path)
+    loaded = model.load_model(path)
     assert loaded.id == shared.id
     assert loaded.gin == "# text"
     assert "ramps" in loaded.explain()
@@ -280,18 +280,18 @@ def test_an_altered_model_is_refused_in_one_line(mscn, name, tmp_path):
     change, message = ALTERATIONS[name]
     _rewrite(path, change)
     with pytest.raises(ValueError, match=message) as error:
-        model.load(path)
+        model.load_model(path)
     assert "\n" not in str(error.value)
 
 
 def test_what_is_no_model_is_refused(mscn, tmp_path):
     with pytest.raises(ValueError, match="there is no model"):
-        model.load(tmp_path / "absent")
+        model.load_model(tmp_path / "absent")
     path = tmp_path / "m.safetensors"
     mscn.save(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="whole safetensors"):
-        model.load(path)
+        model.load_model(path)
 
 
 def test_the_id_covers_weights_mask_and_tables(mscn):

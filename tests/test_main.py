@@ -13,7 +13,7 @@ from mscn_flax import __main__ as cli
 from mscn_flax import devices
 from mscn_flax.modalities import IMAGES
 
-TRAIN = ["--modulations=8", "--gin_param=codec.outer_steps=6", "--gin_param=codec/Siren.width=8"]
+TRAIN = ["--modulations=8", "--gin_param=codec/Training.outer_steps=6", "--gin_param=codec/Siren.width=8"]
 TRAIN += ["--gin_param=codec/Siren.depth=3", "--gin_param=codec.fit_signals=20", "--gin_param=codec.encoding_steps=5"]
 
 
@@ -239,7 +239,7 @@ def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name, ca
         (["info", "absent"], "there is no file"),
         (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "would both become s/a.mscn; rename one"),
         (["train", "-o", "x", "--pictures", "model.safetensors"], "no picture"),
-        (["train", "-o", "x", "--bits=13", "--gin_param=codec.outer_steps=6"], "1 to 12 bits"),
+        (["train", "-o", "x", "--bits=13", "--gin_param=codec/Training.outer_steps=6"], "1 to 12 bits"),
         (["train", "-o", "x", "--gin_param=codec.speed=3"], "doesn't have a parameter"),
     ],
 )

@@ -208,7 +208,7 @@ def test_signals_come_back_as_the_decoder_alone_makes_them(shared, tmp_path):
     for there, here in zip(jax.tree.leaves(decoded), jax.tree.leaves(signal), strict=True):
         assert (there.shape, there.dtype) == (here.shape, here.dtype)
     shared.save(tmp_path / "m.safetensors")
-    loaded = model.load(tmp_path / "m.safetensors")
+    loaded = model.load_model(tmp_path / "m.safetensors")
     assert loaded.id == shared.id
     assert f"per {modality.part} of {modality.size(rooms.SIDE[modality.name])}" in loaded.explain()
     equal(codec.decode(loaded, stream, cameras), decoded)

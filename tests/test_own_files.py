@@ -19,7 +19,7 @@ def _in_this_process(monkeypatch):
 
 
 def train(path, name, *more):
-    tiny = ["--modulations=8", "--gin_param=codec.outer_steps=3", "--gin_param=codec.fit_signals=8"]
+    tiny = ["--modulations=8", "--gin_param=codec/Training.outer_steps=3", "--gin_param=codec.fit_signals=8"]
     tiny += [f"--gin_param=codec/{name}/{binding}" for binding in ("Siren.width=8", "Siren.depth=3", *more)]
     data = {"map": "sphere_fields", "volume": "solids", "scene": "balls"}[name]
     cli.main(["train", "-o", str(path), f"--data={data}", f"--resolution={rooms.SIDE[name]}", *tiny])
@@ -43,7 +43,7 @@ def test_a_file_of_ones_own_comes_back(name, ending, says, tmp_path, capsys):
 
 def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
     path, scene = tmp_path / "m.safetensors", rooms.signal("scene", seed=5)
-    train(path, "scene", "codec.outer_steps=3", "Camera.samples=4")
+    train(path, "scene", "codec/Training.outer_steps=3", "Camera.samples_per_ray=4")
     SCENES.write(tmp_path / "scenes" / "ours", scene)
     # A folder of scenes stands for them, a scene for itself.
     for given in (tmp_path / "scenes", tmp_path / "scenes" / "ours"):
@@ -53,7 +53,7 @@ def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
     folders = ["--cameras", str(tmp_path / "scenes" / "ours")]
     cli.main(["decode", str(stream), "-o", str(same), "--model", str(path), *folders])
     # What the encoder measured is what comes back.
-    seen = codec.decode(model.load(path), stream.read_bytes(), SCENES.cameras(scene))
+    seen = codec.decode(model.load_model(path), stream.read_bytes(), SCENES.cameras(scene))
     np.testing.assert_array_equal(SCENES.read(same)["views"], seen["views"])
     np.testing.assert_allclose(SCENES.read(same)["poses"], scene["poses"], rtol=1e-6)
     cli.main(["decode", str(stream), "--model", str(path)])

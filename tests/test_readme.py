@@ -54,7 +54,7 @@ def test_codec_section_runs(tmp_path):
     done = [command.split()[3] for command in CODEC]
     assert done == ["train", "encode", "decode", "info", "train", "encode", "decode"]
     # A few steps and signals are enough to see that it runs.
-    short = " --gin_param codec.outer_steps=5 --gin_param codec.fit_signals=100"
+    short = " --gin_param codec/Training.outer_steps=5 --gin_param codec.fit_signals=100"
     for command in CODEC:
         _run(command + (short if " train " in command else ""), tmp_path)
     with PIL.Image.open(tmp_path / "decoded.png") as decoded:
