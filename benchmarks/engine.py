@@ -49,7 +49,7 @@ def done(job: Job) -> bool:
     try:
         found = run_folder.load(job.folder) is not None
     except ValueError as error:
-        print(f"{error}: doing it again", file=sys.stderr)
+        print(f"{error}; the run is done again", file=sys.stderr)
         found = False
     found = bool(devices.agreed(found))
     if found:

@@ -13,9 +13,11 @@ import hashlib
 import io
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
+
+import filelock
 
 from benchmarks import records
 from mscn_flax.atomic import replaced
@@ -58,7 +60,7 @@ class Run(NamedTuple):
 
 
 def store(folder: pathlib.Path, benchmark: str, result: Result, provenance: dict) -> None:
-    """Writes what a job gave, each file atomically, `run.json` last.
+    """Writes what a job gave, each file atomically, `run.json` last; of several processes one after the other.
 
     Raises:
       ValueError: where rows have other keys than the benchmark's columns.
@@ -69,13 +71,15 @@ def store(folder: pathlib.Path, benchmark: str, result: Result, provenance: dict
         if unknown := {key for row in rows for key in row} ^ set(columns if rows else ()):
             raise ValueError(f"rows and columns of {benchmark}{suffix} differ in {sorted(unknown)}")
         contents[_table(suffix)] = as_csv(rows, columns).encode()
-    for name, content in contents.items():
-        with replaced(folder / name, "wb") as out:
-            out.write(content)
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     said = {"provenance": provenance | dict(result.provenance), "tables": list(result.tables), "contents": listed}
-    with replaced(folder / RUN) as out:
-        json.dump(said, out, indent=1)
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / "store.lock"):
+        for name, content in contents.items():
+            with replaced(folder / name, "wb") as out:
+                out.write(content)
+        with replaced(folder / RUN) as out:
+            json.dump(said, out, indent=1)
 
 
 def load(folder: pathlib.Path) -> Run | None:
@@ -89,24 +93,24 @@ def load(folder: pathlib.Path) -> Run | None:
         return None
     try:
         said = json.loads(path.read_text())
-        provenance, tables, contents = said["provenance"], tuple(said["tables"]), said["contents"]
+        provenance, tables, contents = dict(said["provenance"]), tuple(said["tables"]), dict(said["contents"])
         provenance["run_id"], provenance["finished"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged; delete it, and the run is done again") from error
+        raise ValueError(f"{path} is damaged") from error
     for name, digest in contents.items():
         file = folder / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise ValueError(f"{file} is damaged or missing; delete {path}, and the run is done again")
+            raise ValueError(f"{file} is damaged or missing")
     files = tuple(name for name in contents if name not in {_table(suffix) for suffix in tables})
     return Run(folder, provenance, tables, files)
 
 
-def as_csv(rows: Iterable[dict], columns: Iterable[str]) -> str:
+def as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:
     """Rows as the text of a CSV."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row[name] for name in columns] for row in rows)
     return text.getvalue()
 
 
@@ -116,22 +120,24 @@ def read_rows(path: pathlib.Path, columns: Iterable[str] | None = None) -> list[
     Raises:
       ValueError: where the file is empty, cut, garbled, or has other columns.
     """
-    wrong = f"{path} is damaged{{}}; restore it (git checkout) or delete it"
     try:
         text = path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(wrong.format(f" at byte {error.start}")) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval=None)
-    names = reader.fieldnames
+        names, *lines = csv.reader(io.StringIO(text, newline=""), strict=True) if text else [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(_damaged(path, str(error))) from error
     if not names or (columns is not None and names != list(columns)):
-        raise ValueError(wrong.format(f": its columns are {names or 'missing'}"))
-    rows = list(reader)
-    for number, row in enumerate(rows, start=2):
-        if None in row.values() or "" in row or "\0" in row[names[0]]:
-            raise ValueError(wrong.format(f" at line {number}"))
-    if not text.endswith("\n"):
-        raise ValueError(wrong.format(f": it ends within line {len(rows) + 1}"))
-    return rows
+        raise ValueError(_damaged(path, f"its columns are {', '.join(names) or 'missing'}"))
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(names):
+            raise ValueError(_damaged(path, f"line {number} is not whole"))
+    if not text.endswith("\n") or "\0" in text:
+        number = text.partition("\0")[0].count("\n") + 1
+        raise ValueError(_damaged(path, f"line {number} is not whole"))
+    return [dict(zip(names, line, strict=True)) for line in lines]
+
+
+def _damaged(path: pathlib.Path, why: str) -> str:
+    return f"{path} is damaged: {why}; restore it (git checkout) or delete it"
 
 
 def _table(suffix: str) -> str:

@@ -1,4 +1,5 @@
 import pytest
+
 from mscn_flax.train import Training
 
 
