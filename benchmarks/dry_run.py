@@ -12,7 +12,6 @@ from benchmarks.estimate import Estimate, estimate, example, flops
 from benchmarks.job import Job, TrainingJob
 from mscn_flax import data
 from mscn_flax.siren import base_siren
-from mscn_flax.train import for_any_budget
 
 _COLUMNS = "method budget parameters modulations code points GFLOP/step temp_MiB s/step hours"
 
@@ -47,7 +46,7 @@ def _show(console: Console, jobs: list[TrainingJob], estimates: dict[Hashable, E
         table.add_column(column.replace("_", " "), justify="right")
     if measured is not None:
         setup = measured.setup
-        same = (for_any_budget(setup.learner), example(setup).targets.shape, setup.training)
+        same = (setup.learner.for_any_budget(), example(setup).targets.shape, setup.training)
         if same not in estimates:
             estimates[same] = estimate(setup)
     for job in shown:

@@ -14,10 +14,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mscn_flax import devices, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
-from mscn_flax.rendering import RadianceField, points_a_coordinate
+from mscn_flax.rendering import RadianceField, points_per_coordinate
 from mscn_flax.siren import base_siren, with_depth
 from mscn_flax.tiles import divisor
-from mscn_flax.train import Setup, devices_for, first_state, for_any_budget, step_of
+from mscn_flax.train import Setup, devices_for, first_state, step_of
 
 _DEPTHS = (5, 6)
 """Depths of the networks that are compiled for the memory of deeper ones."""
@@ -65,7 +65,7 @@ def _step_s(setup: Setup) -> float:
     training, mesh = setup.training, devices_for(setup.training.batch_size)
     whole = example(setup)
     points, signals, work = whole.targets.shape[-2], training.batch_size, flops(setup)
-    fewer = min(points, max(-(-_TIMED_POINTS // points_a_coordinate(setup.learner.field)), _timed(points, work)))
+    fewer = min(points, max(-(-_TIMED_POINTS // points_per_coordinate(setup.learner.field)), _timed(points, work)))
     batch = mesh.size * divisor(max(_timed(signals, work * fewer / points) // mesh.size, 1), signals // mesh.size)
     part = dataclasses.replace(setup, training=dataclasses.replace(training, batch_size=batch))
     rng = np.random.default_rng(0)
@@ -107,7 +107,7 @@ def _temporary(setup: Setup) -> float:
 
 def _measured(setup: Setup, field: nn.Module) -> int:
     """Temporary memory of one outer step with another field, in bytes."""
-    setup = dataclasses.replace(setup, learner=dataclasses.replace(for_any_budget(setup.learner), field=field))
+    setup = dataclasses.replace(setup, learner=dataclasses.replace(setup.learner.for_any_budget(), field=field))
     optimizer = setup.optimizer.build(setup.training.outer_steps)
     step = step_of(setup, devices_for(setup.training.batch_size))
     state = jax.eval_shape(functools.partial(meta.init_state, setup.learner, optimizer, 0), setup.coords)
@@ -120,7 +120,7 @@ def _measured(setup: Setup, field: nn.Module) -> int:
 def flops(setup: Setup) -> int:
     """FLOPs of the matrix products of one outer step, without recomputation."""
     learner, siren = setup.learner, base_siren(setup.learner.field)
-    evaluated = example(setup).targets.shape[-2] * points_a_coordinate(learner.field)
+    evaluated = example(setup).targets.shape[-2] * points_per_coordinate(learner.field)
     dims = 3 if isinstance(learner.field, RadianceField) else setup.modality.dims
     forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
     return setup.training.batch_size * metrics.meta_step_flops(

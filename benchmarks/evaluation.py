@@ -14,8 +14,8 @@ from benchmarks import records
 from benchmarks.job import TrainingJob
 from mscn_flax import meta, metrics
 from mscn_flax.modalities import Points
-from mscn_flax.rendering import points_a_coordinate
-from mscn_flax.train import Setup, compiled, for_any_budget
+from mscn_flax.rendering import points_per_coordinate
+from mscn_flax.train import Setup, compiled
 
 _EVALUATIONS = 1 << 19
 """Largest number of points that a device renders at a time."""
@@ -81,7 +81,7 @@ def fit(
 
 def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
     """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
-    evaluations = coords.shape[-2] * points_a_coordinate(setup.learner.field)
+    evaluations = coords.shape[-2] * points_per_coordinate(setup.learner.field)
     chunk_size = max(1, min(setup.training.chunk_size, _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
     return _on_devices(setup, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
@@ -109,7 +109,7 @@ def _on_devices(setup: Setup, fn: Callable, chunk_size: int, *arguments) -> tupl
         return jax.device_put(jax.device_get(argument), NamedSharding(mesh, PartitionSpec()))
 
     arguments = tuple(map(placed, arguments))
-    key = (fn, for_any_budget(setup.learner), chunk_size)
+    key = (fn, setup.learner.for_any_budget(), chunk_size)
     program = compiled(functools.partial(fn, setup.learner, mesh=mesh, chunk_size=chunk_size), key, *arguments)
     began = time.perf_counter()
     result = jax.block_until_ready(program(*arguments))

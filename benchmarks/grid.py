@@ -73,5 +73,5 @@ def gin_text(scope: Sequence[str], **alone) -> str:
       scope: names of the job's scope, the benchmark's first; its axes are parameters of a configurable of that name.
       **alone: axis -> the values of the job.
     """
-    lines = [f"{scope[0]}.{name} = {value!r}" for name, value in alone.items()]
+    lines = [f"{scope[0]}/{scope[0]}.{name} = {value!r}" for name, value in alone.items()]
     return "\n".join([configuration.operative(scope[0], "/".join(scope)), "", "# This job alone:", *lines, ""])

@@ -139,7 +139,7 @@ class TrainingJob(Job):
             stop=self.stop_step,
             checkpoints=self.folder.parent / self.training / "checkpoints",
             # Rounds of pruning are evaluated one after the other: the state after each stays.
-            keep_period=getattr(self.setup.learner.controller, "round_steps", None),
+            keep_period=self.setup.learner.controller and self.setup.learner.controller.keep_every,
             label=self.id,
         )
         times = {
@@ -167,5 +167,6 @@ def choices(value) -> str:
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         now = getattr(value, field.name)
         if now != default and not (isinstance(value, nn.Module) and field.name in ("name", "parent")):
-            chosen[field.name] = choices(now)
+            # A renamed option goes by its first name, so that ids of runs stay as they are.
+            chosen[field.metadata.get("id", field.name)] = choices(now)
     return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"

@@ -142,7 +142,7 @@ def _plain(learner: MetaLearner) -> dict[str, Callable]:
     def signal_loss(theta, gates, key, coords, target):
         z = 1.0
         if gates is not None:
-            z = learner.hard_concrete.sample(key, theta["log_alpha"])
+            z = learner.controller.hard_concrete.sample(key, theta["log_alpha"])
         code, loss = fitted(theta, z, coords, target)
         return loss(code)
 
@@ -150,7 +150,7 @@ def _plain(learner: MetaLearner) -> dict[str, Callable]:
         losses = jax.vmap(signal_loss, (None, None, 0, None, 0))(theta, gates, keys, coords, targets)
         penalty = 0.0
         if gates is not None:
-            penalty = jnp.exp(gates.log_lambda) * learner.hard_concrete.expected_l0(theta["log_alpha"])
+            penalty = jnp.exp(gates.log_lambda) * learner.controller.hard_concrete.expected_l0(theta["log_alpha"])
         return jnp.mean(losses) + penalty
 
     def encode(theta, gates, coords, targets):

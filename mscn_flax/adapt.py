@@ -23,29 +23,33 @@ def adapt(
     fresh: bool = False,
     tile: int | None = None,
 ) -> tuple[PyTree[Float[Array, "..."]], Float[Array, " steps"]]:
-    """`steps` steps of MetaSGD (one learning rate an entry; equal rates are plain SGD) from `start`.
+    """Takes `steps` steps of MetaSGD, x <- x - lr * grad L(x), from `start`, with one learning rate per entry of x.
 
     Plain gradient descent on purpose: the gradient *through* Adam or a norm clip is NaN where the inner gradient is
-    exactly zero, which closed gates make normal.
+    exactly zero, which is normal with closed gates. Equal learning rates make it plain SGD.
+
+    >>> adapted, losses = adapt(lambda x, *_: jnp.sum(x**2), jnp.array([1.0, 2.0]), jnp.array([0.5, 0.0]), steps=1)
+    >>> adapted.tolist(), losses.tolist()
+    ([0.0, 2.0], [5.0])
 
     Args:
-      loss_fn: the signal's loss, a function of what is adapted, `shared`, `constant` and points; all arrays come in
-        through these. Where there are tiles, it must be a mean over points.
+      loss_fn: the signal's loss, a function of x, `shared`, `constant` and points; all arrays that it uses must come in
+        through these. With tiles it must be a mean over points.
       start: where the steps begin.
-      inner_lr: learning rates, the structure and shapes of `start`.
-      shared: what the outer gradient flows into besides `start` and `inner_lr`.
-      constant: what it does not flow into.
-      points: what the loss is taken at, constant too: arrays [N, ...], or [steps, N, ...] where `fresh`; None for
-        nothing.
+      inner_lr: learning rates, with the structure and shapes of `start`.
+      shared: what else the outer gradient flows into, besides `start` and `inner_lr`.
+      constant: what the outer gradient does not flow into.
+      points: what the loss is evaluated at, constant too: arrays [N, ...], or [steps, N, ...] if `fresh`; None if the
+        loss needs none.
       steps: K, number of gradient steps, >= 0.
       first_order: treat the inner gradients as constants in the outer gradient (first-order MAML).
-      remat: keep nothing of a step for the outer gradient but its start: memory constant in `steps`. Otherwise all of
-        its activations.
+      remat: of each step keep nothing but its start for the outer gradient, so that memory hardly grows with `steps`;
+        otherwise keep all of its activations.
       fresh: whether each step has points of its own.
-      tile: points that are worked on at a time, as `tiles.tile_size` takes it; no effect on the result but rounding.
+      tile: number of points that are worked on at a time, see `tiles.tile_size`; it changes nothing but rounding.
 
     Returns:
-      What was adapted, and the loss before each step, which carries no gradient.
+      The adapted x, and the loss before each step, which carries no gradient.
     """
 
     def plain_step(current, inner_lr, shared, constant, seen):
@@ -66,21 +70,21 @@ def adapt(
         current, loss = step(current, inner_lr, shared, constant, seen if fresh else points)
         return current, jax.lax.stop_gradient(loss)
 
-    # Unrolled without remat: a plain scan would store every intermediate value of every step in one buffer each.
+    # Unrolled without remat: a plain scan would store every intermediate value of all steps in a buffer of its own.
     return jax.lax.scan(body, start, points if fresh else None, length=steps, unroll=1 if remat else max(steps, 1))
 
 
 def _second_order(loss_fn: Callable, plain_step: Callable, tile: int | None) -> Callable:
-    """`plain_step` with the outer gradient by forward over reverse mode.
+    """`plain_step` with its outer gradient computed by forward over reverse mode.
 
     With x' = x - lr grad_x L(x, s), the gradient v with respect to x' becomes (v, 0) with respect to (x, s), minus the
     gradient of <grad_x L, lr v>. That is the derivative of grad_(x, s) L in the direction (lr v, 0): one pass forward
-    and back, with the derivative beside each value. Reverse over reverse mode on checkpointed steps has as many matrix
-    products and more arrays to write and read.
+    and back, with the derivative carried along with each value. Reverse over reverse mode on checkpointed steps needs
+    as many matrix products and has more arrays to write and read.
     """
 
     def step(current, inner_lr, shared, constant, seen):
-        # As leaves: what carries no gradient is handed back as None, which not every class of constants can hold.
+        # As leaves: what carries no gradient is handed back as None, which not every pytree class can hold.
         leaves, structure = jax.tree.flatten((constant, seen))
 
         @jax.custom_vjp

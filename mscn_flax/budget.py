@@ -13,39 +13,73 @@ import math
 from typing import ClassVar
 
 import gin
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from mscn_flax.gates import GateState, top_n_mask
+from mscn_flax.gates import Controller, GateState, HardConcrete, top_n_mask
+
+INITIAL_LAMBDA = 1e-5
+"""lambda of eq. 8 at the first step."""
+
+_PROPORTIONAL = 5.0
+"""Weight of the present error, log(open / target), in log lambda."""
+
+_INTEGRAL = 0.1
+"""Weight of the sum of the errors of all steps in log lambda."""
+
+_BOUNDS = (math.log(INITIAL_LAMBDA / 10), math.log(1.0))
+"""Range of the integral part of log lambda. The lower bound keeps gates that close too fast from leaving it lost far
+below, the upper bound keeps a count that cannot fall fast enough from winding it up."""
+
+
+class LearnedGates(GateState):
+    """State of gates that are learned until they are frozen.
+
+    Attributes:
+      frozen: whether `mask` has replaced the learned gates.
+      budget: number of gates open at the end; data, so that another budget needs no other compilation.
+      log_lambda: logarithm of lambda in eq. 8, for the next step.
+      log_lambda_integral: its integral part.
+    """
+
+    frozen: Bool[Array, ""]
+    budget: Int[Array, ""]
+    log_lambda: Float[Array, ""]
+    log_lambda_integral: Float[Array, ""]
+
+    @property
+    def penalty_weight(self) -> Float[Array, ""]:
+        """See `GateState.penalty_weight`; frozen gates do not depend on log_alpha, which it would only move idly."""
+        return jnp.where(self.frozen, 0, jnp.exp(self.log_lambda))
+
+    def at_test_time(self) -> "LearnedGates":
+        """See `GateState.at_test_time`."""
+        return self.replace(frozen=jnp.ones((), bool))
 
 
 @gin.configurable
 @dataclasses.dataclass(frozen=True)
-class BudgetController:
-    """Schedule and controller for lambda.
+class BudgetController(Controller):
+    """Learned gates that a schedule and a controller of lambda bring to a budget.
 
     Attributes:
-      budget: n, gates open at the end.
+      budget: n, number of gates open at the end. What is compiled must take it from the state (`LearnedGates.budget`),
+        never from here.
       close_by: fraction of the outer steps by which the target has fallen to n.
-      freeze_at: fraction of the outer steps at which the top-n mask replaces the gates.
-      initial_lambda: lambda of eq. 8 at the first step.
-      proportional: weight of the present error, log(open / target), in log lambda.
-      integral: weight of the sum of the errors of all steps.
-      max_lambda: bound of the integral part, so that a count that cannot fall fast enough does not wind it up.
+      freeze_at: fraction of the outer steps at which the top-n mask replaces the learned gates.
+      hard_concrete: distribution of the gates.
 
     Raises:
-      ValueError: where the fractions are not 0 < close_by <= freeze_at <= 1.
+      ValueError: unless 0 < close_by <= freeze_at <= 1.
     """
 
     budget: int = 64
     close_by: float = 0.3
     freeze_at: float = 0.4
-    initial_lambda: float = 1e-5
-    proportional: float = 5.0
-    integral: float = 0.1
-    max_lambda: float = 1.0
+    hard_concrete: HardConcrete = dataclasses.field(default_factory=HardConcrete)
 
-    learns_gates: ClassVar[bool] = True
+    has_log_alpha: ClassVar[bool] = True
 
     def __post_init__(self):
         if not 0 < self.close_by <= self.freeze_at <= 1:
@@ -54,31 +88,67 @@ class BudgetController:
                 f"got close_by={self.close_by}, freeze_at={self.freeze_at}"
             )
 
-    def start(self, shape: tuple[int, ...]) -> GateState:
-        """All gates learned, none frozen."""
-        return GateState.all_open(shape, frozen=False, budget=self.budget, initial_lambda=self.initial_lambda)
+    def check(self, gates: int) -> None:
+        """See `Controller.check`."""
+        if not 1 <= self.budget <= gates:
+            raise ValueError(f"a budget of {self.budget} needs as many gates, the field has {gates}")
 
-    def next(
-        self,
-        gates: GateState,
-        log_alpha: Float[Array, "*gates"],
-        open_gates: Float[Array, ""],
-        step: Int[Array, ""],
-        outer_steps: int,
-    ) -> GateState:
-        """The gates for the step after outer step `step` (from 0); `open_gates` is the count at test time."""
+    def for_any_budget(self) -> "BudgetController":
+        """See `Controller.for_any_budget`."""
+        return dataclasses.replace(self, budget=1)
+
+    def start(self, shape: tuple[int, ...]) -> LearnedGates:
+        """See `Controller.start`."""
+        log_lambda = jnp.log(jnp.float32(INITIAL_LAMBDA))
+        return LearnedGates(
+            mask=jnp.ones(shape, bool),
+            frozen=jnp.zeros((), bool),
+            budget=jnp.full((), self.budget, jnp.int32),
+            log_lambda=log_lambda,
+            log_lambda_integral=log_lambda,
+        )
+
+    def sample(self, gates, log_alpha, key):
+        """See `Controller.sample`; the mask once the gates are frozen."""
+        sample = self.hard_concrete.sample(key, log_alpha)
+        return jnp.where(gates.frozen, gates.mask.astype(sample.dtype), sample)
+
+    def sample_adapted(self, gates, log_alpha, key, *, last):
+        """The gates z of a signal whose own log_alpha the inner loop adapts (delta phi, eq. 8).
+
+        Frozen gates never close fully within the inner loop: a closed one has no gradient that could open it. After the
+        inner loop (`last`) they are the signal's own top-n pattern, with the gradient of the open gate passed straight
+        through.
+        """
+        soft = jax.nn.sigmoid(log_alpha)
+        if last:
+            top = top_n_mask(log_alpha, gates.budget).astype(soft.dtype)
+            soft = soft + jax.lax.stop_gradient(top - soft)
+        return jnp.where(gates.frozen, soft, self.hard_concrete.sample(key, log_alpha))
+
+    def expected_l0(self, log_alpha):
+        """See `Controller.expected_l0`."""
+        return self.hard_concrete.expected_l0(log_alpha)
+
+    def next(self, gates, theta, field, key, step, outer_steps):
+        """See `Controller.next`; `lambda` is logged besides."""
+        del field, key
+        log_alpha = theta["log_alpha"]
+        kept = jnp.sum(gates.mask, dtype=jnp.float32)
+        open_gates = jnp.where(gates.frozen, kept, self.hard_concrete.test_l0(log_alpha))
         target = self.target(step + 1, outer_steps, log_alpha.size, gates.budget.astype(jnp.float32))
         integral, log_lambda = self.control(gates.log_lambda_integral, open_gates, target)
         freeze_now = self.is_frozen(step + 1, outer_steps) & ~gates.frozen
-        return gates.replace(
+        gates = gates.replace(
             mask=jnp.where(freeze_now, top_n_mask(log_alpha, gates.budget), gates.mask),
             frozen=gates.frozen | freeze_now,
             log_lambda=log_lambda,
             log_lambda_integral=integral,
         )
+        return gates, {"open_gates": open_gates, "lambda": jnp.exp(log_lambda)}
 
     def target(self, step: Int[Array, ""], outer_steps: int, gates: int, budget: Float[Array, ""]) -> Float[Array, ""]:
-        """Gates that should be open after `step` of `outer_steps`: gates (budget / gates)^progress."""
+        """Number of gates that should be open after `step` of `outer_steps` steps: gates (budget / gates)^progress."""
         progress = jnp.clip(step.astype(jnp.float32) / (self.close_by * outer_steps), 0, 1)
         return gates * (budget / gates) ** progress
 
@@ -87,14 +157,12 @@ class BudgetController:
         return step >= int(self.freeze_at * outer_steps)
 
     def control(
-        self, log_lambda: Float[Array, ""], open_gates: Float[Array, ""], target: Float[Array, ""]
+        self, integral: Float[Array, ""], open_gates: Float[Array, ""], target: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """The integral part of log lambda after this step, and the log lambda to use in the next.
+        """The integral part of log lambda after this step, and the log lambda of the next step.
 
-        The error is clipped to a factor e either way; the integral part stays within initial_lambda / 10 (so that gates
-        that close too fast do not leave it lost far below) and max_lambda.
+        The error log(open / target) is clipped to [-1, 1].
         """
         error = jnp.clip(jnp.log(jnp.maximum(open_gates, 1) / target), -1, 1)
-        bounds = (math.log(self.initial_lambda / 10), math.log(self.max_lambda))
-        integral = jnp.clip(log_lambda + self.integral * error, *bounds)
-        return integral, integral + self.proportional * error
+        integral = jnp.clip(integral + _INTEGRAL * error, *_BOUNDS)
+        return integral, integral + _PROPORTIONAL * error

@@ -1,4 +1,4 @@
-"""A network without what its zeros make superfluous: fewer units, the same output."""
+"""A sparse network without the units that its zeros make superfluous: the same output from smaller layers."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,15 +9,15 @@ from mscn_flax.siren import Siren
 
 
 def compact(siren: Siren, params: PyTree) -> PyTree:
-    """Parameters of a SIREN with fewer units and, up to rounding, the same output.
+    """The parameters of a SIREN with fewer units and, up to rounding, the same output.
 
-    A unit that nothing leaves is dropped. A unit that nothing enters is constant, sin(w0 b): what it adds to the next
-    layer goes into that layer's biases, and it is dropped too. One drop may bring about another, so this is repeated
-    until nothing changes. A layer keeps one unit at least.
+    A unit whose outgoing weights are all zero is dropped. A unit whose incoming weights are all zero is constant,
+    sin(w0 b): what it adds to the next layer moves into that layer's biases, and it is dropped too. Dropping a unit may
+    make another one superfluous, so this is repeated until nothing changes. Each layer keeps at least one unit.
 
     Args:
-      siren: says w0 and which sine.
-      params: of one network, delta included, in the form of `siren`.
+      siren: the network, whose w0 and sine are used.
+      params: parameters of the network with delta added, in the structure of `siren`'s own.
     """
     names = [*sorted(name for name in params if name != "output"), "output"]
     kernels = [np.array(params[name]["kernel"]) for name in names]
@@ -43,13 +43,13 @@ def compact(siren: Siren, params: PyTree) -> PyTree:
 
 
 def apply(siren: Siren, params: PyTree, coords: Float[Array, "N d"]) -> Float[Array, "N c"]:
-    """Values of a compacted network, whose layers may differ in width.
+    """Values at `coords` of a compacted network, whose layers may differ in width.
 
     Raises:
-      ValueError: where products are to be rounded, which is not done here.
+      ValueError: if the factors of matrix products are to be rounded, which is not done here.
     """
-    if siren.products != "float32":
-        raise ValueError(f"a compacted network has products in float32 alone, got {siren.products}")
+    if siren.matmul_dtype != "float32":
+        raise ValueError(f"a compacted network has matmul_dtype float32 alone, got {siren.matmul_dtype}")
     sine = SINES[siren.sine]
     *hidden, output = [params[name] for name in [*sorted(name for name in params if name != "output"), "output"]]
     h = 2 * coords - 1 if siren.centred else coords
@@ -59,6 +59,6 @@ def apply(siren: Siren, params: PyTree, coords: Float[Array, "N d"]) -> Float[Ar
 
 
 def weight_flops(params: PyTree, *, non_zero: bool = False) -> int:
-    """FLOPs a point of a forward pass's matrix products: of all weights, or of the non-zero ones alone."""
+    """FLOPs per point of the matrix products in a forward pass, with all weights or with the nonzero ones alone."""
     kernels = [np.asarray(layer["kernel"]) for layer in params.values()]
     return 2 * sum(int(np.count_nonzero(kernel)) if non_zero else kernel.size for kernel in kernels)

@@ -1,11 +1,10 @@
-"""A field whose code is an update of every parameter: values = f(theta0 + delta) (eq. 2 without any restriction)."""
+"""A field whose code is an update of all parameters: values = f(theta0 + delta), eq. 2 without any restriction."""
 
 import dataclasses
 import functools
 import math
 from typing import NamedTuple
 
-import gin
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,13 +15,13 @@ from mscn_flax.siren import Siren
 
 
 class Part(NamedTuple):
-    """One array of the network within the flat vector of its parameters.
+    """One array of the network, and its place within the flat vector of all parameters.
 
     Attributes:
-      layer: from 0; the linear output is the last.
+      layer: index of the layer, from 0; the linear output is the last.
       kind: "kernel" or "bias".
-      start: of the array's entries, row-major.
-      shape: of the array.
+      start: position of the array's first entry in the vector; its entries follow in row-major order.
+      shape: shape of the array.
     """
 
     layer: int
@@ -37,20 +36,19 @@ class Part(NamedTuple):
 
     @property
     def entries(self) -> slice:
-        """Where the array's entries are."""
+        """Positions of the array's entries in the vector."""
         return slice(self.start, self.start + self.size)
 
 
-@gin.configurable
 @dataclasses.dataclass(frozen=True)
 class DeltaSiren:
-    """A SIREN adapted whole; its code delta is the flat vector of updates of its P parameters.
+    """A SIREN that is adapted as a whole; its code delta is the flat vector of updates of its P parameters.
 
-    Has the interface of the Linen fields in `siren.py`: `code_shape`, `init`, `apply`.
+    It has the interface of the Linen fields in `siren.py`: `code_shape`, `init`, `apply`.
 
     Attributes:
       siren: the network.
-      in_dim: d, coordinates of a point.
+      in_dim: d, number of coordinates per point.
     """
 
     siren: Siren
@@ -59,15 +57,15 @@ class DeltaSiren:
     @functools.cached_property
     def _template(self) -> PyTree:
         coords = jax.ShapeDtypeStruct((1, self.in_dim), jnp.float32)
-        # Zeros in NumPy: cached, so they must not belong to whatever is being traced at the first call.
+        # Zeros of NumPy: these are cached, so they must not belong to what is being traced at the first call.
         shapes = jax.eval_shape(self.siren.init, jax.random.key(0), coords)["params"]
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The network's arrays in the order of the flat vector."""
+        """The network's arrays, in the order of the flat vector."""
         parts, start = [], 0
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self._template):
+        for path, leaf in jax.tree.leaves_with_path(self._template):
             name, kind = (key.key for key in path)
             layer = self.siren.depth - 1 if name == "output" else int(name.removeprefix("layer_"))
             parts.append(Part(layer, kind, start, leaf.shape))
@@ -81,14 +79,14 @@ class DeltaSiren:
 
     @functools.cached_property
     def is_weight(self) -> Bool[np.ndarray, " P"]:
-        """Whether a parameter is an entry of a kernel, not of a bias."""
+        """Which parameters are entries of a kernel; the others are entries of a bias."""
         found = np.zeros(self.code_shape, bool)
         for part in self.parts:
             found[part.entries] = part.kind == "kernel"
         return found
 
     def init(self, key: Key[Array, ""], coords: Float[Array, "N d"], delta: Float[Array, " P"] | None = None) -> PyTree:
-        """The network's variables; `delta` is there for the interface's sake."""
+        """The network's variables; `delta` is unused, and there because other fields take a code."""
         del delta
         return self.siren.init(key, coords)
 

@@ -1,4 +1,4 @@
-"""Which devices JAX uses, of which machines, and where it keeps what it has compiled; said before it is first asked."""
+"""Which devices JAX uses, on which machines, and where it keeps compiled programs: to be set before JAX is used."""
 
 import hashlib
 import importlib.metadata
@@ -14,13 +14,14 @@ from jax.sharding import NamedSharding
 
 
 def choose(accelerators: bool = True) -> None:
-    """Accelerators where there are any and they are wanted, else one CPU device a core; before JAX is asked for one.
+    """Chooses accelerators if there are any and they are wanted, otherwise one CPU device per core.
 
-    One device a core, because XLA runs the small operations of these networks faster side by side than each split over
-    the cores; or as many as XLA_FLAGS=--xla_force_host_platform_device_count says, where it does.
+    One device per core, because XLA runs the small operations of these networks faster side by side than each of them
+    split over the cores. XLA_FLAGS=--xla_force_host_platform_device_count asks for another number of CPU devices. To be
+    called before JAX is asked for a device.
     """
     _keep_compiled()
-    # float32 products everywhere: an accelerator's own default rounds them to 10 bits or less, and w0 magnifies that.
+    # float32 products everywhere: the default of an accelerator rounds to 10 bits or less, and w0 magnifies that.
     jax.config.update("jax_default_matmul_precision", "highest")
     if not (accelerators and _has_accelerator()):
         jax.config.update("jax_platforms", "cpu")
@@ -29,21 +30,21 @@ def choose(accelerators: bool = True) -> None:
             count = int(asked[1])
         else:
             jax.config.update("jax_num_cpu_devices", count)
-        # Size of XLA's thread pool, by default one thread a core. A device that waits for another holds a thread, and
-        # with none left for the other's products both wait for ever (seen with one device a core).
+        # Size of XLA's thread pool, by default one thread per core. A device that waits for another one holds a thread,
+        # and if none is left for the products of the other, both wait for ever (seen with one device per core).
         os.environ.setdefault("NPROC", str(2 * count))
 
 
 def join(coordinator: str, processes: int | None = None, process: int | None = None) -> None:
-    """Makes this process one of several, each with devices of its own, that train as one; waits for the others.
+    """Makes this process one of several that train as one, each with devices of its own; waits for the others.
 
     Args:
-      coordinator: host:port of the first process, or "auto": what SLURM, Open MPI or a TPU pod say of it.
-      processes: how many there are; None with "auto".
-      process: which of them this is, 0 the first; None with "auto".
+      coordinator: host:port of the first process, or "auto" to learn all from SLURM, Open MPI or a TPU pod.
+      processes: number of processes; None with "auto".
+      process: index of this process, from 0; None with "auto".
 
     Raises:
-      ValueError: where these do not go together.
+      ValueError: if these arguments do not fit together.
     """
     if coordinator == "auto":
         jax.distributed.initialize()
@@ -57,28 +58,29 @@ def join(coordinator: str, processes: int | None = None, process: int | None = N
 
 
 def is_first() -> bool:
-    """Whether this process is the only one or the first of several: the one that writes."""
+    """Whether this process is the first of several, or the only one: the one that writes files."""
     return jax.process_index() == 0
 
 
 def agreed(value: int) -> int:
-    """The first process's value, in all of them."""
+    """The value that the first process has, in all processes."""
     return value if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def placed(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    """An array that every process has whole, laid out over the devices of all."""
+    """Lays an array that each process has as a whole out over the devices of all processes."""
     return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
 
 
 def _keep_compiled() -> None:
-    """Programs once compiled are kept in the user's cache for later processes, unless JAX_COMPILATION_CACHE_DIR is set.
+    """Keeps compiled programs in the user's cache for later processes, unless JAX_COMPILATION_CACHE_DIR is set.
 
-    One folder for each kind of machine, as a home may be shared: another's programs need not run on this one.
+    There is one folder per kind of machine: a home may be shared, and a program compiled on another machine may not run
+    on this one.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    cpuinfo = pathlib.Path("/proc/cpuinfo")  # Linux alone has it.
+    cpuinfo = pathlib.Path("/proc/cpuinfo")  # Only on Linux.
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     features = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
     machine = hashlib.sha256(repr((platform.machine(), platform.system(), features)).encode()).hexdigest()[:8]
@@ -87,7 +89,7 @@ def _keep_compiled() -> None:
 
 
 def _has_accelerator() -> bool:
-    """Whether a GPU or TPU plugin of JAX is installed; asking JAX itself would fix the number of CPU devices."""
+    """Whether a GPU or TPU plugin for JAX is installed; asking JAX itself would fix the number of CPU devices."""
     if jax.config.jax_platforms == "cpu":
         return False
     names = {distribution.name.lower() for distribution in importlib.metadata.distributions()}

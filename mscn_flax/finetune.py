@@ -1,7 +1,7 @@
 """Fitting codes by Adam from the meta-learned start: MetaSparseINR's second regime of evaluation, 100 steps.
 
-Its baselines MAML+OneShot and MAML+IMP prune on the way: the first once, half-way; the second a fifth of the surviving
-weights at evenly spaced steps, as often as the budget asks.
+Its baselines MAML+OneShot and MAML+IMP prune on the way: the former once, half-way; the latter removes a fifth of the
+surviving weights at evenly spaced steps, as often as the budget requires.
 """
 
 import dataclasses
@@ -25,20 +25,24 @@ from mscn_flax.sparsity import UnstructuredGates
 @gin.configurable
 @dataclasses.dataclass(frozen=True)
 class AdamFit:
-    """Adam on one signal's code.
+    """Adam on the code of one signal.
 
     Attributes:
-      learning_rate: constant.
-      steps: of Adam.
+      learning_rate: constant learning rate.
+      steps: number of steps.
     """
 
     learning_rate: float = 1e-4
     steps: int = 100
 
     def schedule(self, weights: Sequence[int]) -> Int[np.ndarray, " steps"]:
-        """How many weights to prune to before each step, -1 for no pruning; `weights` are left after each pruning.
+        """Number of weights to prune to before each step, -1 for no pruning.
 
-        The prunings are evenly spaced: one is half-way.
+        `weights` are the numbers that are left after each pruning. The prunings are evenly spaced: a single one is
+        half-way.
+
+        >>> AdamFit(steps=6).schedule([80, 64]).tolist()
+        [-1, -1, 80, -1, 64, -1]
         """
         keep = np.full(self.steps, -1, np.int32)
         for index, count in enumerate(weights, start=1):
@@ -57,20 +61,23 @@ class AdamFit:
         mesh: Mesh,
         chunk_size: int,
     ) -> Float[Array, "B *code"]:
-        """The codes of B signals, to be jitted; as `meta.encode`, which takes a few steps of gradient descent.
+        """Fits the gated codes of B signals, like `meta.encode`, which takes a few inner steps instead. To be jitted.
 
         Adam moves what the inner loop moves: everything, or with gated updates what the mask leaves open.
 
         Args:
           learner: field and form.
           theta: what the outer loop has learned.
-          gates: their mask is used; None for a method without.
-          coords: shared by all signals.
-          targets: the signals.
-          keep: see `schedule`; pruning is by magnitude, of theta0 + delta, biases never. None to prune nothing; needs
-            unstructured gates of the parameters otherwise.
-          mesh: devices.
-          chunk_size: signals at a time on each.
+          gates: state of the gates, of which the mask is used; None for a method without gates.
+          coords: coordinates shared by all signals.
+          targets: values of the signals there.
+          keep: see `schedule`; weights are pruned by the magnitude of theta0 + delta, biases never. None prunes
+            nothing.
+          mesh: devices that the signals are divided over.
+          chunk_size: number of signals that a device works on at a time.
+
+        Raises:
+          ValueError: for adapted gates, or if other gates than `UnstructuredGates` are to be pruned.
         """
         if learner.adapt_gates:
             raise ValueError("AdamFit cannot adapt gates; evaluate with the inner loop alone")

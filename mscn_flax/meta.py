@@ -16,11 +16,18 @@ from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.tiles import mean_loss
 
 SIGNALS = "signals"
-"""Name of the mesh axis along which signals are divided."""
+"""Name of the mesh axis that signals are divided along."""
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that a resumed run needs; batches and keys follow from `step` and the seed."""
+    """Everything that a resumed run needs; batches and random keys follow from `step` and the random seed.
+
+    Attributes:
+      step: number of outer steps taken.
+      theta: what the outer loop has learned.
+      gates: state of the learner's gates; None for a method without gates.
+      opt_state: state of the outer optimiser.
+    """
 
     step: Int[Array, ""]
     theta: Theta
@@ -31,7 +38,7 @@ class TrainState(flax.struct.PyTreeNode):
 def init_state(
     learner: MetaLearner, optimizer: optax.GradientTransformation, seed: int, coords: Float[Array, "N d"]
 ) -> TrainState:
-    """The state before the first outer step."""
+    """The state before the first outer step, a function of the random seed; `coords` give the field's input shape."""
     theta = learner.init(jax.random.key(seed), coords)
     return TrainState(
         step=jnp.zeros((), jnp.int32), theta=theta, gates=learner.init_gates(), opt_state=optimizer.init(theta)
@@ -39,16 +46,16 @@ def init_state(
 
 
 def _in_chunks(tree: PyTree, size: int) -> PyTree:
-    """Leading axis B split as [B / size, size]."""
+    """Splits the leading axis B into [B / size, size]."""
     return jax.tree.map(lambda a: a.reshape(a.shape[0] // size, size, *a.shape[1:]), tree)
 
 
 def _share(coords: Float[Array, "..."], targets: Float[Array, "B ..."]) -> tuple[PartitionSpec, int | None]:
-    """How coordinates lie on the mesh, and their axis of signals: none where all signals have the same points."""
+    """How coordinates are laid out on the mesh, and their axis of signals: None if all signals share their points."""
     return (PartitionSpec(), None) if coords.ndim < targets.ndim else (PartitionSpec(SIGNALS), 0)
 
 
-def _chunk_loss(
+def chunk_loss(
     theta: Theta,
     learner: MetaLearner,
     gates: GateState | None,
@@ -56,11 +63,14 @@ def _chunk_loss(
     keys: Key[Array, " b"],
     targets: Float[Array, "b *K N c"],
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Eq. 8 over one chunk of signals, and what is logged of it."""
+    """The loss of eq. 8 as a mean over b signals, which are worked on together, and its parts for the log.
+
+    Coordinates and targets have the shapes of `meta_gradient`.
+    """
 
     def outer_loss(key, points, target):
         code, expected_l0, _ = learner.fit(theta, gates, key, points, target)
-        if target.ndim == 3:  # Points of their own for each inner step, and for the outer loss.
+        if target.ndim == 3:  # Each inner step has points of its own, and so has the outer loss.
             points, target = points[-1], target[-1]
 
         def error(fitted, seen):
@@ -72,8 +82,7 @@ def _chunk_loss(
     errors, expected_l0 = jax.vmap(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
     loss = jnp.mean(errors)
     if gates is not None:
-        # Frozen gates no longer depend on log_alpha; the penalty would only move it idly.
-        loss += jnp.where(gates.frozen, 0, jnp.exp(gates.log_lambda)) * jnp.mean(expected_l0)
+        loss += gates.penalty_weight * jnp.mean(expected_l0)
     return loss, {
         "mse": jnp.mean(errors),
         "psnr": jnp.mean(metrics.psnr(errors)),
@@ -92,20 +101,20 @@ def meta_gradient(
     mesh: Mesh,
     chunk_size: int,
 ) -> tuple[dict[str, Float[Array, ""]], Theta]:
-    """Mean over B signals of the logged values and of the gradient of eq. 8 with respect to theta.
+    """The logged values and the gradient of eq. 8 with respect to theta, as means over B signals.
 
-    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d]. Where there is an axis K, its entries are the
-    points of the inner steps, and the last those of the outer loss.
+    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d], one set per signal. If there is an axis K, its
+    entries are the points of the inner steps, and the last entry those of the outer loss.
 
-    Signals are divided over the devices of `mesh`; each device adds up gradients one chunk at a time, so that memory
-    is that of `chunk_size` signals whatever B is. B must divide by devices x chunk_size.
+    The signals are divided over the devices of `mesh`; each device adds up the gradients of one chunk after another, so
+    that memory depends on `chunk_size` and not on B. B must be a multiple of devices x chunk_size.
     """
 
     def on_device(theta, gates, coords, keys, targets):
         def add_chunk(total, chunk):
             keys, points, targets = chunk
             points = coords if points is None else points
-            (_, logged), gradient = jax.value_and_grad(_chunk_loss, has_aux=True)(
+            (_, logged), gradient = jax.value_and_grad(chunk_loss, has_aux=True)(
                 theta, learner, gates, points, keys, targets
             )
             return jax.tree.map(jnp.add, total, (logged, gradient)), None
@@ -113,8 +122,8 @@ def meta_gradient(
         logged = {name: jnp.zeros(()) for name in ("mse", "psnr", "expected_l0")}
         chunks = _in_chunks((keys, None if where == shared else coords, targets), chunk_size)
         total, _ = jax.lax.scan(add_chunk, (logged, jax.tree.map(jnp.zeros_like, theta)), chunks)
-        # One reduction of one vector: XLA's CPU threads wait inside a reduction, and two of them at once, with a thread
-        # a core, leave none to the other device (seen: a run that hung).
+        # One reduction of one vector: XLA's CPU threads wait inside a reduction, and two reductions at once, with one
+        # thread per core, leave no thread to the other device (seen: a run that hung).
         flat, unravel = ravel_pytree(total)
         return unravel(jax.lax.pmean(flat, SIGNALS) / (targets.shape[0] // chunk_size))
 
@@ -136,12 +145,13 @@ def train_step(
     mesh: Mesh,
     chunk_size: int,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """One outer step: eq. 8's gradient, the optimiser, the budget controller. To be jitted whole.
+    """One outer step: the gradient of eq. 8, the outer optimiser, the controller of the gates. To be jitted as a whole.
 
-    Coordinates and targets as `meta_gradient` has them.
+    Coordinates and targets have the shapes of `meta_gradient`; `seed` is the random seed of the run.
 
     Returns:
-      The next state; mse, psnr (mean over signals, after adaptation), expected_l0, open_gates, lambda, gradient_norm.
+      The next state, and for the log: mse and psnr (mean over signals, after adaptation), expected_l0, gradient_norm,
+      and what the controller logs of its gates.
     """
     step_key = jax.random.fold_in(jax.random.key(seed), state.step)
     keys = jax.random.split(step_key, targets.shape[0])
@@ -153,27 +163,9 @@ def train_step(
     theta = optax.apply_updates(state.theta, updates)
     gates = state.gates
     if gates is not None:
-        gates, logged["open_gates"] = _next_gates(learner, theta, gates, step_key, state.step, outer_steps)
-        logged["lambda"] = jnp.exp(gates.log_lambda)
+        gates, of_gates = learner.controller.next(gates, theta, learner.field, step_key, state.step, outer_steps)
+        logged |= of_gates
     return TrainState(step=state.step + 1, theta=theta, gates=gates, opt_state=opt_state), logged
-
-
-def _next_gates(
-    learner: MetaLearner,
-    theta: Theta,
-    gates: GateState,
-    key: Key[Array, ""],
-    step: Int[Array, ""],
-    outer_steps: int,
-) -> tuple[GateState, Float[Array, ""]]:
-    """The gates of the next step, and how many are open at test time now."""
-    open_gates = jnp.sum(gates.mask, dtype=jnp.float32)
-    if not learner.learns_gates:
-        magnitude = jnp.abs(learner.field.flat(theta["field"]))
-        return learner.controller.next(gates, magnitude, learner.field.is_weight, key, step), open_gates
-    log_alpha = theta["log_alpha"]
-    open_gates = jnp.where(gates.frozen, open_gates, learner.hard_concrete.test_l0(log_alpha))
-    return learner.controller.next(gates, log_alpha, open_gates, step, outer_steps), open_gates
 
 
 def encode(
@@ -187,13 +179,12 @@ def encode(
     chunk_size: int,
     steps: int | None = None,
 ) -> Float[Array, "B *code"]:
-    """The gated codes of B signals, fitted with frozen gates: what a codec stores. To be jitted.
+    """Fits the gated codes of B signals with the gates of test time: what a codec stores. To be jitted.
 
-    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d]; K as in `MetaLearner.fit`. B must divide by the
-    devices of `mesh` and by `chunk_size` on each.
+    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d], one set per signal; K as in `MetaLearner.fit`.
+    B must be a multiple of devices x chunk_size.
     """
-    if gates is not None:
-        gates = gates.replace(frozen=jnp.ones((), bool))
+    gates = None if gates is None else gates.at_test_time()
 
     def fit(shared, signal):
         theta, gates, coords = shared
@@ -213,7 +204,7 @@ def decode(
     mesh: Mesh,
     chunk_size: int,
 ) -> Float[Array, "B N c"]:
-    """The values of B signals from their gated codes, at points of all or of each. To be jitted."""
+    """The values of B signals from their gated codes, at shared points or at points of each signal. To be jitted."""
 
     def render(shared, signal):
         theta, coords = shared
@@ -227,7 +218,7 @@ def decode(
 def map_signals(
     fn: Callable, shared: PyTree, signals: PyTree[Float[Array, "B ..."]], *, mesh: Mesh, chunk_size: int
 ) -> Float[Array, "B *out"]:
-    """`fn(shared, signal)` of each signal: over the devices of `mesh`, a chunk at a time on each."""
+    """`fn(shared, signal)` for each of B signals, divided over the devices of `mesh`, one chunk at a time on each."""
 
     def on_device(shared, signals):
         results = jax.lax.map(lambda chunk: jax.vmap(fn, (None, 0))(shared, chunk), _in_chunks(signals, chunk_size))

@@ -155,16 +155,21 @@ def load(path: pathlib.Path) -> Model:
 
 
 _FIELDS = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera)}
-_NEWER = ("products",)
+_NEWER = ("matmul_dtype",)
 """Attributes that models did not have at first: those of then keep their ids."""
 _LEARNER = ("inner_steps", "meta_sgd", "adapt_gates")
 
 
 def _description(field: nn.Module | Camera) -> dict:
-    """A field's class and attributes, and those of its parts; newer ones only where they are not at their default."""
+    """A field's class and attributes, and those of its parts; newer ones only where they are not at their default.
+
+    Renamed attributes have the name that ids are made of.
+    """
     fields = [f for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
     values = {
-        f.name: getattr(field, f.name) for f in fields if f.name not in _NEWER or getattr(field, f.name) != f.default
+        f.metadata.get("id", f.name): getattr(field, f.name)
+        for f in fields
+        if f.name not in _NEWER or getattr(field, f.name) != f.default
     }
     return {"class": type(field).__name__} | {
         name: _description(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
@@ -173,12 +178,14 @@ def _description(field: nn.Module | Camera) -> dict:
 
 def _build(description: dict) -> nn.Module | Camera:
     """The inverse of `_description`, of known classes alone."""
+    kind = _FIELDS[description["class"]]
+    names = {f.metadata.get("id", f.name): f.name for f in dataclasses.fields(kind)}
     attributes = {
-        name: _build(value) if isinstance(value, dict) else value
+        names[name]: _build(value) if isinstance(value, dict) else value
         for name, value in description.items()
         if name != "class"
     }
-    return _FIELDS[description["class"]](**attributes)
+    return kind(**attributes)
 
 
 def _architecture(model: Model) -> str:

@@ -14,7 +14,7 @@ from mscn_flax import kinds, meta, patches, signals
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.modalities import SCENES, Sampling
-from mscn_flax.rendering import points_a_coordinate
+from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
 
 _CHUNK = 16
@@ -112,7 +112,8 @@ class Network:
 
     @property
     def _chunk(self) -> int:
-        return max(1, min(_CHUNK, _CHUNK * 1024 // int(np.prod(self.shape) * points_a_coordinate(self.learner.field))))
+        points = int(np.prod(self.shape)) * points_per_coordinate(self.learner.field)
+        return max(1, min(_CHUNK, _CHUNK * 1024 // points))
 
     def assemble(self, values: Float[np.ndarray, "P N C"], height: int, width: int) -> Float[np.ndarray, "HW C"]:
         """The values of an image from those of its patches, of a map as they are."""

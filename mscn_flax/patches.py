@@ -1,6 +1,6 @@
-"""Large images as square patches and back (COIN++, appendix A of Dupont et al. 2022b).
+"""Splitting large images into square patches, and joining these (COIN++, appendix A of Dupont et al. 2022b).
 
-Patches do not overlap. An image that they do not divide is continued by reflection to the right and below.
+Patches do not overlap. An image whose sides they do not divide is continued by reflection to the right and below.
 """
 
 import numpy as np
@@ -8,12 +8,16 @@ from jaxtyping import UInt8
 
 
 def count(height: int, width: int, side: int) -> int:
-    """Patches of an image, those at its edges included."""
+    """Number of patches of an image, including those that reach beyond its edges.
+
+    >>> count(height=512, width=760, side=32)
+    384
+    """
     return -(-height // side) * -(-width // side)
 
 
 def split(image: UInt8[np.ndarray, "H W C"], side: int) -> UInt8[np.ndarray, "P side side C"]:
-    """The patches, row by row."""
+    """The P patches of an image, row by row, each of `side` x `side` pixels."""
     height, width, channels = image.shape
     rows, columns = -(-height // side), -(-width // side)
     reach = ((0, rows * side - height), (0, columns * side - width), (0, 0))
@@ -23,10 +27,10 @@ def split(image: UInt8[np.ndarray, "H W C"], side: int) -> UInt8[np.ndarray, "P 
 
 
 def join(patches: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The image [H, W, C] of `patches` [P, side, side, C], any dtype; the inverse of `split`.
+    """The image [H, W, C] made of `patches` [P, side, side, C] of any type: the inverse of `split`.
 
     Raises:
-      ValueError: where the number of patches is not that of such an image.
+      ValueError: if such an image has another number of patches.
     """
     number, side, _, channels = patches.shape
     if number != count(height, width, side):

@@ -1,4 +1,4 @@
-"""Progress of a run: a rich bar at a terminal, a log line every few seconds elsewhere."""
+"""The progress of a run: a bar at a terminal, otherwise a line in the log every few seconds."""
 
 import sys
 import time
@@ -7,13 +7,21 @@ import rich.progress
 
 
 class Progress:
-    """Shows step, time left and the latest values; a context manager."""
+    """Shows the step, the time left and the latest values; a context manager."""
 
     quiet = False
-    """Set in processes that work at what another one shows."""
+    """Whether nothing is shown: set in processes whose progress another process shows."""
 
     def __init__(self, label: str, total: int, start: int = 0, *, every_s: float = 10.0, unit: str = "step"):
-        """`start`: steps done before; `every_s`: seconds between log lines; `unit`: what a step is called there."""
+        """Begins to measure time.
+
+        Args:
+          label: name of the run.
+          total: number of steps of the run.
+          start: number of steps done before.
+          every_s: seconds between two lines in the log.
+          unit: what the log calls a step.
+        """
         self._label, self._total, self._first, self._unit = label, total, start, unit
         self._every, self._began, self._last = every_s, time.monotonic(), time.monotonic()
         self._bar = None
@@ -38,7 +46,7 @@ class Progress:
             self._bar.stop()
 
     def show(self, step: int, values: dict[str, float]) -> None:
-        """`step` steps are done; `values` are shown beside."""
+        """Shows that `step` steps are done, and some values by their names."""
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._bar:
             self._bar.update(self._task, completed=step, values=text)

@@ -1,7 +1,7 @@
 """Volume rendering: a field of colour and density in space, seen along rays (Mildenhall et al. 2020, eq. 3).
 
-As in Functa's code for SRN Cars: points at fixed, even depths, density clip(elu(s, 0.1) + 0.1, 0, 10) of the field's
-fourth value s, a white background, no dependence on the direction of view.
+As in Functa's code for SRN Cars: points at fixed and evenly spaced depths, density clip(elu(s, 0.1) + 0.1, 0, 10) of
+the field's fourth value s, a white background, and no dependence on the viewing direction.
 """
 
 import dataclasses
@@ -15,43 +15,43 @@ from jaxtyping import Array, Float
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
 _LAST = 1e-3
-"""Thickness of the last point's slab in depth: what lies behind it is background."""
+"""Thickness of the last point's slab, in units of depth: what lies behind it is background."""
 
 
 @gin.configurable
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """Where rays are looked at.
+    """The points along a ray at which a field is evaluated.
 
     Attributes:
-      near: depth of the first point, in units of the scene along the optical axis.
-      far: depth of the last.
-      samples: points a ray, evenly spaced from `near` to `far`.
+      near: depth of the first point, in units of the scene, along the optical axis.
+      far: depth of the last point.
+      samples_per_ray: number of points per ray, evenly spaced from `near` to `far`.
 
     Raises:
-      ValueError: where the depths are not 0 <= near < far, or there are fewer than two points.
+      ValueError: unless 0 <= near < far, or for fewer than two points per ray.
     """
 
     near: float = 0.8
     far: float = 1.8
-    samples: int = 32
+    samples_per_ray: int = dataclasses.field(default=32, metadata={"id": "samples"})
 
     def __post_init__(self):
-        if not (0 <= self.near < self.far and self.samples >= 2):
-            raise ValueError(f"a camera needs 0 <= near < far and 2 samples, got {self}")
+        if not (0 <= self.near < self.far and self.samples_per_ray >= 2):
+            raise ValueError(f"a camera needs 0 <= near < far and samples_per_ray >= 2, got {self}")
 
     @property
     def depths(self) -> Float[Array, " S"]:
-        """Of the points of a ray."""
-        return jnp.linspace(self.near, self.far, self.samples, dtype=jnp.float32)
+        """Depths of the points of a ray."""
+        return jnp.linspace(self.near, self.far, self.samples_per_ray, dtype=jnp.float32)
 
 
 class RadianceField(nn.Module):
-    """What a camera sees of a field of colour and density: a field whose coordinates are rays.
+    """What a camera sees of a field of colour and density: itself a field, whose coordinates are rays.
 
     Attributes:
-      siren: maps points of space [M, 3] and a code to red, green, blue and s [M, 4].
-      camera: the rays' points.
+      siren: maps points in space [M, 3] and a code to red, green, blue and s [M, 4].
+      camera: the points along each ray.
     """
 
     siren: Siren | LatentModulatedSiren
@@ -59,12 +59,12 @@ class RadianceField(nn.Module):
 
     @property
     def code_shape(self) -> tuple[int, ...]:
-        """Of the field in space."""
+        """Shape of the code, that of the field in space."""
         return self.siren.code_shape
 
     @nn.compact
     def __call__(self, rays: Float[Array, "N 6"], code: Float[Array, "*code"]) -> Float[Array, "N 3"]:
-        """Colours seen along rays of origin [3] and direction [3]."""
+        """Colours seen along rays, each given by its origin [3] and its direction [3]."""
         origins, directions = jnp.split(rays, 2, axis=-1)
         depths = self.camera.depths
         points = origins[:, None, :] + depths[None, :, None] * directions[:, None, :]
@@ -73,27 +73,31 @@ class RadianceField(nn.Module):
         return composite(values[..., :3], density(values[..., 3]), slabs(depths)[None, :] * length[:, None])
 
 
-def points_a_coordinate(field: nn.Module) -> int:
-    """Evaluations of the network for each coordinate of a field: the points of a ray, else 1."""
-    return field.camera.samples if isinstance(field, RadianceField) else 1
+def points_per_coordinate(field: nn.Module) -> int:
+    """Number of evaluations of the network per coordinate of a field: the points of a ray, otherwise 1."""
+    return field.camera.samples_per_ray if isinstance(field, RadianceField) else 1
 
 
 def density(s: Float[Array, "..."]) -> Float[Array, "..."]:
-    """clip(elu(s, 0.1) + 0.1, 0, 10), a unit length."""
+    """Density per unit of length: clip(elu(s, 0.1) + 0.1, 0, 10)."""
     return jnp.clip(jax.nn.elu(s, 0.1) + 0.1, 0, 10)
 
 
 def slabs(depths: Float[Array, " S"]) -> Float[Array, " S"]:
-    """The depth that each point stands for: up to the next, and next to nothing for the last."""
+    """The range of depths that each point stands for: up to the next point, and next to nothing for the last one.
+
+    >>> [round(thickness, 3) for thickness in slabs(jnp.array([0.5, 1.0, 2.0])).tolist()]
+    [0.5, 1.0, 0.001]
+    """
     return jnp.append(jnp.diff(depths), jnp.float32(_LAST))
 
 
 def composite(
     colours: Float[Array, "N S 3"], densities: Float[Array, "N S"], lengths: Float[Array, "N S"]
 ) -> Float[Array, "N 3"]:
-    """The colour of each ray: sum_i T_i (1 - exp(-sigma_i delta_i)) c_i, and white for what passes through all.
+    """The colour of each ray: sum_i T_i (1 - exp(-sigma_i delta_i)) c_i, plus white for what passes all points.
 
-    T_i = exp(-sum_{j < i} sigma_j delta_j) is what reaches point i.
+    T_i = exp(-sum_{j < i} sigma_j delta_j) is the fraction of the light that reaches point i.
     """
     depth = densities * lengths
     before = jnp.cumsum(depth, axis=-1) - depth

@@ -1,8 +1,8 @@
 """Linen modules: SIREN, and the map from a latent vector to its modulations (Functa, COIN++).
 
-A *field* maps coordinates and one signal's code to values: `field(coords, code)`. The code of a `Siren` is its
+A *field* maps coordinates and the code of one signal to values: `field(coords, code)`. The code of a `Siren` is its
 modulations m[L, width] themselves (MSCN, eq. 10); the code of a `LatentModulatedSiren` is a latent vector (Functa).
-Either way the code is the only thing that differs from signal to signal, zero means "the base network", and
+Either way the code is all that differs between signals, a code of zeros stands for the base network, and
 `field.code_shape` is its shape.
 """
 
@@ -18,7 +18,7 @@ from mscn_flax.sine import SINES
 
 
 def base_siren(field: nn.Module) -> "Siren":
-    """The SIREN that a field modulates, adapts or looks at; the field itself where it is one."""
+    """The SIREN inside a field that modulates, adapts or renders one; the field itself if it is a SIREN."""
     while hasattr(field, "siren"):
         field = field.siren
     return field
@@ -33,8 +33,8 @@ def with_depth(field: nn.Module, depth: int) -> nn.Module:
 def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:
     """SIREN initialisation (Sitzmann et al. 2020, section 3.2).
 
-    U(-1/fan_in, 1/fan_in) for the first layer, U(-sqrt(6/fan_in)/w0, +sqrt(6/fan_in)/w0) for every other one,
-    the linear output included.
+    U(-1/fan_in, 1/fan_in) for the first layer, U(-sqrt(6/fan_in)/w0, sqrt(6/fan_in)/w0) for all others, including the
+    linear output.
     """
 
     def init(key, shape, dtype=jnp.float32):
@@ -49,31 +49,31 @@ def _uniform(bound: float) -> nn.initializers.Initializer:
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
-PRODUCTS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-"""Name -> type that the factors of a product are rounded to on the way forward; it is summed in float32. On the way
-back the kernel or the activations are rounded, the gradient is not."""
+MATMUL_DTYPES = ("float32", "bfloat16")
+"""Types that both factors of a matrix product may be rounded to in the forward pass; it is summed in float32. In the
+backward pass the kernel or the activations are rounded, the gradient is not."""
 
 
 class _Affine(nn.Module):
-    """x W + b with W initialised as a SIREN layer, b at zero or drawn from the same range."""
+    """x W + b, where W is initialised as in a SIREN layer, and b at zero or drawn from the range of W."""
 
     features: int
     kernel_init: nn.initializers.Initializer
     uniform_bias: bool
-    products: str = "float32"
+    matmul_dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: Float[Array, "N i"]) -> Float[Array, "N o"]:
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         if self.uniform_bias:
-            # Drawn as a row of the kernel, whose range depends on its number of rows.
+            # Drawn like a row of the kernel, whose range depends on the number of its rows.
             bias = self.param("bias", lambda key: self.kernel_init(key, shape)[0])
         else:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        if self.products == "float32":
+        if self.matmul_dtype == "float32":
             return x @ kernel + bias[None, :]
-        factors = (a.astype(PRODUCTS[self.products]) for a in (x, kernel))
+        factors = (a.astype(self.matmul_dtype) for a in (x, kernel))
         return jnp.matmul(*factors, preferred_element_type=jnp.float32) + bias[None, :]
 
 
@@ -82,16 +82,19 @@ class Siren(nn.Module):
     """SIREN with shift modulations: x -> sin(w0 (W x + b + m)), last layer linear, + shift (eq. 10 without its gate).
 
     Attributes:
-      depth: number of layers, the linear output included: `depth - 1` sine layers, all modulated.
-      width: units a sine layer.
-      w0: frequency factor of every sine layer.
-      out_dim: c, values a point.
-      sine: the activation, a key of `sine.SINES`.
-      centred: coordinates in [0, 1] are mapped to [-1, 1] first, as in MetaSparseINR's code.
-      uniform_bias: biases start in the range of their layer's weights (MetaSparseINR's code), not at zero.
-      products: a key of `PRODUCTS`, of the products between hidden layers; the first layer, whose coordinates w0
-        magnifies, and the output have float32.
+      depth: number of layers including the linear output: `depth - 1` sine layers, all of them modulated.
+      width: number of units per sine layer.
+      w0: frequency factor of all sine layers.
+      out_dim: c, number of values per point.
+      sine: name of the activation, a key of `sine.SINES`.
+      centred: map coordinates from [0, 1] to [-1, 1] first, as in MetaSparseINR's code.
+      uniform_bias: biases start in the range of their layer's weights (MetaSparseINR's code) instead of at zero.
       shift: added to the output; 0.5, the middle of the targets' range, in Functa's code, 0 in MetaSparseINR's.
+      matmul_dtype: type of the factors in the matrix products between hidden layers, one of `MATMUL_DTYPES`; the first
+        layer, whose coordinates w0 magnifies, and the output always have float32.
+
+    Raises:
+      ValueError: for an unknown sine or type, or a network without a sine layer.
     """
 
     depth: int = 15
@@ -102,11 +105,11 @@ class Siren(nn.Module):
     centred: bool = False
     uniform_bias: bool = False
     shift: float = 0.5
-    products: str = "float32"
+    matmul_dtype: str = dataclasses.field(default="float32", metadata={"id": "products"})
 
     def __post_init__(self):
-        if self.products not in PRODUCTS:
-            raise ValueError(f"no products {self.products!r}; there are {', '.join(PRODUCTS)}")
+        if self.matmul_dtype not in MATMUL_DTYPES:
+            raise ValueError(f"no matmul_dtype {self.matmul_dtype!r}; there are {', '.join(MATMUL_DTYPES)}")
         if self.sine not in SINES:
             raise ValueError(f"no sine {self.sine!r}; there are {', '.join(SINES)}")
         if self.depth < 2 or self.width < 1:
@@ -122,35 +125,35 @@ class Siren(nn.Module):
     def __call__(
         self, coords: Float[Array, "N d"], modulations: Float[Array, "L w"] | None = None
     ) -> Float[Array, "N c"]:
-        """Values at `coords`; zero modulations, or none, give the base network."""
+        """Values at `coords`; the base network's if the modulations are zero or None."""
         if modulations is not None and modulations.shape != self.code_shape:
             raise ValueError(f"modulations have shape {modulations.shape}, this SIREN takes {self.code_shape}")
         sine = SINES[self.sine]
 
-        def affine(features, name, *, first=False, products="float32"):
-            return _Affine(features, siren_init(self.w0, first=first), self.uniform_bias, products, name=name)
+        def affine(features, name, *, first=False, matmul_dtype="float32"):
+            return _Affine(features, siren_init(self.w0, first=first), self.uniform_bias, matmul_dtype, name=name)
 
         h = 2 * coords - 1 if self.centred else coords
         for layer in range(self.depth - 1):
-            products = self.products if layer else "float32"
-            pre = affine(self.width, f"layer_{layer:02d}", first=layer == 0, products=products)(h)
+            matmul_dtype = self.matmul_dtype if layer else "float32"
+            pre = affine(self.width, f"layer_{layer:02d}", first=layer == 0, matmul_dtype=matmul_dtype)(h)
             if modulations is not None:
-                # Added to the pre-activation, so that a first layer whose coordinates are shared by all signals of a
-                # batch is computed once.
+                # Added to the pre-activation, so that the first layer is computed once per batch if all signals share
+                # their coordinates.
                 pre += modulations[layer][None, :]
             h = sine(self.w0 * pre)
         return affine(self.out_dim, "output")(h) + self.shift
 
 
-@gin.configurable(denylist=["name", "parent"])
 class LatentModulatedSiren(nn.Module):
     """A SIREN whose modulations are one linear map of a latent vector (Functa, section 3.1 of Dupont et al. 2022a).
 
     Attributes:
       siren: the modulated base network.
-      latent_dim: size of the latent vector, the signal's code.
+      latent_dim: size of the latent vector, which is the signal's code.
       uniform_map: the map's weights and biases start at U(-1, 1) / sqrt(latent_dim), as in COIN++'s code; otherwise as
-        in Functa's: a normal of deviation 1 / sqrt(latent_dim) truncated at two of them, bias 0.
+        in Functa's: a normal distribution of standard deviation 1 / sqrt(latent_dim), truncated at two of them, and
+        biases of 0.
     """
 
     siren: Siren
@@ -164,10 +167,10 @@ class LatentModulatedSiren(nn.Module):
 
     @nn.compact
     def __call__(self, coords: Float[Array, "N d"], latent: Float[Array, " latent"]) -> Float[Array, "N c"]:
-        """Values at `coords`; a zero latent gives the base network up to the map's bias."""
+        """Values at `coords`; a latent vector of zeros gives the base network but for the map's bias."""
         layers, width = self.siren.code_shape
         spread = self.latent_dim**-0.5
-        # Not lecun_normal, which widens the normal so that the truncated one has that deviation.
+        # Not lecun_normal, which widens the normal distribution so that the truncated one has that deviation.
         kernel_init, bias_init = nn.initializers.truncated_normal(spread), nn.initializers.zeros
         if self.uniform_map:
             kernel_init = bias_init = _uniform(spread)

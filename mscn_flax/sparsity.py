@@ -1,17 +1,17 @@
-"""Where a gate acts (section 3.2): every form of sparsity through one interface, with the same gates and budget.
+"""Where a gate acts (section 3.2): all forms of sparsity behind one interface, with the same gates and budgets.
 
 A form says how many gates there are (`gate_shape`), what the gates z do to the inner learning rates (`inner_lr`), and
-what signal-specific code the adapted values stand for (`code`), always such that values = field(theta0, code). What the
-budget counts are the non-zeros of `counted`.
+which code of the signal the adapted values stand for (`code`), always such that values = field(theta0, code). A budget
+is the number of nonzeros of `counted` that is asked for.
 
 `CodeGates` gates the code itself: shift modulations in eq. 10, theta0 + z * delta in section 3.2. The five forms that
 section 3.2 lists act on the field of `delta.py`:
 
-    unstructured      UnstructuredGates     a gate a parameter: (theta0 + delta) * z, eq. 7
-    structured        StructuredGates       a gate a column of a hidden kernel
-    group             GroupGates            a gate shared by the weights that leave a set of units
-    representational  ActivationGates       a gate a hidden unit's activation
-    gradient          GradientGates         a gate a parameter's update: eq. 9
+    unstructured      UnstructuredGates     one gate per parameter: (theta0 + delta) * z, eq. 7
+    structured        StructuredGates       one gate per column of a hidden kernel
+    group             GroupGates            one gate per set of units, shared by all weights that leave the set
+    representational  ActivationGates       one gate per activation of a hidden unit
+    gradient          GradientGates         one gate per update of a parameter: eq. 9
 """
 
 import dataclasses
@@ -24,25 +24,25 @@ from mscn_flax.delta import DeltaSiren, Part
 
 
 class Form:
-    """The interface; what most forms share."""
+    """The interface of all forms, with what most of them share."""
 
     def gate_shape(self, field) -> tuple[int, ...]:
-        """Shape of z; one gate an entry of the code unless a form says otherwise."""
+        """Shape of z; one gate per entry of the code unless a form says otherwise."""
         return field.code_shape
 
     def inner_lr(self, lr: Float[Array, "*code"], z: Float[Array, "*gates"]) -> Float[Array, "*code"]:
-        """The learning rates of an inner step."""
+        """The learning rates of an inner step, given those of all entries and the gates z."""
         del z
         return lr
 
     def code(
         self, field, params: PyTree, adapted: Float[Array, "*code"], z: Float[Array, "*gates"]
     ) -> Float[Array, "*code"]:
-        """The code that `adapted` stands for where the gates are `z`."""
+        """The code that the adapted values stand for, given the field's parameters theta0 and the gates z."""
         raise NotImplementedError
 
     def counted(self, field, params: PyTree, code: Float[Array, "*code"]) -> Float[Array, "*code"]:
-        """The array whose non-zeros the budget counts: the signal's code, what is stored for a signal."""
+        """The array whose nonzeros are to match the budget: the signal's code, which is what is stored of a signal."""
         del field, params
         return code
 
@@ -59,7 +59,7 @@ class CodeGates(Form):
 
 @dataclasses.dataclass(frozen=True)
 class GradientGates(Form):
-    """Updates masked in the inner loop, delta = -beta sum_t z * gradient_t (eq. 9); theta0 stays dense."""
+    """Updates gated in the inner loop: delta = -beta sum_t z * gradient_t (eq. 9); theta0 stays dense."""
 
     def inner_lr(self, lr, z):
         """See `Form.inner_lr`; z * (lr * gradient) = (z * lr) * gradient."""
@@ -72,25 +72,25 @@ class GradientGates(Form):
 
 
 class ParameterGates(Form):
-    """(theta0 + delta) * mask, a network sparse itself (eq. 7); the forms differ in the mask that they make of z."""
+    """(theta0 + delta) * mask: the network itself is sparse (eq. 7); its forms differ in how z becomes the mask."""
 
     def mask(self, field: DeltaSiren, z: Float[Array, "*gates"]) -> Float[Array, " P"]:
-        """What every parameter is multiplied by."""
+        """The factor of each parameter."""
         raise NotImplementedError
 
     def code(self, field, params, adapted, z):
-        """See `Form.code`; exactly -theta0 where the mask is 0."""
+        """See `Form.code`; exactly -theta0 for parameters whose mask is 0."""
         theta0 = field.flat(params)
         return (theta0 + adapted) * self.mask(field, z) - theta0
 
     def counted(self, field, params, code):
-        """See `Form.counted`: the final network's parameters, as the baselines count them."""
+        """See `Form.counted`: the parameters of the final network, as the baselines count them."""
         return field.flat(params) + code
 
 
 @dataclasses.dataclass(frozen=True)
 class UnstructuredGates(ParameterGates):
-    """A gate a parameter."""
+    """One gate per parameter."""
 
     def mask(self, field, z):
         """See `ParameterGates.mask`."""
@@ -100,7 +100,7 @@ class UnstructuredGates(ParameterGates):
 
 @dataclasses.dataclass(frozen=True)
 class StructuredGates(ParameterGates):
-    """A gate a column of every hidden kernel: all weights that enter a unit. Closed, the unit is constant."""
+    """One gate per column of a hidden kernel: all weights that enter one unit, which is constant if it is closed."""
 
     def gate_shape(self, field):
         """Shape [L - 1, w]; see `Form.gate_shape`."""
@@ -116,10 +116,10 @@ class StructuredGates(ParameterGates):
 @gin.configurable
 @dataclasses.dataclass(frozen=True)
 class GroupGates(ParameterGates):
-    """A gate shared by all weights that leave `units` neighbouring units for the next hidden layer.
+    """One gate per set of `units` neighbouring units, shared by all weights from these to the next hidden layer.
 
-    Raises:
-      ValueError: where `units` does not divide the width.
+    Attributes:
+      units: number of units per set; a width that it does not divide is a ValueError.
     """
 
     units: int = 8
@@ -141,7 +141,7 @@ class GroupGates(ParameterGates):
 
 @dataclasses.dataclass(frozen=True)
 class ActivationGates(ParameterGates):
-    """A gate a hidden unit's activation, the same at all points; (z h) W = h (z W), a row of the next kernel."""
+    """One gate per activation of a hidden unit, the same at all points: (z h) W = h (z W), a row of the next kernel."""
 
     def gate_shape(self, field):
         """Shape [L, w]; see `Form.gate_shape`."""
@@ -154,10 +154,10 @@ class ActivationGates(ParameterGates):
 
 
 def _hidden_kernels(field: DeltaSiren) -> list[Part]:
-    """The kernels between two hidden layers, all of one shape."""
+    """The kernels between two hidden layers, which all have the same shape."""
     return [part for part in field.parts if part.kind == "kernel" and 0 < part.layer < field.siren.depth - 1]
 
 
 def _mask(field: DeltaSiren, gated: dict[Part, Float[Array, "..."]]) -> Float[Array, " P"]:
-    """The parts' masks as one vector; 1 where a part has none."""
+    """The masks of all arrays as one vector; 1 for the entries of arrays without a mask."""
     return jnp.concatenate([gated[part].ravel() if part in gated else jnp.ones(part.size) for part in field.parts])

@@ -1,6 +1,6 @@
-"""Points of a signal a tile at a time: memory, and what a cache has to hold, are those of a tile.
+"""Working on the points of a signal one tile at a time: memory and the working set of a cache are those of one tile.
 
-A loss that is a mean over points is the mean of its tiles' losses, and so are its derivatives of any order.
+A loss that is a mean over points is the mean of the losses of its tiles, and so are its derivatives of any order.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,21 @@ from jaxtyping import Array, Float, PyTree
 
 
 def divisor(limit: int, count: int) -> int:
-    """The largest divisor of `count` within `limit`; both at least 1."""
+    """The largest divisor of `count` that is at most `limit`; both are at least 1.
+
+    >>> divisor(5, 12), divisor(16, 12), divisor(6, 7)
+    (4, 12, 1)
+    """
     return max(n for n in range(1, min(limit, count) + 1) if count % n == 0)
 
 
 def tile_size(limit: int | None, count: int) -> int:
-    """Points of a tile: as many as divide `count` evenly within the limit.
+    """Number of points per tile: the largest number within the limit that divides `count` points evenly.
 
-    All of them where there is no limit, or where even tiles would be smaller than an eighth of it: such small ones
-    are slow.
+    It is all points if there is no limit, or if even tiles would be below an eighth of it: small tiles are slow.
+
+    >>> tile_size(300, 178 * 178), tile_size(256, 1009), tile_size(None, 100)
+    (178, 1009, 100)
     """
     if limit is None or limit >= count or 8 * (size := divisor(limit, count)) < limit:
         return count
@@ -29,8 +35,12 @@ def tile_size(limit: int | None, count: int) -> int:
 def mean_over(
     fn: Callable[[PyTree], PyTree[Float[Array, "..."]]], points: PyTree[Float[Array, "N ..."]], limit: int | None
 ) -> PyTree[Float[Array, "..."]]:
-    """Mean of `fn(tile)` over the tiles of `points`, one after the other; `limit` as in `tile_size`."""
-    if limit is None:  # Also where there are no points.
+    """Mean of `fn(tile)` over the tiles of `points`, one after the other; `limit` as in `tile_size`.
+
+    >>> float(mean_over(jnp.mean, jnp.arange(12.0), limit=4))
+    5.5
+    """
+    if limit is None:  # There may be no points then.
         return fn(points)
     count = jax.tree.leaves(points)[0].shape[0]
     size = tile_size(limit, count)
@@ -50,9 +60,9 @@ def mean_loss(
     points: PyTree[Float[Array, "N ..."]],
     limit: int | None,
 ) -> Float[Array, ""]:
-    """Mean of `loss_fn(variables, tile)` over the tiles; can be differentiated once, with respect to `variables`.
+    """Mean of `loss_fn(variables, tile)` over the tiles; differentiable once, with respect to `variables`.
 
-    The gradient is added up with the loss, so that nothing is kept or computed twice.
+    The gradient is added up together with the loss, so that nothing is kept or computed twice.
     """
     if limit is None:
         return loss_fn(variables, points)

@@ -172,7 +172,7 @@ def train(
     if stop == 0:
         return Trained(state, 0, 0.0, 0.0)
     source = batches(signals, training.batch_size, setup.seed)
-    statics = ("train", for_any_budget(setup.learner), setup.optimizer, training)
+    statics = ("train", setup.learner.for_any_budget(), setup.optimizer, training)
     program = functools.partial(compiled, step_of(setup, mesh), statics, donate_argnums=0)
     with Checkpoints(checkpoints, keep_period=keep_period) as kept:
         start, state = kept.restore_latest(stop, state, devices.agreed)
@@ -258,13 +258,6 @@ def batch(setup: Setup, source: Sequence, step: int, mesh: Mesh) -> Points:
     each, shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((meta.SIGNALS,), ()))
     own_points = points.coords.ndim == points.targets.ndim
     return Points(devices.placed(points.coords, each if own_points else shared), devices.placed(points.targets, each))
-
-
-def for_any_budget(learner: MetaLearner) -> MetaLearner:
-    """The learner as a compilation sees it: the budget is data to it."""
-    if not learner.learns_gates:
-        return learner
-    return dataclasses.replace(learner, controller=dataclasses.replace(learner.controller, budget=1))
 
 
 _COMPILED = {}

@@ -9,7 +9,7 @@ def quadratic(target):
     return lambda x, *_: 0.5 * jnp.sum((x - target) ** 2)
 
 
-def test_steps_are_gradient_descent_with_a_rate_an_entry():
+def test_steps_are_gradient_descent_with_one_rate_per_entry():
     target, lr = jnp.array([1.0, -2.0, 3.0]), jnp.array([0.1, 0.5, 1.0])
     adapted, losses = adapt(quadratic(target), jnp.zeros(3), lr, steps=4)
     np.testing.assert_allclose(adapted, target * (1 - (1 - lr) ** 4), rtol=1e-5)

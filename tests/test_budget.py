@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax.budget import BudgetController
+from mscn_flax.budget import INITIAL_LAMBDA, BudgetController
 
 
 def test_target_falls_from_all_to_the_budget():
@@ -14,8 +14,8 @@ def test_target_falls_from_all_to_the_budget():
 
 
 def test_lambda_rises_while_too_many_are_open_and_falls_otherwise():
-    controller = BudgetController(initial_lambda=1e-4)
-    start = jnp.log(jnp.float32(1e-4))
+    controller = BudgetController()
+    start = jnp.log(jnp.float32(INITIAL_LAMBDA))
     integral, log_lambda = controller.control(start, jnp.float32(200), jnp.float32(100))
     assert integral > start
     assert log_lambda > integral
@@ -29,7 +29,7 @@ def test_count_follows_the_target_on_a_simple_plant():
     controller = BudgetController(budget=64, close_by=0.3, freeze_at=0.4)
     steps, gates, closed = 1000, 512, -2.398
     log_alpha, importance = np.full(gates, 2.2), np.geomspace(1e-7, 1e-3, gates)
-    integral = log_lambda = jnp.log(jnp.float32(controller.initial_lambda))
+    integral = log_lambda = jnp.log(jnp.float32(INITIAL_LAMBDA))
     counts = []
     for step in range(int(0.4 * steps)):
         log_alpha += 0.1 * np.clip(np.log(importance / np.exp(float(log_lambda))), -1, 1)

@@ -19,6 +19,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.learner import MetaLearner
 from mscn_flax.network import Network
 from mscn_flax.quantize import Quantizer
+from mscn_flax.rendering import Camera
 from mscn_flax.siren import LatentModulatedSiren, Siren
 from mscn_flax.stream import _varint, parse
 
@@ -232,9 +233,12 @@ def test_newer_attributes_leave_the_ids_of_models_as_they_were(mscn):
     description = json.loads(model._architecture(mscn))["field"]
     before = {"class", "depth", "width", "w0", "out_dim", "sine", "centred", "uniform_bias", "shift"}
     assert set(description) == before
-    assert model._build(description | {"products": "bfloat16"}).products == "bfloat16"
-    rounded = dataclasses.replace(mscn.network.learner.field, products="bfloat16")
+    assert model._build(description | {"products": "bfloat16"}).matmul_dtype == "bfloat16"
+    rounded = dataclasses.replace(mscn.network.learner.field, matmul_dtype="bfloat16")
     assert model._description(rounded)["products"] == "bfloat16"
+    camera = Camera(samples_per_ray=8)
+    assert model._description(camera) == {"class": "Camera", "near": 0.8, "far": 1.8, "samples": 8}
+    assert model._build(model._description(camera)) == camera
 
 
 def _rewrite(path, change):

@@ -5,9 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mscn_flax.budget import BudgetController
+from mscn_flax.delta import DeltaSiren
 from mscn_flax.gates import HardConcrete, initial_log_alpha, top_n_mask
+from mscn_flax.prune import PruningRounds
+from mscn_flax.siren import Siren
 
 GATE = HardConcrete()
+FIELD = DeltaSiren(Siren(depth=3, width=8))
+CONTROLLERS = {
+    "budget": BudgetController(budget=40, close_by=0.5, freeze_at=0.5),
+    "magnitude": PruningRounds(rounds=2, dense_steps=3, round_steps=2),
+    "random": PruningRounds(rounds=2, dense_steps=3, round_steps=2, criterion="random"),
+}
 
 
 @pytest.mark.parametrize("log_alpha", [-4.0, -1.5, 0.0, 0.7, 3.0])
@@ -52,9 +62,10 @@ def test_top_n_keeps_exactly_n_of_the_largest(size, data):
         assert scores[mask].min() >= scores[~mask].max()
 
 
-def test_initial_probability_is_the_one_asked_for():
-    log_alpha = initial_log_alpha(jax.random.key(0), (10_000,), 0.9, 0.01)
+def test_gates_start_open_alike():
+    log_alpha = initial_log_alpha(jax.random.key(0), (10_000,))
     assert float(jnp.mean(jax.nn.sigmoid(log_alpha))) == pytest.approx(0.9, abs=1e-3)
+    assert GATE.test_l0(log_alpha) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -63,9 +74,41 @@ def test_initial_probability_is_the_one_asked_for():
         (lambda: HardConcrete(beta=0.0), "beta"),
         (lambda: HardConcrete(gamma=0.1), "gamma"),
         (lambda: top_n_mask(jnp.zeros(3), 4), "4 of 3"),
-        (lambda: initial_log_alpha(jax.random.key(0), (3,), 1.0, 0.1), "open_probability"),
     ],
 )
 def test_wrong_values_are_named(wrong, names):
     with pytest.raises(ValueError, match=names):
         wrong()
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_a_controller_opens_all_gates_first_and_counts_those_that_are_open(name):
+    controller, shape = CONTROLLERS[name], FIELD.code_shape
+    theta = {"field": FIELD.init(jax.random.key(0), jnp.zeros((1, 2)))["params"]}
+    if controller.has_log_alpha:
+        theta["log_alpha"] = initial_log_alpha(jax.random.key(1), shape)
+    gates = controller.start(shape)
+    structure, counts = jax.tree.structure(gates), []
+    for step in range(8):
+        gates, logged = controller.next(gates, theta, FIELD, jax.random.key(step), jnp.int32(step), 8)
+        counts.append(int(logged["open_gates"]))
+        assert jax.tree.structure(gates) == structure
+    assert counts[0] == FIELD.code_shape[0]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == int(gates.mask.sum()) < counts[0]
+    # At the end, and at test time, nothing is random and nothing is penalised.
+    for last in (gates, gates.at_test_time(), controller.start(shape).at_test_time()):
+        for key in range(2):
+            z = controller.sample(last, theta.get("log_alpha"), jax.random.key(key))
+            np.testing.assert_array_equal(z, last.mask)
+        assert last.penalty_weight == 0
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_a_random_gate_is_penalised(name):
+    controller = CONTROLLERS[name]
+    log_alpha = jnp.zeros(FIELD.code_shape) if controller.has_log_alpha else None
+    gates = controller.start(FIELD.code_shape)
+    drawn = [controller.sample(gates, log_alpha, jax.random.key(key)) for key in range(2)]
+    is_random = bool(jnp.any(drawn[0] != drawn[1]))
+    assert is_random == (gates.penalty_weight > 0) == (controller.expected_l0(log_alpha) > 0)

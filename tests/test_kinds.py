@@ -174,7 +174,8 @@ def test_a_file_of_ones_own_comes_back(train, content, ending, says, tmp_path, c
 def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
     path, scene = tmp_path / "m.safetensors", views.random_scene(np.random.default_rng(5), 8, 5)
     tiny = ["--modulations=8", "--gin_param=codec/scene/codec.outer_steps=3", "--gin_param=codec.fit_signals=8"]
-    tiny += [f"--gin_param=codec/scene/{name}" for name in ("Siren.width=8", "Siren.depth=3", "Camera.samples=4")]
+    small = ("Siren.width=8", "Siren.depth=3", "Camera.samples_per_ray=4")
+    tiny += [f"--gin_param=codec/scene/{name}" for name in small]
     cli.main(["train", "-o", str(path), "--data=balls", "--resolution=8", *tiny])
     views.write(tmp_path / "scenes" / "ours", scene)
     again = views.read(tmp_path / "scenes" / "ours")

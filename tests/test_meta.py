@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ def plain_gradient(learner, theta, gates, keys, coords, targets):
     """Gradient of eq. 8 by Python loops over signals and inner steps."""
 
     def signal_loss(theta, key, target):
-        z = learner.hard_concrete.sample(key, theta["log_alpha"]) if gates is not None else 1.0
+        z = learner.controller.hard_concrete.sample(key, theta["log_alpha"]) if gates is not None else 1.0
 
         def loss(code):
             return metrics.mse(learner.render(theta, z * code, coords), target)
@@ -45,7 +46,7 @@ def plain_gradient(learner, theta, gates, keys, coords, targets):
             code = code - theta["inner_lr"]["code"] * jax.grad(loss)(code)
         penalty = 0.0
         if gates is not None:
-            penalty = jnp.exp(gates.log_lambda) * learner.hard_concrete.expected_l0(theta["log_alpha"])
+            penalty = jnp.exp(gates.log_lambda) * learner.controller.hard_concrete.expected_l0(theta["log_alpha"])
         return loss(code) + penalty
 
     gradient = jax.jit(jax.grad(signal_loss))
@@ -83,7 +84,7 @@ def test_meta_gradient_agrees_with_finite_differences(make):
 
         @jax.jit
         def loss(theta):
-            return meta._chunk_loss(theta, learner, gates, coords, KEYS[:2], targets)[0]
+            return meta.chunk_loss(theta, learner, gates, coords, KEYS[:2], targets)[0]
 
         gradient = jax.jit(jax.grad(loss))(theta)
         for name in theta:
@@ -114,7 +115,7 @@ def test_closed_gates_equal_the_base_network():
     np.testing.assert_array_equal(learner.render(theta, code, COORDS), base)
     np.testing.assert_array_equal(losses, losses[0])
     gradient = jax.grad(
-        lambda theta: meta._chunk_loss(theta, learner, closed, COORDS, KEYS, TARGETS)[0], allow_int=True
+        lambda theta: meta.chunk_loss(theta, learner, closed, COORDS, KEYS, TARGETS)[0], allow_int=True
     )(theta)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
@@ -151,6 +152,24 @@ def test_budget_is_exact_and_the_pattern_shared(budget):
     assert np.all(patterns == np.asarray(state.gates.mask))
     assert logs[-1]["open_gates"] == budget
     assert logs[0]["open_gates"] > budget
+
+
+@pytest.mark.parametrize("adapt_gates", [False, True])
+def test_what_is_compiled_does_not_depend_on_the_budget(adapt_gates):
+    optimizer, programs = OuterOptimizer().build(10), set()
+    for learner in (mscn(4, adapt_gates=adapt_gates), mscn(20, adapt_gates=adapt_gates)):
+        state = meta.init_state(learner, optimizer, 0, COORDS)
+        assert state.gates.budget == learner.controller.budget
+        options = {"learner": learner, "optimizer": optimizer, "outer_steps": 10, "mesh": mesh(), "chunk_size": 4}
+        step = functools.partial(meta.train_step, **options)
+        encode = functools.partial(meta.encode, learner, mesh=mesh(), chunk_size=4)
+        traced = (
+            jax.make_jaxpr(step)(state, COORDS, TARGETS, 0),
+            jax.make_jaxpr(encode)(state.theta, state.gates, COORDS, TARGETS),
+        )
+        programs.add(re.sub("0x[0-9a-f]+", "", str(traced)))  # Without the addresses of functions.
+        assert learner.for_any_budget() == mscn(7, adapt_gates=adapt_gates).for_any_budget()
+    assert len(programs) == 1
 
 
 def test_adapted_gates_give_each_signal_its_own_exact_pattern():
@@ -228,11 +247,11 @@ def test_a_truncated_gradient_takes_earlier_steps_as_given(make):
     theta, gates = whole.init(jax.random.key(0), COORDS), whole.init_gates()
 
     def loss(theta, learner):
-        return meta._chunk_loss(theta, learner, gates, COORDS, KEYS[:1], TARGETS[:1])[0]
+        return meta.chunk_loss(theta, learner, gates, COORDS, KEYS[:1], TARGETS[:1])[0]
 
     def by_hand(theta):
         """One step of a field whose code starts where two steps have led."""
-        gate = whole.hard_concrete.sample(KEYS[0], theta["log_alpha"]) if gates is not None else 1.0
+        gate = whole.controller.hard_concrete.sample(KEYS[0], theta["log_alpha"]) if gates is not None else 1.0
         led, _, _ = whole.fit(jax.lax.stop_gradient(theta), gates, KEYS[0], COORDS, TARGETS[0], steps=2)
 
         def error(gated):
@@ -241,7 +260,9 @@ def test_a_truncated_gradient_takes_earlier_steps_as_given(make):
         # `led` is gated: the adapted values themselves are what the loss of a gated code is differentiated by.
         adapted = led / jnp.where(jax.lax.stop_gradient(gate) == 0, 1, jax.lax.stop_gradient(gate))
         adapted = adapted - theta["inner_lr"]["code"] * jax.grad(lambda a: error(gate * a))(adapted)
-        penalty = jnp.exp(gates.log_lambda) * whole.hard_concrete.expected_l0(theta["log_alpha"]) if gates else 0.0
+        penalty = (
+            jnp.exp(gates.log_lambda) * whole.controller.hard_concrete.expected_l0(theta["log_alpha"]) if gates else 0.0
+        )
         return error(gate * adapted) + penalty
 
     assert loss(theta, truncated) == pytest.approx(float(loss(theta, whole)), rel=1e-6)

@@ -86,7 +86,7 @@ def test_rays_of_scenes_train_like_any_points():
     arrays = scenes()
     points = SCENES.draw(arrays, 8, Sampling(views=2, rays=6), np.random.default_rng(1))
     assert points.coords.shape == (4, 12, 6)
-    learner = mscn(RadianceField(siren=Siren(depth=3, width=8, out_dim=4), camera=Camera(samples=4)))
+    learner = mscn(RadianceField(siren=Siren(depth=3, width=8, out_dim=4), camera=Camera(samples_per_ray=4)))
     assert_equal(gradient(learner, points, 1, 4), gradient(learner, points, 2, 1))
 
 

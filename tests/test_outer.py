@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax.outer import RULES, OuterOptimizer
+from mscn_flax.outer import OPTIMIZERS, OuterOptimizer
 
 THETA = {"field": {"w": jnp.ones(3)}, "inner_lr": {"code": jnp.ones(2)}, "log_alpha": jnp.zeros(4)}
 
@@ -42,15 +42,17 @@ def test_wrong_warm_up_is_refused():
         OuterOptimizer(warmup=1.0)
 
 
-def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match=r"rule must be one of adam, .*'sgd'"):
-        OuterOptimizer(rule="sgd")
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(ValueError, match=r"optimizer must be one of adam, .*'sgd'"):
+        OuterOptimizer(optimizer="sgd")
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_descends_and_leaves_the_other_groups_to_adam(rule):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_descends_and_leaves_the_other_groups_to_adam(optimizer):
     theta = {"field": {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}, "inner_lr": {"code": jnp.ones((2, 2))}}
-    transformation, reference = (OuterOptimizer(learning_rate=1e-2, rule=name).build(10) for name in (rule, "adam"))
+    transformation, reference = (
+        OuterOptimizer(learning_rate=1e-2, optimizer=name).build(10) for name in (optimizer, "adam")
+    )
     states = [transformation.init(theta), reference.init(theta)]
     for _ in range(10):  # Towards zero.
         update, states[0] = transformation.update(theta, states[0], theta)

@@ -15,7 +15,7 @@ COLOUR = jnp.array([0.2, 0.4, 0.8])
 def one_ray(camera, densities):
     """The colour of a ray along x whose points have one colour."""
     lengths = rendering.slabs(camera.depths)[None]
-    colours = jnp.broadcast_to(COLOUR, (1, camera.samples, 3))
+    colours = jnp.broadcast_to(COLOUR, (1, camera.samples_per_ray, 3))
     return rendering.composite(colours, densities[None], lengths)[0]
 
 
@@ -24,7 +24,7 @@ def test_empty_space_is_white():
 
 
 def test_an_opaque_plane_hides_what_is_behind():
-    camera = Camera(near=0.0, far=1.0, samples=64)
+    camera = Camera(near=0.0, far=1.0, samples_per_ray=64)
     colours = jnp.where(jnp.arange(64)[:, None] < 32, COLOUR, 0.0)[None]
     densities = jnp.where(jnp.arange(64) < 20, 0.0, 1e6)[None]
     seen = rendering.composite(colours, densities, rendering.slabs(camera.depths)[None])
@@ -35,7 +35,7 @@ def test_an_opaque_plane_hides_what_is_behind():
 def test_a_ball_of_constant_density_follows_beer_and_lambert(offset):
     """Along a chord of length l a fraction exp(-sigma l) of the white background comes through."""
     sigma, radius = 3.0, 0.4
-    camera = Camera(near=0.5, far=1.5, samples=4001)
+    camera = Camera(near=0.5, far=1.5, samples_per_ray=4001)
     points = jnp.stack([camera.depths - 1.0, jnp.full_like(camera.depths, offset)], axis=-1)
     densities = jnp.where(jnp.linalg.norm(points, axis=-1) < radius, sigma, 0.0)
     chord = 2 * np.sqrt(radius**2 - offset**2)
@@ -59,7 +59,7 @@ def test_light_is_shared_out_whole():
 
 def test_gradient_agrees_with_finite_differences():
     with jax.enable_x64(True):
-        lengths = rendering.slabs(Camera(samples=8).depths)[None].astype(jnp.float64)
+        lengths = rendering.slabs(Camera(samples_per_ray=8).depths)[None].astype(jnp.float64)
         colours = jax.random.uniform(jax.random.key(0), (1, 8, 3), jnp.float64)
         weights = jnp.array([[0.3, -0.5, 0.9]], jnp.float64)
 
@@ -78,7 +78,7 @@ def test_a_camera_sees_a_ball_where_it_is():
     side, focal, radius = 32, 33.0, 0.3
     pose = views.look_at_origin(np.array([1.3, 0.0, 0.0]))
     rays = signals.camera_rays(pose, np.indices((side, side)).reshape(2, -1).T, focal, (side / 2, side / 2))
-    depths = Camera(samples=256).depths
+    depths = Camera(samples_per_ray=256).depths
     directions = jnp.asarray(rays[:, 3:])
     points = jnp.asarray(rays[:, None, :3]) + depths[None, :, None] * directions[:, None, :]
     densities = jnp.where(jnp.linalg.norm(points, axis=-1) < radius, 1e3, 0.0)
@@ -108,7 +108,7 @@ def test_rays_follow_the_cameras_axes():
     "field", [Siren(depth=3, width=8, out_dim=4), LatentModulatedSiren(Siren(depth=3, width=8, out_dim=4), 5)]
 )
 def test_a_radiance_field_is_a_field_of_rays(field):
-    seen = RadianceField(siren=field, camera=Camera(samples=4))
+    seen = RadianceField(siren=field, camera=Camera(samples_per_ray=4))
     assert seen.code_shape == field.code_shape
     rays = jax.random.normal(jax.random.key(0), (7, 6))
     params = seen.init(jax.random.key(1), rays, jnp.zeros(seen.code_shape))

@@ -53,7 +53,7 @@ def test_zero_latent_is_the_base_network():
 
 
 def test_rounded_products_lose_a_little_and_can_be_differentiated():
-    exact, rounded = Siren(depth=4, width=32, w0=20.0), Siren(depth=4, width=32, w0=20.0, products="bfloat16")
+    exact, rounded = Siren(depth=4, width=32, w0=20.0), Siren(depth=4, width=32, w0=20.0, matmul_dtype="bfloat16")
     variables = exact.init(jax.random.key(0), COORDS, jnp.zeros(exact.code_shape))
 
     def values(field, code):
@@ -77,7 +77,7 @@ def test_rounded_products_lose_a_little_and_can_be_differentiated():
     [
         ({"sine": "fsat"}, "fast, plain"),
         ({"depth": 1}, "depth >= 2"),
-        ({"products": "float16"}, "float32, bfloat16"),
+        ({"matmul_dtype": "float16"}, "float32, bfloat16"),
     ],
 )
 def test_wrong_values_are_named(wrong, says):

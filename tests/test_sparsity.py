@@ -84,7 +84,7 @@ def test_gradient_gates_are_equation_9():
     theta, gates = one.init(jax.random.key(0), COORDS), one.init_gates()
     key = jax.random.key(3)
     code, _, _ = one.fit(theta, gates, key, COORDS, TARGETS[0])
-    z = one.hard_concrete.sample(key, theta["log_alpha"])
+    z = one.controller.hard_concrete.sample(key, theta["log_alpha"])
     assert np.any((np.asarray(z) > 0) & (np.asarray(z) < 1))
 
     def loss(delta):
@@ -130,7 +130,7 @@ def test_constant_units_go_into_the_next_biases():
     np.testing.assert_allclose(compact.apply(FIELD.siren, small, COORDS), expected, atol=1e-4)
 
 
-def test_a_network_of_zeros_keeps_a_unit_a_layer():
+def test_a_network_of_zeros_keeps_one_unit_per_layer():
     params = jax.tree.map(np.zeros_like, FIELD.init(jax.random.key(0), COORDS)["params"])
     small = compact.compact(FIELD.siren, params)
     assert small["layer_00"]["kernel"].shape == (2, 1)
@@ -145,6 +145,8 @@ def test_groups_must_divide_the_layer():
 def test_gates_that_the_loss_does_not_see_cannot_be_adapted():
     with pytest.raises(ValueError, match="gradient gates"):
         learner(GradientGates(), adapt_gates=True)
+    with pytest.raises(ValueError, match="needs learned gates"):
+        MetaLearner(field=FIELD, adapt_gates=True)
 
 
 def test_a_fixed_rate_stays():

@@ -1,5 +1,9 @@
 import pytest
 
+from benchmarks.job import choices
+from mscn_flax.outer import OuterOptimizer
+from mscn_flax.rendering import Camera
+from mscn_flax.siren import Siren
 from mscn_flax.train import Training
 
 
@@ -16,3 +20,10 @@ def test_resolution_grows_when_it_is_said_to():
 def test_a_wrong_stage_is_refused(wrong):
     with pytest.raises(ValueError, match="coarse_"):
         Training(**wrong)
+
+
+def test_renamed_options_leave_the_ids_of_runs_as_they_were():
+    assert choices(OuterOptimizer(optimizer="muon")) == "OuterOptimizer(rule='muon')"
+    assert choices(Camera(samples_per_ray=24)) == "Camera(samples=24)"
+    assert choices(Siren(matmul_dtype="bfloat16")) == "Siren(products='bfloat16')"
+    assert choices((OuterOptimizer(), Camera(), Siren())) == "(OuterOptimizer(), Camera(), Siren())"

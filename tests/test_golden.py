@@ -1,0 +1,106 @@
+"""Nothing changed: rows, models and streams of an earlier version come out as they were.
+
+`tests/golden` holds what the commit before the benchmarks became lists of jobs gave: rows of two cells of each benchmark
+at preset smoke, on the embedded stand-ins, without times; one cell of Table 1 and one of figure 2 at preset quick; a
+small model of each modality with a stream and what it decodes to. Rounding differs between machines, so that rows are
+compared to the letter on a machine like the one they come from and within a thousandth elsewhere.
+`MSCN_GOLDEN_QUICK=1` compares those of preset quick too (two minutes).
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import engine, launch, records
+from mscn_flax import codec, model
+from mscn_flax.stream import parse
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+DEVICE = "2 x cpu (Intel(R) Xeon(R) Processor)"
+KEYS = ["dataset", "method", "budget", "bits", "signal_id", "inner_optimizer", "layer", "unit", "kind", "variant", "step"]
+
+SMOKE = {
+    "table1_modulations": ["--gin_param=table1.datasets=['photos']"],
+    "fig2_unstructured": ["--gin_param=fig2.methods=['mscn_meta_sgd', 'meta_sparse_inr']", "--gin_param=fig2.rounds=[4]"],
+    "sparsity_forms": [],
+    "fig7_rate_distortion": ["--gin_param=fig7.methods=['mscn']", "--gin_param=fig7.real_codecs=['jpeg']"],
+    "climate_rate_distortion": ["--gin_param=climate.real_codecs=[]"],
+    "outer_loop": [],
+    "codec_robustness": [],
+}
+QUICK = {
+    "table1_modulations": [
+        "--gin_param=table1.datasets=['cifar10']",
+        "--gin_param=table1.methods=['mscn']",
+        "--gin_param=table1.budgets=[64]",
+    ],
+    "fig2_unstructured": [
+        "--gin_param=fig2.datasets=['sdf2d']",
+        "--gin_param=fig2.methods=['mscn_meta_sgd']",
+        "--gin_param=fig2.rounds=[20]",
+    ],
+}
+
+
+def _compare(preset: str, benchmark: str, more: list[str], folder: pathlib.Path, environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", f"--preset={preset}", "--seeds=1", *more]
+    command += [f"--results_dir={folder / 'results'}", f"--runs_dir={folder / 'runs'}"]
+    done = subprocess.run(
+        command, cwd=records.REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=580
+    )
+    assert done.returncode == 0, done.stderr
+    for path in sorted((GOLDEN / "rows" / preset).glob(f"{benchmark}*.csv")):
+        expected = pd.read_csv(path)
+        found = pd.read_csv(folder / "results" / preset / path.name)
+        if preset == "quick" and "signal_id" in found:
+            found = found[found["signal_id"] < 100]
+        keys = [key for key in KEYS if key in expected]
+        tables = [each[expected.columns].sort_values(keys).reset_index(drop=True) for each in (found, expected)]
+        exactly = engine.device_name() == DEVICE
+        pd.testing.assert_frame_equal(*tables, check_exact=exactly, **({} if exactly else {"rtol": 1e-3}))
+
+
+@pytest.mark.parametrize("benchmark", SMOKE)
+def test_rows_of_smoke_come_out_to_the_letter(benchmark, tmp_path):
+    environment = os.environ | {"XLA_FLAGS": launch.COMPILE_FAST["XLA_FLAGS"], "MSCN_DATA_DIR": str(tmp_path / "none")}
+    _compare("smoke", benchmark, SMOKE[benchmark], tmp_path, environment)
+
+
+@pytest.mark.skipif("MSCN_GOLDEN_QUICK" not in os.environ, reason="takes two minutes: set MSCN_GOLDEN_QUICK=1")
+@pytest.mark.parametrize("benchmark", QUICK)
+def test_rows_of_quick_come_out_to_the_letter(benchmark, tmp_path, data_dir):
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    _compare("quick", benchmark, QUICK[benchmark], tmp_path, environment | {"MSCN_DATA_DIR": data_dir})
+
+
+@pytest.mark.parametrize("name", ["image", "map", "volume", "scene"])
+def test_models_and_streams_come_out_to_the_bit(name):
+    shared, stream = model.load(GOLDEN / f"{name}.safetensors"), (GOLDEN / f"{name}.mscn").read_bytes()
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        arrays = dict(stored)
+    expected = arrays.pop("decoded")
+    signal = arrays.get("signal")
+    if signal is None:
+        signal = {key.removeprefix("signal_"): array for key, array in arrays.items()}
+    codes = codec.unpack(shared, parse(stream))
+    # Reading integers is exact on every machine, so that coding what was read gives the same bytes.
+    height, width = parse(stream).height, parse(stream).width
+    assert codec.pack(shared, codes, height, width) == stream
+    decoded = codec.decode(shared, stream)
+    decoded = decoded["views"][:2] if isinstance(decoded, dict) else decoded
+    if engine.device_name() == DEVICE:
+        assert codec.encode(shared, signal) == stream
+    atol = 1 if decoded.dtype == np.uint8 else 1e-4
+    np.testing.assert_allclose(decoded.astype(np.float64), expected.astype(np.float64), atol=atol)
+
+
+def test_the_golden_models_are_of_all_modalities():
+    kinds = {model.load(path).network.kind for path in GOLDEN.glob("*.safetensors")}
+    assert len(kinds) == len(list(GOLDEN.glob("*.mscn"))) == 4
+    assert jax.devices()[0].platform == "cpu"
