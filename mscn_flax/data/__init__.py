@@ -1,4 +1,4 @@
-"""Data sets: every one a TFDS data set, read at random and deterministically."""
+"""Data sets, read at random and deterministically: prepared by TFDS, or exported as plain arrays."""
 
 from mscn_flax.data.reading import Images, MissingDataError, Signals, batches
 from mscn_flax.data.registry import DATA_SETS, load

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
 
+from mscn_flax.data.reading import MissingDataError
+
 
 def files_digest(paths: Sequence[pathlib.Path], more: str = "") -> str:
     """Names several files by their names and contents, and by what else decides what is made of them."""
@@ -34,3 +36,30 @@ class LocalFilesConfig(tfds.core.BuilderConfig):
         name = files_digest(paths)
         super().__init__(name=name, description=f"local copy, sha256 {name}...")
         self.paths = paths
+
+
+def files_below(folder: pathlib.Path | None, endings: Sequence[str]) -> list[pathlib.Path]:
+    """All files below a folder with one of the endings, in order; none where there is no folder."""
+    if not (folder and folder.is_dir()):
+        return []
+    return sorted(path for path in folder.rglob("*") if path.suffix in endings)
+
+
+def local_file(data_dir: pathlib.Path | None, file: pathlib.Path, content: str, standin: str) -> pathlib.Path:
+    """The path of a prepared local copy.
+
+    Raises:
+      MissingDataError: where there is none.
+    """
+    path = data_dir and data_dir / file
+    if not (path and path.is_file()):
+        raise MissingDataError(
+            f"$MSCN_DATA_DIR/{file} is missing: an .npz with {content}. Without: use the embedded stand-in `{standin}`."
+        )
+    return path
+
+
+def require_side(name: str, resolution: int, side: int) -> None:
+    """Raises a ValueError where a data set that has one resolution is asked for at another."""
+    if resolution != side:
+        raise ValueError(f"{name} has {side}x{side} images, not {resolution}x{resolution}")

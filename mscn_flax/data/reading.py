@@ -1,22 +1,17 @@
-"""Random access to a prepared TFDS data set: `images[i]`, and batch = f(seed, step)."""
+"""Random access to the signals of a data set: `images[i]`, and batch = f(seed, step)."""
 
-import contextlib
 import dataclasses
-import fcntl
-import io
-import os
-import pathlib
-import sys
 from collections.abc import Sequence
 
 import grain
 import numpy as np
 import PIL.Image
-import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
-RECORD_FORMAT = "array_record"
-"""The one TFDS file format with random access."""
+TRAINING = ("train", "validation")
+"""The splits that are not for testing."""
+
+SPLITS = (*TRAINING, "test")
 
 
 class MissingDataError(FileNotFoundError):
@@ -30,7 +25,7 @@ class Signals(Sequence):
     Attributes:
       name: of the data set, as the `dataset` column has it.
       source: "real", "subset" or "standin", as the `source` column has it.
-      records: the TFDS data source behind.
+      records: what is read from, e.g. a TFDS data source.
     """
 
     name: str
@@ -116,32 +111,3 @@ def batches(images: Signals, batch_size: int, seed: int) -> grain.MapDataset:
     if batch_size > len(images):
         raise ValueError(f"batch_size {batch_size} is larger than {images.name}'s {len(images)} training signals")
     return grain.MapDataset.source(images).seed(seed).shuffle().repeat().batch(batch_size)
-
-
-def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
-    """Whether the data set lies prepared, in the format that can be read at random."""
-    return builder.is_prepared() and builder.info.file_format.value == RECORD_FORMAT
-
-
-def prepare(builder: tfds.core.DatasetBuilder, **kwargs) -> None:
-    """Builds the data set's records where they are not there yet; atomic, as TFDS does it.
-
-    Args:
-      builder: of the data set.
-      **kwargs: for `download_and_prepare`.
-    """
-    if is_prepared(builder):
-        return
-    folder = pathlib.Path(builder.data_dir)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Of two processes one prepares and the other waits: TFDS alone lets both, and the later one fails.
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if builder.is_prepared():
-            builder.info.read_from_directory(folder)
-            return
-        print(f"preparing data set {builder.info.full_name} in {builder.data_dir}, once", file=sys.stderr)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        tfds.disable_progress_bar()
-        with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(file_format=RECORD_FORMAT, **kwargs)

@@ -1,0 +1,44 @@
+"""`python -m mscn_flax.data export`: a data set as plain arrays, for machines without TensorFlow Datasets."""
+
+import argparse
+import pathlib
+
+from mscn_flax import data
+from mscn_flax.data import arrays
+from mscn_flax.data.reading import SPLITS
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parses and runs the command; an error is one line and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m mscn_flax.data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="export")
+    export = commands.add_parser("export", help="write each split of a data set as arrays")
+    export.add_argument("name", help=f"one of {', '.join(data.DATA_SETS)}")
+    export.add_argument(
+        "-o", "--output", type=pathlib.Path, required=True, help="folder; $MSCN_DATA_DIR/arrays is read"
+    )
+    export.add_argument("--resolution", type=int, help="pixels, latitudes or voxels a side (default: the data set's)")
+    export.add_argument("--split", action="append", choices=SPLITS, help="repeatable (default: every split)")
+    export.add_argument("--limit", type=int, help="signals of each split at most")
+    export.add_argument("--data_dir", help="prepared local copies of data sets (default: $MSCN_DATA_DIR)")
+    options = parser.parse_args(arguments)
+    try:
+        _export(options)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"error: {str(error).splitlines()[0]}\n")
+
+
+def _export(options: argparse.Namespace) -> None:
+    if options.limit is not None and options.limit < 1:
+        raise ValueError(f"--limit must be at least 1, got {options.limit}")
+    known = data.DATA_SETS.get(options.name)
+    resolution = options.resolution or (known.resolution if known else 0)
+    for split in options.split or SPLITS:
+        signals = data.load(options.name, split, resolution=resolution, data_dir=options.data_dir)
+        target = arrays.path(options.output, options.name, resolution, split)
+        count = arrays.write(target, signals, options.limit)
+        print(f"{target}: {count:,} of {len(signals):,} signals of {signals.name}, {target.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

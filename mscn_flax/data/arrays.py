@@ -1,0 +1,94 @@
+"""Data sets as plain arrays, one file per split, that are read without TFDS.
+
+A file is an .npz with `name` and `source` of the signals and, in their order,
+- pictures of 8 bits, of any sizes: `pictures`, their lossless WebP files one after another, and `ends`, the offset at
+  which each of them ends;
+- other signals: `values` [n, ...] (float32), or the arrays of scenes by their names.
+"""
+
+import dataclasses
+import io
+import pathlib
+import zipfile
+from collections.abc import Iterable
+
+import numpy as np
+import PIL.Image
+
+from mscn_flax.data.reading import Signals
+from mscn_flax.files import replaced
+
+FOLDER = "arrays"
+"""Below the folder of prepared local copies."""
+
+
+def path(folder: pathlib.Path, name: str, resolution: int, split: str) -> pathlib.Path:
+    """Where the arrays of a split lie."""
+    return folder / f"{name}-{resolution}" / f"{split}.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrays(Signals):
+    """Signals in memory; `records` are the signals themselves."""
+
+    def _read(self, record):
+        return record
+
+
+def write(target: pathlib.Path, signals: Signals, limit: int | None = None) -> int:
+    """Writes the first `limit` signals, or all where None; returns how many. A part is named as one."""
+    count = min(len(signals), limit or len(signals))
+    found = [signals[index] for index in range(count)]
+    name = signals.name + (f", the first {count:,}" if count < len(signals) else "")
+    content = _pictures(found) if _are_pictures(found[0]) else _stacked(found)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replaced(target, "wb") as out:
+        np.savez_compressed(out, name=name, source=signals.source, **content)
+    return count
+
+
+def read(source: pathlib.Path) -> Arrays:
+    """The signals of a file.
+
+    Raises:
+      ValueError: where it is none of `write`, or damaged.
+    """
+    try:
+        with source.open("rb") as opened, np.load(opened) as found:
+            content = dict(found)
+        name, kind = str(content.pop("name")), str(content.pop("source"))
+        return Arrays(name, kind, _records(content))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{source} has no exported signals: {type(error).__name__} {error}; export it again"
+        ) from error
+
+
+def _are_pictures(signal) -> bool:
+    return not isinstance(signal, dict) and signal.dtype == np.uint8 and signal.shape[-1] == 3
+
+
+def _pictures(images: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Compressed, because exported data travel; a third smaller than by the .npz itself."""
+    files = []
+    for image in images:
+        file = io.BytesIO()
+        PIL.Image.fromarray(image).save(file, format="WEBP", lossless=True, quality=100)
+        files.append(file.getvalue())
+    return {"pictures": np.frombuffer(b"".join(files), np.uint8), "ends": np.cumsum([len(file) for file in files])}
+
+
+def _stacked(signals: list) -> dict[str, np.ndarray]:
+    if isinstance(signals[0], dict):
+        return {name: np.stack([signal[name] for signal in signals]) for name in signals[0]}
+    return {"values": np.stack(signals)}
+
+
+def _records(content: dict[str, np.ndarray]) -> list:
+    """The signals that `_pictures` or `_stacked` were given."""
+    if "pictures" in content:
+        files = np.split(content["pictures"], content["ends"][:-1])
+        return [np.asarray(PIL.Image.open(io.BytesIO(file.tobytes()))) for file in files]
+    if "values" in content:
+        return list(content["values"])
+    return [dict(zip(content, each, strict=True)) for each in zip(*content.values(), strict=True)]
