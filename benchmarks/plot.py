@@ -6,6 +6,7 @@ import sys
 
 from absl import app, flags
 
+from benchmarks import looks
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import REPOSITORY
 
@@ -15,24 +16,42 @@ _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(REPOSITORY / "plots"), "Where 
 
 
 def main(argv: list[str]) -> None:
-    """Draws the benchmarks named, or all of which there are rows."""
-    names = argv[1:] or list(CATALOGUE)
-    results, plots = pathlib.Path(_RESULTS_DIR.value), pathlib.Path(_PLOTS_DIR.value)
+    """Draws the benchmarks named, or all of which there are rows; says in one line what is wrong."""
+    results, plots = (pathlib.Path(flag.value) / _PRESET.value for flag in (_RESULTS_DIR, _PLOTS_DIR))
+    try:
+        names = _chosen(argv[1:], results)
+        plots.mkdir(parents=True, exist_ok=True)
+        _draw(names, results, plots)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _chosen(names: list[str], results: pathlib.Path) -> list[str]:
+    """The benchmarks to draw; a ValueError says why there are none, or which one cannot be drawn."""
+    if unknown := [name for name in names if name not in CATALOGUE]:
+        raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(CATALOGUE)}")
+    there = [name for name in CATALOGUE if (results / f"{name}.csv").exists()]
+    if not there:
+        presets = sorted({csv.parent.name for csv in results.parent.glob("*/*.csv") if csv.stem in CATALOGUE})
+        known = f"there are {', '.join(presets)}" if presets else "nor of any other preset"
+        raise ValueError(f"no results of preset {results.name!r} in {results.parent}; {known}")
+    if missing := [name for name in names if name not in there]:
+        path = results / f"{missing[0]}.csv"
+        raise ValueError(f"no rows to draw: {path} is missing; run python -m benchmarks run --only {missing[0]} first")
+    return names or there
+
+
+def _draw(names: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
+    # Imported here, so that wrong arguments are refused at once and not after matplotlib's import.
+    from benchmarks.figures import output, style
+    from benchmarks.figures.results import Results
+
+    style.use(looks.read(results / "methods.json"))
     for name in names:
-        if name not in CATALOGUE:
-            sys.exit(f"error: no benchmark {name!r}; there are {', '.join(CATALOGUE)}")
-        csv = results / _PRESET.value / f"{name}.csv"
-        if not csv.exists():
-            if argv[1:]:
-                sys.exit(f"error: no rows to draw: {csv} is missing; run python -m benchmarks run --only {name} first")
-            continue
         for figure in CATALOGUE[name].figures:
             module = importlib.import_module(f"benchmarks.figures.{figure}")
-            try:
-                written = module.draw(results, plots, _PRESET.value)
-            except ValueError as error:
-                sys.exit(f"error: {error}")
-            for path in written:
+            for path in output.write(module.draw(Results(results)), plots):
                 print(path)
 
 

@@ -8,12 +8,10 @@
 A job is done when `run.json` is there and whole: readable, and everything that it lists has the size it says.
 """
 
-import csv
 import hashlib
-import io
 import json
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -56,7 +54,7 @@ class Run(NamedTuple):
 
     def rows(self, suffix: str) -> list[dict[str, str]]:
         """The rows of one table, as text."""
-        return read_rows(self.folder / _table(suffix))
+        return records.read_rows(self.folder / _table(suffix))
 
 
 def store(folder: pathlib.Path, benchmark: str, result: Result, provenance: dict) -> None:
@@ -70,7 +68,7 @@ def store(folder: pathlib.Path, benchmark: str, result: Result, provenance: dict
         columns = records.TABLES[benchmark][suffix]
         if unknown := {key for row in rows for key in row} ^ set(columns if rows else ()):
             raise ValueError(f"rows and columns of {benchmark}{suffix} differ in {sorted(unknown)}")
-        contents[_table(suffix)] = as_csv(rows, columns).encode()
+        contents[_table(suffix)] = records.as_csv(rows, columns).encode()
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     said = {"provenance": provenance | dict(result.provenance), "tables": list(result.tables), "contents": listed}
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,41 +101,6 @@ def load(folder: pathlib.Path) -> Run | None:
             raise ValueError(f"{file} is damaged or missing")
     files = tuple(name for name in contents if name not in {_table(suffix) for suffix in tables})
     return Run(folder, provenance, tables, files)
-
-
-def as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:
-    """Rows as the text of a CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row[name] for name in columns] for row in rows)
-    return text.getvalue()
-
-
-def read_rows(path: pathlib.Path, columns: Iterable[str] | None = None) -> list[dict[str, str]]:
-    """The rows of a CSV as text, so that they can be written again to the letter.
-
-    Raises:
-      ValueError: where the file is empty, cut, garbled, or has other columns.
-    """
-    try:
-        text = path.read_bytes().decode()
-        names, *lines = csv.reader(io.StringIO(text, newline=""), strict=True) if text else [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(_damaged(path, str(error))) from error
-    if not names or (columns is not None and names != list(columns)):
-        raise ValueError(_damaged(path, f"its columns are {', '.join(names) or 'missing'}"))
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(names):
-            raise ValueError(_damaged(path, f"line {number} is not whole"))
-    if not text.endswith("\n") or "\0" in text:
-        number = text.partition("\0")[0].count("\n") + 1
-        raise ValueError(_damaged(path, f"line {number} is not whole"))
-    return [dict(zip(names, line, strict=True)) for line in lines]
-
-
-def _damaged(path: pathlib.Path, why: str) -> str:
-    return f"{path} is damaged: {why}; restore it (git checkout) or delete it"
 
 
 def _table(suffix: str) -> str:

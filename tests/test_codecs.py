@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import pathlib
 import re
@@ -9,6 +10,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from benchmarks import codecs
 from benchmarks.codecs import CODECS
 
 BUILT_IN = ("jpeg", "jpeg2000", "webp", "avif", "jpeg_xl")
@@ -237,6 +239,15 @@ def test_bpg_that_fails_or_is_missing(tmp_path, monkeypatch, photo):
     assert CODECS["bpg"].missing() == "bpg needs bpgdec on the PATH"
     with pytest.raises(RuntimeError, match="bpg needs bpgdec"):
         CODECS["bpg"].encode(photo, 30)
+
+
+def test_a_codec_from_outside_joins(monkeypatch, photo):
+    monkeypatch.setattr(codecs, "CODECS", dict(CODECS))
+    raw = codecs.Codec("raw", "bits", (8,), lambda image, _: image.tobytes(), lambda data: np.frombuffer(data, "u1"))
+    assert codecs.register(raw) is codecs.register(raw)
+    np.testing.assert_array_equal(codecs.CODECS["raw"].decode(raw.encode(photo, 8)), photo.ravel())
+    with pytest.raises(ValueError, match="another codec 'raw'"):
+        codecs.register(dataclasses.replace(raw, unit="bytes"))
 
 
 def test_no_jax():

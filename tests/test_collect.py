@@ -11,6 +11,7 @@ import pytest
 from benchmarks import collect, engine, records, run_folder
 from benchmarks.job import Job
 from benchmarks.run_folder import Result, Run
+from mscn_flax import atomic
 
 NAME = "table1_modulations"
 COMMITTED = records.REPOSITORY / "results" / "quick"
@@ -39,7 +40,7 @@ def collected(folder) -> list[str]:
 
 
 def ids(folder, suffix="") -> list[str]:
-    return list(dict.fromkeys(r["run_id"] for r in run_folder.read_rows(folder / f"results/quick/{NAME}{suffix}.csv")))
+    return list(dict.fromkeys(r["run_id"] for r in records.read_rows(folder / f"results/quick/{NAME}{suffix}.csv")))
 
 
 def run(run_id, finished):
@@ -211,7 +212,7 @@ def test_concurrent_runs_lose_nothing(tmp_path):
         list(pool.map(lambda i: stored(tmp_path, f"cell{i // 2}-s0-11", signals=3 + 2 * (i % 2)), range(24)))
     collected(tmp_path)
     assert sorted(ids(tmp_path)) == sorted(f"cell{i}-s0-11" for i in range(12))
-    rows = run_folder.read_rows(tmp_path / "results" / "quick" / f"{NAME}.csv")
+    rows = records.read_rows(tmp_path / "results" / "quick" / f"{NAME}.csv")
     counts = [sum(r["run_id"] == f"cell{i}-s0-11" for r in rows) for i in range(12)]
     assert set(counts) <= {3, 5}
 
@@ -221,7 +222,7 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
     path.write_text("whole")
 
     def fail():
-        with records.replaced(path) as out:
+        with atomic.replaced(path) as out:
             out.write("half")
             raise KeyboardInterrupt
 

@@ -1,26 +1,28 @@
 import subprocess
 import sys
 
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
 
-from benchmarks import records
-from benchmarks import sparsity_forms as sparsity_forms_benchmark
+from benchmarks import looks, records
 from benchmarks.figures import (
     fig2_unstructured,
     fig3_layers,
     fig3_reconstructions,
     fig4_reuse,
+    fig7_rate_distortion,
     growth,
+    outer_loop,
+    output,
     sparsity_forms,
     speed,
     style,
     table1_modulations,
 )
-from benchmarks.growth import COLUMNS as growth_columns
-from benchmarks.speed import COLUMNS
+from benchmarks.figures.results import Results
 
 BLOCK_JAX = """
 import sys
@@ -33,6 +35,26 @@ sys.argv[0] = "plot"
 import runpy
 runpy.run_module("benchmarks.plot", run_name="__main__")
 """
+
+
+def plot(*arguments):
+    command = [sys.executable, "-m", "benchmarks.plot", *map(str, arguments)]
+    return subprocess.run(command, cwd=records.REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+def draw(module, folder):
+    return output.write(module.draw(Results(folder / "quick")), folder / "plots")
+
+
+@pytest.fixture(autouse=True)
+def _no_methods_from_outside():
+    yield
+    style.use({})
 
 
 def rows(*cells):
@@ -61,32 +83,29 @@ def rows(*cells):
     ]
 
 
-def write(folder, per_cell):
-    for cell_rows in per_cell:
-        records.append(folder / "quick" / "table1_modulations.csv", cell_rows, records.MODULATION_COLUMNS)
+def write_table1(folder, *cells):
+    write(folder / "quick" / "table1_modulations.csv", rows(*cells))
 
 
 def test_figures_from_three_rows_without_jax(tmp_path):
-    write(
-        tmp_path, [[r] for r in rows(("functa", 0, 16, 0, 0.01), ("mscn", 0, 16, 0, 0.008), ("mscn", 0, 32, 0, 0.004))]
-    )
-    for budget, kept in ((16, [(0, 1), (0, 2)]), (32, [(0, 1), (1, 3), (0, 2)])):
-        mask = [
-            {
-                "experiment": "table1_modulations",
-                "preset": "quick",
-                "dataset": "cifar10",
-                "source": "subset",
-                "method": "mscn",
-                "seed": 0,
-                "budget": budget,
-                "layer": layer,
-                "unit": unit,
-                "run_id": f"cifar10-subset-mscn-{budget}-s0-00",
-            }
-            for layer, unit in kept
-        ]
-        records.append(tmp_path / "quick" / "table1_modulations_masks.csv", mask, records.MASK_COLUMNS)
+    write_table1(tmp_path, ("functa", 0, 16, 0, 0.01), ("mscn", 0, 16, 0, 0.008), ("mscn", 0, 32, 0, 0.004))
+    masks = [
+        {
+            "experiment": "table1_modulations",
+            "preset": "quick",
+            "dataset": "cifar10",
+            "source": "subset",
+            "method": "mscn",
+            "seed": 0,
+            "budget": budget,
+            "layer": layer,
+            "unit": unit,
+            "run_id": f"cifar10-subset-mscn-{budget}-s0-00",
+        }
+        for budget, kept in ((16, [(0, 1), (0, 2)]), (32, [(0, 1), (1, 3), (0, 2)]))
+        for layer, unit in kept
+    ]
+    write(tmp_path / "quick" / "table1_modulations_masks.csv", masks)
     command = [sys.executable, "-c", BLOCK_JAX, "table1_modulations", f"--results_dir={tmp_path}"]
     done = subprocess.run(
         [*command, f"--plots_dir={tmp_path / 'plots'}"],
@@ -104,23 +123,16 @@ def test_figures_from_three_rows_without_jax(tmp_path):
 
 
 def test_figures_are_the_same_every_time(tmp_path):
-    write(tmp_path, [[r] for r in rows(("mscn", 0, 16, 0, 0.008))])
-    table = table1_modulations.summary(
-        records.read(tmp_path / "quick" / "table1_modulations.csv", records.MODULATION_COLUMNS),
-        table1_modulations.published(),
-    )
-    files = [style.save(table1_modulations._figure(table, "quick"), tmp_path / name, "f") for name in "ab"]
-    for one, other in zip(*files, strict=True):
-        assert one.read_bytes() == other.read_bytes()
+    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008))
+    before, after = ([path.read_bytes() for path in draw(table1_modulations, tmp_path)] for _ in range(2))
+    assert before == after
 
 
-def test_both_psnr_conventions_and_the_interval(tmp_path):
+def test_both_psnr_conventions_and_the_interval():
     mses = {0: (0.01, 0.001), 1: (0.02, 0.002), 2: (0.04, 0.001)}
-    write(tmp_path, [rows(*[("mscn", s, 64, i, m) for i, m in enumerate(pair)]) for s, pair in mses.items()])
-    table = table1_modulations.summary(
-        records.read(tmp_path / "quick" / "table1_modulations.csv", records.MODULATION_COLUMNS),
-        table1_modulations.published(),
-    )
+    cells = [("mscn", seed, 64, signal, mse) for seed, pair in mses.items() for signal, mse in enumerate(pair)]
+    frame = pd.DataFrame(rows(*cells)).assign(voxel_accuracy=np.nan, psnr_weighted_db=np.nan)
+    table = table1_modulations.summary(frame, table1_modulations.published())
     (line,) = table.to_dict("records")
     psnrs = [np.mean(-10 * np.log10(pair)) for pair in mses.values()]
     of_mse = [-10 * np.log10(np.mean(pair)) for pair in mses.values()]
@@ -150,8 +162,9 @@ def test_reuse_is_the_share_of_the_smaller_set():
 
 def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
     measured = {("plain", "plain"): (1.0, 500), ("mscn_flax", "plain"): (0.5, 100), ("mscn_flax", "fast"): (0.25, 50)}
+    measured_rows = []
     for (variant, sine), (seconds, memory) in measured.items():
-        row = dict.fromkeys(COLUMNS, 1) | {
+        row = dict.fromkeys(speed.COLUMNS, 1) | {
             "device": "2 x cpu (test)",
             "variant": variant,
             "sine": sine,
@@ -160,13 +173,13 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
             "code": "mscn",
             "step_s": seconds,
             "temp_bytes": memory,
-            "run_id": f"speed-64-{variant}-{sine}-0",
         }
-        records.append(tmp_path / "quick" / "speed.csv", [row], COLUMNS)
-    table = speed.compared(pd.read_csv(tmp_path / "quick" / "speed.csv")).set_index(["variant", "sine"])
+        measured_rows.append(row)
+    write(tmp_path / "quick" / "speed.csv", measured_rows)
+    table = speed.compared(pd.DataFrame(measured_rows)).set_index(["variant", "sine"])
     assert table.loc[("mscn_flax", "fast"), "speedup"] == 4
     assert table.loc[("mscn_flax", "fast"), "memory_share"] == 0.1
-    written = speed.draw(tmp_path, tmp_path / "plots", "quick")
+    written = draw(speed, tmp_path)
     assert {path.name for path in written} == {
         *("speed.md", "speed.pdf", "speed.png"),
         *("speed_roofline.pdf", "speed_roofline.png"),
@@ -180,11 +193,9 @@ def test_growth_is_an_exponent(tmp_path):
     grown = [("points", value, value / 100, value * 2**20) for value in (64, 256, 1024)]
     grown += [("width", value, value**2 / 100, value * 2**20) for value in (32, 64)]
     grown += [("processes", 1, 0.3, 0), ("processes", 2, 0.4, 0)]
-    for factor, value, seconds, memory in grown:
-        row = dict.fromkeys(growth_columns, 1) | {"factor": factor, "value": value, "step_s": seconds}
-        row |= {"temp_bytes": memory, "device": "2 x cpu (test)", "run_id": f"growth-{factor}-{value}-s0-0"}
-        records.append(tmp_path / "quick" / "growth.csv", [row], growth_columns)
-    written = growth.draw(tmp_path, tmp_path / "plots", "quick")
+    grown = pd.DataFrame(grown, columns=["factor", "value", "step_s", "temp_bytes"])
+    write(tmp_path / "quick" / "growth.csv", grown.assign(device="2 x cpu (test)"))
+    written = draw(growth, tmp_path)
     assert {path.name for path in written} == {"growth.md", "growth.pdf", "growth.png"}
     text = written[0].read_text()
     assert "| points a signal | 64, 256, 1024 | 0.64, 2.56, 10.2 | 1.00 | 1.00 |" in text
@@ -214,16 +225,19 @@ def fig2_rows(method, budget, seed, psnrs, optimizer="meta_sgd"):
 
 
 def test_figure_2_averages_over_signals_then_seeds(tmp_path):
-    csv = tmp_path / "quick" / "fig2_unstructured.csv"
-    for seed, psnrs in enumerate([(20, 22), (24, 26)]):
-        adam = fig2_rows("mscn_meta_sgd", 0.4096, seed, psnrs, "adam")
-        records.append(csv, fig2_rows("mscn_meta_sgd", 0.4096, seed, psnrs) + adam)
-    table = fig2_unstructured.summary(records.read(csv))
+    of_seeds = [
+        row
+        for seed, psnrs in enumerate([(20, 22), (24, 26)])
+        for optimizer in ("meta_sgd", "adam")
+        for row in fig2_rows("mscn_meta_sgd", 0.4096, seed, psnrs, optimizer)
+    ]
+    write(tmp_path / "quick" / "fig2_unstructured.csv", of_seeds)
+    table = fig2_unstructured.summary(pd.DataFrame(of_seeds))
     assert list(table["regime"]) == ["adam", "inner loop"]
     assert set(table["psnr"]) == {23}
     np.testing.assert_allclose(table["psnr_std"], 8**0.5)
     assert set(table["kept_parameters"]) == {100}
-    written = fig2_unstructured.draw(tmp_path, tmp_path / "plots", "quick")
+    written = draw(fig2_unstructured, tmp_path)
     assert {path.suffix for path in written} == {".csv", ".pdf", ".png"}
 
 
@@ -245,7 +259,7 @@ def test_erdos_renyi_fills_small_layers_first():
 
 def test_figure_3_draws_layers_and_pictures(tmp_path):
     csv = tmp_path / "quick" / "fig2_unstructured.csv"
-    records.append(csv, fig2_rows("mscn_meta_sgd", 0.4096, 0, (20, 22)))
+    write(csv, fig2_rows("mscn_meta_sgd", 0.4096, 0, (20, 22)))
     common = {key: fig2_rows("mscn_meta_sgd", 0.4096, 0, (20,))[0][key] for key in ("experiment", "preset", "dataset")}
     common |= {"source": "real", "method": "mscn_meta_sgd", "seed": 0, "budget": 0.4096}
     common |= {"run_id": "celeb_a-real-mscn_meta_sgd-0.4096-s0-00"}
@@ -255,17 +269,17 @@ def test_figure_3_draws_layers_and_pictures(tmp_path):
         for kind, per_layer in sizes.items()
         for layer, size in enumerate(per_layer)
     ]
-    records.append(csv.with_name("fig2_unstructured_layers.csv"), rows, records.LAYER_COLUMNS)
+    write(csv.with_name("fig2_unstructured_layers.csv"), rows)
     folder = tmp_path / "quick" / "fig2_unstructured_images"
     folder.mkdir()
     for label in ("original", "mscn_meta_sgd_0.4096"):
         PIL.Image.fromarray(np.zeros((8, 24, 3), np.uint8)).save(folder / f"celeb_a_real_{label}.png")
-    assert len(fig3_layers.draw(tmp_path, tmp_path / "plots", "quick")) == 2
-    assert len(fig3_reconstructions.draw(tmp_path, tmp_path / "plots", "quick")) == 2
+    assert len(draw(fig3_layers, tmp_path)) == 2
+    assert len(draw(fig3_reconstructions, tmp_path)) == 2
 
 
 def test_the_table_of_forms_has_savings_and_speed(tmp_path):
-    row = dict.fromkeys(sparsity_forms_benchmark.COLUMNS, 1) | {
+    row = dict.fromkeys([*sparsity_forms.CELL, *sparsity_forms.MEANS, "seed", "signals"], 1) | {
         "dataset": "faces",
         "source": "standin",
         "method": "structured",
@@ -275,9 +289,146 @@ def test_the_table_of_forms_has_savings_and_speed(tmp_path):
         "flops_compacted": 50,
         "dense_s": 0.4,
         "compacted_s": 0.1,
-        "run_id": "faces-standin-structured-0.3-s0-00",
     }
-    csv = tmp_path / "quick" / "sparsity_forms_summary.csv"
-    records.append(csv, [row], sparsity_forms_benchmark.COLUMNS)
-    written = sparsity_forms.draw(tmp_path, tmp_path / "plots", "quick")
-    assert "| 60% | 50% | 4.00 |" in written[0].read_text()
+    write(tmp_path / "quick" / "sparsity_forms_summary.csv", [row, row | {"method": "my_form"}])
+    text = draw(sparsity_forms, tmp_path)[0].read_text()
+    assert "| 60% | 50% | 4.00 |" in text
+    assert "| my form | 1 of 1 |" in text
+
+
+def test_variants_without_a_panel_are_in_the_last():
+    rows = pd.DataFrame({"variant": ["base", "lion", "my_optimizer"]})
+    *others, last = outer_loop._panels(rows).values()
+    assert "my_optimizer" in last
+    assert all("base" in panel for panel in (*others, last))
+    assert not any("my_optimizer" in panel for panel in others)
+
+
+def fig7_rows(method, bits, budget, bpp, psnr):
+    base = dict.fromkeys(records.RATE_COLUMNS, "") | {"dataset": "photos", "source": "standin", "seed": 0}
+    base |= {"trained_on": "photos (standin)", "outer_steps": 10} if bits else {}
+    base |= {"method": method, "bits": bits, "budget": budget, "bpp": bpp, "bpp_payload": bpp, "bpp_entropy": bpp}
+    return [base | {"signal_id": i, "pixels": 64, "bytes": 8 * bpp, "psnr8_db": psnr, "encode_s": 1} for i in range(2)]
+
+
+def test_methods_from_outside_take_part(tmp_path):
+    """A network and a file codec that the repository does not know, with and without a recorded look."""
+    folder = tmp_path / "quick"
+    looks.record(folder / "methods.json", {"top_n": looks.Look("Top-n", "#7a0177", ":", "h")})
+    style.use(looks.read(folder / "methods.json"))
+    write_table1(tmp_path, ("top_n", 0, 16, 0, 0.01), ("mscn", 0, 16, 0, 0.008))
+    drawn = table1_modulations.draw(Results(folder))
+    assert "| Top-n | mean of PSNRs | 20.00 |" in drawn["table1_modulations.md"]
+    (axis,) = drawn["table1_modulations"].axes
+    _, line = (container.lines[0] for container in axis.containers)
+    assert (line.get_color(), line.get_linestyle(), line.get_marker()) == ("#7a0177", ":", "h")
+    write(folder / "fig2_unstructured.csv", fig2_rows("top_n", 0.4, 0, (20, 22)) + fig2_rows("mine", 0.4, 0, (20, 22)))
+    figure = fig2_unstructured.draw(Results(folder))["fig2_unstructured"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Top-n", "mine"]
+    points = [fig7_rows("top_n", bits, n, n * bits / 64, 20 + n) for bits in (5, 32) for n in (8, 16)]
+    points += [fig7_rows("my_codec", "", n, n, 20 + n) for n in (4, 8)]
+    write(folder / "fig7_rate_distortion.csv", [row for of_point in points for row in of_point])
+    drawn = fig7_rate_distortion.draw(Results(folder))
+    assert "| Top-n | 8 | 5 |" in drawn["fig7_rate_distortion.md"]
+    names = [text.get_text() for text in drawn["fig7_rate_distortion"].legends[0].get_texts()]
+    assert names == ["Top-n", "my codec"]
+    output.write(drawn, tmp_path / "plots")
+
+
+def test_automatic_looks_can_be_told_apart_without_colours():
+    known = {(look.linestyle, look.marker) for look in style.METHODS.values()}
+    unknown = [style.look(f"method_{index}") for index in range(28)]
+    found = {(look["linestyle"], look["marker"]) for look in unknown}
+    assert len(found) == 28
+    assert not found & known
+    red, green, blue = matplotlib.colors.to_rgba_array([look["color"] for look in unknown])[:, :3].T
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    assert (np.abs(np.diff(grey)) > 0.1).all()
+    assert style.look("method_3") == unknown[3]
+
+
+def test_looks_are_recorded_one_by_one(tmp_path):
+    path = tmp_path / "methods.json"
+    assert looks.read(path) == {}
+    for name, look in (("a", looks.Look("A")), ("b", looks.Look(marker="x")), ("a", looks.Look("A again"))):
+        assert looks.record(path, {name: look})
+        assert not looks.record(path, {name: look})
+    assert looks.read(path) == {"a": looks.Look("A again"), "b": looks.Look(marker="x")}
+    style.use(looks.read(path))
+    assert style.label("a") == "A again"
+    assert style.label("b") == "b"
+    assert style.look("b")["marker"] == "x"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', '{"a": {"colour": "red"}}', '{"a": {"color": 1}}'])
+def test_damaged_looks_are_refused(text, tmp_path):
+    (tmp_path / "methods.json").write_text(text)
+    with pytest.raises(ValueError, match=r"methods\.json"):
+        looks.read(tmp_path / "methods.json")
+
+
+@pytest.mark.parametrize("field", [{"color": "bluish"}, {"marker": "??"}, {"linestyle": "wavy"}])
+def test_looks_that_cannot_be_drawn_are_refused(field):
+    (value,) = field.values()
+    with pytest.raises(ValueError, match=f"'mine': .*{value[0]}"):
+        style.use({"mine": looks.Look(**field)})
+
+
+def the_error(done):
+    """What a command printed that failed as a mistake of the user's should."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_what_is_not_there_is_said_in_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008))
+    for arguments, words in (
+        (["--preset=nope"], ["'nope'", "there are quick"]),
+        ([f"--results_dir={tmp_path / 'empty'}"], ["'quick'", str(tmp_path / "empty")]),
+        ([f"--results_dir={tmp_path / 'nothing'}"], ["'quick'", str(tmp_path / "nothing")]),
+        (["table9"], ["'table9'", "table1_modulations"]),
+        (["speed", f"--results_dir={tmp_path}"], [str(tmp_path / "quick" / "speed.csv"), "--only speed"]),
+    ):
+        error = the_error(plot(f"--plots_dir={tmp_path / 'plots'}", *arguments))
+        assert all(word in error for word in words), error
+    assert not (tmp_path / "plots").exists()
+
+
+def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008))
+    error = the_error(plot(f"--results_dir={tmp_path}", f"--plots_dir={tmp_path / 'file'}"))
+    assert str(tmp_path / "file") in error
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: "", "its columns are missing"),
+        (lambda text: text.splitlines()[0] + "\n", "has none"),
+        (lambda text: text[:-40], "line 3 is not whole"),
+        (lambda text: text.rstrip("\n"), "line 3 is not whole"),
+        (lambda text: text.replace("0.008", "0.0x8"), "mse is '0.0x8', not a number"),
+        (lambda text: text.replace("subset,mscn", "susbet,mscn", 1), "source is 'susbet'"),
+        (lambda text: text.replace("psnr_db", "psnr_bd", 1), "no column 'psnr_db'"),
+        (lambda text: text.replace("cifar10", '"cifar10', 1), "unexpected end of data"),
+        (lambda text: text.replace("cifar10", "\udcff", 1), "can't decode"),
+    ],
+)
+def test_a_damaged_csv_is_named(damage, words, tmp_path):
+    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008), ("functa", 0, 16, 0, 0.01))
+    path = tmp_path / "quick" / "table1_modulations.csv"
+    path.write_text(damage(path.read_text()), errors="surrogateescape")
+    with pytest.raises(ValueError, match=words) as raised:
+        table1_modulations.draw(Results(tmp_path / "quick"))
+    assert str(path) in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_damaged_csv_ends_in_one_line(tmp_path):
+    write(tmp_path / "quick" / "growth.csv", [{"factor": "points", "value": 1}])
+    error = the_error(plot(f"--results_dir={tmp_path}", f"--plots_dir={tmp_path / 'plots'}"))
+    assert "growth.csv is damaged: it has no column 'device'" in error

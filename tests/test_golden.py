@@ -23,11 +23,26 @@ from mscn_flax.stream import parse
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 DEVICE = "2 x cpu (Intel(R) Xeon(R) Processor)"
-KEYS = ["dataset", "method", "budget", "bits", "signal_id", "inner_optimizer", "layer", "unit", "kind", "variant", "step"]
+KEYS = [
+    "dataset",
+    "method",
+    "budget",
+    "bits",
+    "signal_id",
+    "inner_optimizer",
+    "layer",
+    "unit",
+    "kind",
+    "variant",
+    "step",
+]
 
 SMOKE = {
     "table1_modulations": ["--gin_param=table1.datasets=['photos']"],
-    "fig2_unstructured": ["--gin_param=fig2.methods=['mscn_meta_sgd', 'meta_sparse_inr']", "--gin_param=fig2.rounds=[4]"],
+    "fig2_unstructured": [
+        "--gin_param=fig2.methods=['mscn_meta_sgd', 'meta_sparse_inr']",
+        "--gin_param=fig2.rounds=[4]",
+    ],
     "sparsity_forms": [],
     "fig7_rate_distortion": ["--gin_param=fig7.methods=['mscn']", "--gin_param=fig7.real_codecs=['jpeg']"],
     "climate_rate_distortion": ["--gin_param=climate.real_codecs=[]"],

@@ -10,7 +10,8 @@ import PIL.Image
 import pytest
 
 from benchmarks import codec_robustness, records
-from benchmarks.figures import climate_rate_distortion, fig7_rate_distortion, fig7_strip
+from benchmarks.figures import climate_rate_distortion, fig7_rate_distortion, fig7_strip, output, rate_distortion
+from benchmarks.figures.results import Results
 from mscn_flax import fields
 
 TINY = [
@@ -66,11 +67,12 @@ def test_models_can_be_used_and_a_second_call_does_nothing(folder):
 
 
 def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
-    written = fig7_rate_distortion.draw(folder / "results", tmp_path, "smoke")
+    results = Results(folder / "results" / "smoke")
+    written = output.write(fig7_rate_distortion.draw(results), tmp_path)
     assert {path.suffix for path in written} == {".csv", ".md", ".pdf", ".png"}
-    text = (tmp_path / "smoke" / "fig7_rate_distortion.md").read_text()
+    text = (tmp_path / "fig7_rate_distortion.md").read_text()
     assert "photos (stand-in), 3 test images" in text
-    assert fig7_strip.draw(folder / "results", tmp_path, "smoke") == []  # Not Kodak.
+    assert fig7_strip.draw(results) == {}  # Not Kodak.
 
 
 def test_maps_have_rows_and_a_figure(tmp_path):
@@ -84,7 +86,8 @@ def test_maps_have_rows_and_a_figure(tmp_path):
     np.testing.assert_allclose(found["bpp"], 8 * found["bytes"] / found["pixels"], rtol=1e-4)
     coded = found[found["bits"].isin([5, 6])]
     assert ((coded["bpp_payload"] - coded["bpp_entropy"]).abs() * coded["pixels"] / 8 < 3).all()
-    written = climate_rate_distortion.draw(tmp_path / "results", tmp_path, "smoke")
+    drawn = climate_rate_distortion.draw(Results(tmp_path / "results" / "smoke"))
+    written = output.write(drawn, tmp_path)
     assert {path.suffix for path in written} == {".md", ".pdf", ".png"}
     assert "sphere_fields (stand-in), 4 test maps" in written[0].read_text()
 
@@ -100,41 +103,41 @@ CURVE = pd.DataFrame({"rate": [0.1, 0.2, 0.4, 0.8], "psnr": [20.0, 22.0, 24.5, 2
 
 
 def test_deltas_of_known_curves():
-    assert fig7_rate_distortion.deltas(CURVE, CURVE) == pytest.approx((0, 0), abs=1e-9)
+    assert rate_distortion.deltas(CURVE, CURVE) == pytest.approx((0, 0), abs=1e-9)
     half = CURVE.assign(rate=CURVE["rate"] / 2)
-    rate, psnr = fig7_rate_distortion.deltas(half, CURVE)
+    rate, psnr = rate_distortion.deltas(half, CURVE)
     assert rate == pytest.approx(-50)
     assert psnr > 2
-    assert fig7_rate_distortion.deltas(CURVE.assign(psnr=CURVE["psnr"] + 1), CURVE)[1] == pytest.approx(1)
+    assert rate_distortion.deltas(CURVE.assign(psnr=CURVE["psnr"] + 1), CURVE)[1] == pytest.approx(1)
     far = CURVE.assign(psnr=CURVE["psnr"] + 50)
-    assert math.isnan(fig7_rate_distortion.deltas(far, CURVE)[0])
-    assert math.isnan(fig7_rate_distortion.deltas(CURVE[:1], CURVE)[0])
+    assert math.isnan(rate_distortion.deltas(far, CURVE)[0])
+    assert math.isnan(rate_distortion.deltas(CURVE[:1], CURVE)[0])
 
 
 def test_differences_at_common_rates_have_bd_psnr_as_their_mean():
     other = CURVE.assign(rate=CURVE["rate"] * 1.3, psnr=CURVE["psnr"] + np.linspace(-0.5, 3, len(CURVE)))
-    each = fig7_rate_distortion.differences(other, CURVE)
+    each = rate_distortion.differences(other, CURVE)
     assert each.min() < 0 < each.max()
-    assert each.mean() == pytest.approx(fig7_rate_distortion.deltas(other, CURVE)[1], abs=0.02)
-    assert not len(fig7_rate_distortion.differences(CURVE.assign(rate=CURVE["rate"] * 1e6), CURVE))
+    assert each.mean() == pytest.approx(rate_distortion.deltas(other, CURVE)[1], abs=0.02)
+    assert not len(rate_distortion.differences(CURVE.assign(rate=CURVE["rate"] * 1e6), CURVE))
 
 
 def test_a_method_with_fewer_seeds_is_named():
     coded = pd.DataFrame({"method": ["mscn", "coin_pp", "mscn"], "seeds": [3, 1, 3]})
-    assert fig7_rate_distortion.seeds(coded) == "3 seeds (COIN++: 1)"
-    assert fig7_rate_distortion.seeds(coded[coded["method"] == "mscn"]) == "3 seeds"
+    assert rate_distortion.seeds(coded) == "3 seeds (COIN++: 1)"
+    assert rate_distortion.seeds(coded[coded["method"] == "mscn"]) == "3 seeds"
 
 
 def test_a_curve_rises():
     points = pd.DataFrame({"method": "jpeg", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]})
-    assert list(fig7_rate_distortion.curve(points, "jpeg")["psnr"]) == [20, 30, 35]
+    assert list(rate_distortion.curve(points, "jpeg")["psnr"]) == [20, 30, 35]
 
 
 def test_published_points_of_the_authors_are_there():
-    curves = fig7_rate_distortion.published("kodak")
+    curves = rate_distortion.published("kodak")
     assert curves["MSCN"]["rate"].iloc[0] == pytest.approx(0.068714)
     assert curves["MSCN"]["psnr"].iloc[-1] == pytest.approx(30.055)
-    assert fig7_rate_distortion.published("photos") == {}
+    assert rate_distortion.published("photos") == {}
 
 
 def test_the_strip_shows_what_is_nearest_in_rate(tmp_path):
@@ -152,9 +155,10 @@ def test_the_strip_shows_what_is_nearest_in_rate(tmp_path):
     for name in names:
         (folder / "fig7_rate_distortion_images").mkdir(exist_ok=True)
         PIL.Image.new("RGB", (8, 8)).save(folder / "fig7_rate_distortion_images" / f"14_{name}.png")
-    chosen = fig7_strip._chosen(pd.DataFrame(rows))
+    chosen = fig7_strip.chosen(pd.DataFrame(rows))
     assert list(chosen.values()) == ["original", "mscn_64_5b", "coin_pp_64_5b", "jpeg_7", "jpeg2000_7"]
-    assert [path.suffix for path in fig7_strip.draw(tmp_path, tmp_path / "plots", "quick")] == [".pdf", ".png"]
+    written = output.write(fig7_strip.draw(Results(folder)), tmp_path / "plots")
+    assert [path.suffix for path in written] == [".pdf", ".png"]
 
 
 def test_damage_changes_streams_and_repairs_checksums():

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import estimate, records
-from benchmarks.figures import cost_model, outer_loop
+from benchmarks.figures import cost_model, outer_loop, output
+from benchmarks.figures.results import Results
 
 
 def run(name, folder, *more, files=()):
@@ -38,7 +39,8 @@ def test_variants_are_judged_as_they_train_and_compared_with_the_base(tmp_path):
     assert last.loc["base", "gain"] == 0
     gain = last.loc["coarse_to_fine", "psnr_db"] - last.loc["base", "psnr_db"]
     assert last.loc["coarse_to_fine", "gain"] == pytest.approx(gain)
-    written = outer_loop.draw(tmp_path / "results", tmp_path / "plots", "smoke")
+    drawn = outer_loop.draw(Results(tmp_path / "results" / "smoke"))
+    written = output.write(drawn, tmp_path / "plots")
     assert {path.suffix for path in written} == {".md", ".pdf", ".png"}
     again = run("outer_loop", tmp_path, variants)
     assert again.stdout.count("done before") == 2
@@ -71,8 +73,8 @@ def test_an_estimate_stands_beside_what_was_measured(tmp_path):
     assert row["step_min_s"] <= row["step_s"] <= row["step_max_s"]
     # The estimate compiles without XLA's optimisations, as this run does.
     assert row["estimated_temp_bytes"] == pytest.approx(row["temp_bytes"], rel=0.25)
-    (written,) = cost_model.draw(tmp_path / "results", tmp_path / "plots", "smoke")
-    assert "layers of 16" in written.read_text()
+    drawn = cost_model.draw(Results(tmp_path / "results" / "smoke"))
+    assert "layers of 16" in drawn["cost_model.md"]
 
 
 def test_what_is_timed_of_a_large_step_is_a_share_of_it():

@@ -1,49 +1,34 @@
-"""The estimate of `--dry_run` beside what was measured, as a Markdown table."""
+"""The estimate of `--dry_run` beside what was measured, as a table."""
 
-import pathlib
+from benchmarks.figures import style, tables
+from benchmarks.figures.results import Drawn, Results
 
-import pandas as pd
+COLUMNS = ("case", "dataset", "source", "width", "depth", "batch", "points", "device", "gflop", "step_s")
+COLUMNS += ("estimated_step_s", "temp_bytes", "estimated_temp_bytes")
 
-from benchmarks import records
+CELLS = [
+    ("case", "{case} ({dataset}, {source})"),
+    ("network", "{depth} layers of {width}"),
+    ("signals x points", "{batch} x {points}"),
+    ("GFLOP", "{gflop:g}"),
+    ("s/step", "{step_s:.3g}"),
+    ("estimate", "{estimated_step_s:.3g}"),
+    ("off by", "{time_off:+.0%}"),
+    ("MiB", "{mib:.1f}"),
+    ("estimate", "{estimated_mib:.1f}"),
+    ("off by", "{memory_off:+.0%}"),
+]
 
 
-def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes the table; returns the file."""
-    rows = pd.read_csv(results / preset / "cost_model.csv")
-    header = (
-        "case",
-        "network",
-        "signals x points",
-        "GFLOP",
-        "s/step",
-        "estimate",
-        "off by",
-        "MiB",
-        "estimate",
-        "off by",
+def draw(results: Results) -> Drawn:
+    """The table."""
+    rows = results.rows("cost_model", COLUMNS)
+    rows = rows.assign(
+        time_off=rows["estimated_step_s"] / rows["step_s"] - 1,
+        mib=rows["temp_bytes"] / 2**20,
+        estimated_mib=rows["estimated_temp_bytes"] / 2**20,
+        memory_off=rows["estimated_temp_bytes"] / rows["temp_bytes"] - 1,
     )
-    lines = [
-        f"What `--dry_run` estimates of an outer step and what one is, preset {preset}: "
-        f"{' and '.join(sorted(rows['device'].unique()))}. Memory is XLA's temporary memory of a device.",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-    ]
-    for row in rows.itertuples():
-        cells = (
-            f"{row.case} ({row.dataset}, {row.source})",
-            f"{row.depth} layers of {row.width}",
-            f"{row.batch} x {row.points}",
-            f"{row.gflop:g}",
-            f"{row.step_s:.3g}",
-            f"{row.estimated_step_s:.3g}",
-            f"{100 * (row.estimated_step_s / row.step_s - 1):+.0f}%",
-            f"{row.temp_bytes / 2**20:.1f}",
-            f"{row.estimated_temp_bytes / 2**20:.1f}",
-            f"{100 * (row.estimated_temp_bytes / row.temp_bytes - 1):+.0f}%",
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    path = plots / preset / "cost_model.md"
-    with records.replaced(path) as out:
-        out.write("\n".join(lines) + "\n")
-    return [path]
+    heading = f"What `--dry_run` estimates of an outer step and what one is, preset {results.preset}: "
+    heading += f"{style.devices(rows)}. Memory is XLA's temporary memory of a device."
+    return {"cost_model.md": f"{heading}\n\n{tables.formatted(rows, CELLS)}"}

@@ -1,6 +1,4 @@
-"""Figure 3a: what share of every layer's weights and biases MSCN's gates keep, at every sparsity, over seeds."""
-
-import pathlib
+"""Figure 3a: the share of every layer's weights and biases that MSCN's gates keep, at every sparsity, over seeds."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,24 +6,24 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style
+from benchmarks.figures.results import Drawn, Results
 
 METHOD = "mscn_meta_sgd"
 
 
-def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes one figure for each data set; returns the files."""
-    layers = records.read(results / preset / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS)
-    written = []
-    for (dataset, source), part in layers[layers["method"] == METHOD].groupby(["dataset", "source"]):
-        figure = _figure(part, style.title(dataset, source, preset))
-        written += style.save(figure, plots / preset, f"fig3_layers_{dataset}_{source}")
-    return written
+def draw(results: Results) -> Drawn:
+    """One figure for each data set."""
+    layers = records.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS)
+    return {
+        f"fig3_layers_{dataset}_{source}": _figure(part, results.title(dataset, source))
+        for (dataset, source), part in layers[layers["method"] == METHOD].groupby(["dataset", "source"])
+    }
 
 
 def erdos_renyi(fan_in: np.ndarray, fan_out: np.ndarray, kept: float) -> np.ndarray:
-    """Density of every kernel, proportional to (fan_in + fan_out) / (fan_in fan_out), `kept` weights in all.
+    """Density of every kernel, proportional to (fan_in + fan_out) / (fan_in fan_out), with `kept` weights in total.
 
-    Mocanu et al. 2018, Evci et al. 2020: a layer that would be more than full is full, the others share the rest.
+    Mocanu et al. 2018, Evci et al. 2020: a layer whose density would exceed 1 is full, the others share the rest.
     """
     size, full = fan_in * fan_out, np.zeros(len(fan_in), bool)
     while True:
@@ -38,39 +36,28 @@ def erdos_renyi(fan_in: np.ndarray, fan_out: np.ndarray, kept: float) -> np.ndar
 
 def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
     budgets = sorted(layers["budget"].unique(), reverse=True)
-    figure, axes = plt.subplots(
-        2, len(budgets), figsize=(2.2 * len(budgets) + 0.6, 4.6), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = style.grid(2, len(budgets), 2.2 * len(budgets) + 0.6, 4.6, sharey=True)
     for column, budget in enumerate(budgets):
-        part = layers[layers["budget"] == budget]
+        part = layers[layers["budget"] == budget].sort_values("layer")
         total = part.groupby("seed")["kept"].sum().mean() / part.groupby("seed")["size"].sum().mean()
         for row, kind in enumerate(("kernel", "bias")):
             axis, of_kind = axes[row][column], part[part["kind"] == kind]
             density = of_kind.assign(density=of_kind["kept"] / of_kind["size"]).groupby("layer")["density"]
             mean, spread = density.mean(), density.std(ddof=1).fillna(0)
+            look = {"color": "#2171b5", "marker": "o", "capsize": 3}
             # A logarithmic axis has no place for an empty layer: it has no point.
-            axis.errorbar(
-                mean.index + 1, mean, yerr=spread, color="#2171b5", marker="o", capsize=3, label="MSCN's gates"
-            )
+            axis.errorbar(mean.index + 1, mean, yerr=spread, label="MSCN's gates", **look)
             axis.axhline(total, color="black", linestyle=":", label="uniform")
-            if kind == "kernel":
-                first = of_kind[of_kind["seed"] == of_kind["seed"].iloc[0]].sort_values("layer")
-                biases = part[(part["kind"] == "bias") & (part["seed"] == first["seed"].iloc[0])].sort_values("layer")
-                fan_out = biases["size"].to_numpy()
-                fan_in = first["size"].to_numpy() / fan_out
-                kept = of_kind.groupby("seed")["kept"].sum().mean()
-                axis.plot(
-                    first["layer"] + 1, erdos_renyi(fan_in, fan_out, kept), "kx", label="Erdős–Rényi, as many weights"
-                )
-                axis.set_title(f"{100 * budget:.3g}% surviving")
-            axis.set_xticks(mean.index + 1)
-            axis.set_xlabel("layer (last: output)" if row else "")
-            if column == 0:
-                axis.set_ylabel(f"share kept of {'weights' if kind == 'kernel' else 'biases'}")
-    axes[0][0].set_yscale("log")
-    axes[0][0].set_ylim(1e-3, 1.5)
+            axis.set(xticks=mean.index + 1, xlabel="layer (last: output)" if row else "")
+        kernels, biases = (part[part["kind"] == kind] for kind in ("kernel", "bias"))
+        size, fan_out = (each.groupby("layer")["size"].first().to_numpy() for each in (kernels, biases))
+        random = erdos_renyi(size / fan_out, fan_out, kernels.groupby("seed")["kept"].sum().mean())
+        axes[0][column].plot(np.arange(len(size)) + 1, random, "kx", label="Erdős–Rényi, as many weights")
+        axes[0][column].set_title(f"{100 * budget:.3g}% surviving")
+    for axis, of in zip(axes[:, 0], ("weights", "biases"), strict=True):
+        axis.set_ylabel(f"share kept of {of}")
+    axes[0][0].set(yscale="log", ylim=(1e-3, 1.5))
     seeds = style.count(layers["seed"].nunique(), "seed")
     figure.suptitle(f"{title}\nmean and standard deviation over {seeds}", fontsize=9)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    style.legend(figure, 3)
     return figure

@@ -7,22 +7,22 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 
-from benchmarks import records
 from benchmarks.figures import style
+from benchmarks.figures.results import Drawn, Results
 
 METHODS = ("mscn_meta_sgd", "mscn_fixed_lr", "mscn_sparse_final", "meta_sparse_inr", "dense_narrow")
 
 
-def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes one figure for each data set whose images are there; returns the files."""
-    rows = records.read(results / preset / "fig2_unstructured.csv")
+def draw(results: Results) -> Drawn:
+    """One figure for each data set whose images are there."""
+    rows = results.rows("fig2_unstructured")
     rows = rows[(rows["seed"] == 0) & (rows["inner_optimizer"] != "adam") & (rows["signal_id"] == 0)]
-    folder, written = results / preset / "fig2_unstructured_images", []
+    folder, drawn = results.folder / "fig2_unstructured_images", {}
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
-        if (folder / f"{dataset}_{source}_original.png").exists():
-            figure = _figure(part, folder, f"{dataset}_{source}", style.title(dataset, source, preset))
-            written += style.save(figure, plots / preset, f"fig3_reconstructions_{dataset}_{source}")
-    return written
+        name = f"{dataset}_{source}"
+        if (folder / f"{name}_original.png").exists():
+            drawn[f"fig3_reconstructions_{name}"] = _figure(part, folder, name, results.title(dataset, source))
+    return drawn
 
 
 def _first(path: pathlib.Path) -> np.ndarray:
@@ -33,31 +33,21 @@ def _first(path: pathlib.Path) -> np.ndarray:
 
 
 def _figure(rows: pd.DataFrame, folder: pathlib.Path, name: str, title: str) -> plt.Figure:
-    methods = [method for method in METHODS if (rows["method"] == method).any()]
+    methods = style.ordered(rows["method"], METHODS)
     budgets = sorted(rows["budget"].unique(), reverse=True)
-    figure, axes = plt.subplots(
-        len(methods),
-        len(budgets) + 1,
-        figsize=(1.15 * (len(budgets) + 1) + 0.9, 1.4 * len(methods) + 0.5),
-        squeeze=False,
-        layout="constrained",
-    )
-    for row, method in enumerate(methods):
-        for column, budget in enumerate([None, *budgets]):
-            axis = axes[row][column]
-            axis.set_xticks([], [])
-            axis.set_yticks([], [])
-            axis.grid(False)
-            label = "original" if budget is None else f"{method}_{budget:g}"
-            picture = folder / f"{name}_{label}.png"
+    size = 1.15 * (len(budgets) + 1) + 0.9, 1.4 * len(methods) + 0.5
+    figure, axes = style.grid(len(methods), len(budgets) + 1, *size)
+    for line, method in zip(axes, methods, strict=True):
+        of_method = rows[rows["method"] == method].groupby("budget")["psnr_db"].first()
+        line[0].set_ylabel(style.label(method).replace(", ", ",\n"), fontsize=8)
+        for axis, budget in zip(line, [None, *budgets], strict=True):
+            style.bare(axis)
+            picture = folder / f"{name}_{'original' if budget is None else f'{method}_{budget:g}'}.png"
             if picture.exists():
                 axis.imshow(_first(picture), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            if budget is None:
-                axis.set_ylabel(style.METHOD_NAMES[method].replace(", ", ",\n"), fontsize=8)
-            else:
-                psnr = rows[(rows["method"] == method) & (rows["budget"] == budget)]["psnr_db"]
-                axis.set_xlabel(f"{psnr.iloc[0]:.1f} dB" if len(psnr) else "", fontsize=8, labelpad=2)
-            if row == 0:
-                axis.set_title("original" if budget is None else f"{100 * budget:.3g}%")
+            if budget in of_method.index:
+                axis.set_xlabel(f"{of_method[budget]:.1f} dB", fontsize=8, labelpad=2)
+    for axis, budget in zip(axes[0], [None, *budgets], strict=True):
+        axis.set_title("original" if budget is None else f"{100 * budget:.3g}%")
     figure.suptitle(f"{title} · one test signal, seed 0\nsurviving fraction, as each method counts it", fontsize=9)
     return figure

@@ -1,42 +1,39 @@
-"""Figure 5: solids at growing budgets, original beside Functa and MSCN, and the voxels that each has wrong."""
-
-import pathlib
+"""Figure 5: solids at growing budgets, the original beside every method, and the voxels that each has wrong."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.ndimage
 
 from benchmarks.figures import style, values
+from benchmarks.figures.results import Drawn, Results
 
 _PIXELS = 160
-"""Of a rendered solid, a side."""
+"""Width and height of a rendered solid."""
 
 SOLID, SURPLUS, MISSING = (0.62, 0.68, 0.78), (0.84, 0.19, 0.15), (0.10, 0.30, 0.65)
 """Colours of voxels that are right, filled wrongly and left out wrongly."""
 
 
-def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes one figure a data set of solids whose values were kept; returns the files."""
-    written = []
-    for kept in values.kept(results, preset, "original"):
-        original = kept.load("original")
-        if original.dtype == np.uint8:
-            figure = _figure(kept, original, preset)
-            written += style.save(figure, plots / preset, f"fig5_voxels_{kept.dataset}_{kept.source}")
-    return written
+def draw(results: Results) -> Drawn:
+    """One figure for each data set of solids whose values were kept."""
+    return {
+        f"fig5_voxels_{kept.name}": _figure(kept, original)
+        for kept, original in values.kept(results)
+        if original.dtype == np.uint8
+    }
 
 
 def solid(bits: np.ndarray) -> np.ndarray:
-    """[D, D, D] of one signal's bits [D^3 / 8, 1]."""
+    """The voxels [D, D, D] of one signal's bits [D^3 / 8, 1]."""
     flat = np.unpackbits(bits.ravel())
     side = round(len(flat) ** (1 / 3))
     return flat.reshape(side, side, side).astype(bool)
 
 
 def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
-    """A picture [s, s, 3] of voxels by what they are: 0 for nothing, others by their colour.
+    """A picture [s, s, 3] of labelled voxels: 0 is empty, every other label has its colour.
 
-    Seen obliquely from above, the second axis up, parallel rays; shaded by the slope of the smoothed solid.
+    Seen obliquely from above with the second axis up, by parallel rays; shaded by the slope of the smoothed solid.
     """
     side = labels.shape[0]
     # Right, up and into the picture, in voxels: turned by 35 degrees, seen from 25 degrees above.
@@ -70,33 +67,22 @@ def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
     return picture
 
 
-def _figure(kept: values.Kept, original: np.ndarray, preset: str) -> plt.Figure:
-    budgets, signals = kept.budgets, range(len(original))
-    rows = [(signal, method, wrong) for signal in signals for method in values.METHODS for wrong in (False, True)]
-    figure, axes = plt.subplots(
-        len(rows),
-        len(budgets) + 1,
-        figsize=(1.5 * (len(budgets) + 1) + 0.6, 1.2 * len(rows) + 0.6),
-        squeeze=False,
-        layout="constrained",
-    )
+def _figure(kept: values.Kept, original: np.ndarray) -> plt.Figure:
+    budgets, cells = [None, *kept.budgets], [(method, wrong) for method in kept.methods for wrong in (False, True)]
+    rows = [(signal, *cell) for signal in range(len(original)) for cell in cells]
+    figure, axes = style.grid(len(rows), len(budgets), 1.5 * len(budgets) + 0.6, 1.2 * len(rows) + 0.6)
     for row, (signal, method, wrong) in enumerate(rows):
         target = solid(original[signal])
-        for column, budget in enumerate([None, *budgets]):
-            axis = axes[row][column]
+        if row % len(cells) == 0:
+            axes[row][0].imshow(render(target.astype(np.uint8), {1: SOLID}))
+        name = style.label(method) + (",\nwrong voxels" if wrong else "")
+        place = {"transform": axes[row][0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
+        axes[row][0].text(1.1, 0.5, name, fontsize=8, **place)
+        for axis, budget in zip(axes[row], budgets, strict=True):
             axis.set_axis_off()
             if row == 0:
                 axis.set_title("original" if budget is None else f"{budget} modulations")
-            if budget is None:
-                if row % (2 * len(values.METHODS)) == 0:
-                    axis.imshow(render(target.astype(np.uint8), {1: SOLID}))
-                name = style.METHOD_NAMES[method]
-                axis.text(
-                    1.1, 0.5, f"{name},\nwrong voxels" if wrong else name,
-                    transform=axis.transAxes, rotation=90, ha="right", va="center", fontsize=8,
-                )  # fmt: skip
-                continue
-            found = kept.load(f"{method}_{budget}")
+            found = None if budget is None else kept.load(f"{method}_{budget}")
             if found is None:
                 continue
             found = solid(found[signal])
@@ -108,5 +94,5 @@ def _figure(kept: values.Kept, original: np.ndarray, preset: str) -> plt.Figure:
                 axis.text(0.5, 0.02, f"{share:.2f}% wrong", **below)
             else:
                 axis.imshow(render(found.astype(np.uint8), {1: SOLID}))
-    figure.suptitle(f"{kept.title(preset)}\nwrong voxels: red is filled, blue left out wrongly", fontsize=9)
+    figure.suptitle(f"{kept.title}\nwrong voxels: red is filled, blue left out wrongly", fontsize=9)
     return figure

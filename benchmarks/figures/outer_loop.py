@@ -1,133 +1,92 @@
 """PSNR against seconds of training: curves of the variants of the outer loop, and a table."""
 
-import pathlib
+import itertools
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from benchmarks import records
-from benchmarks.figures import style
+from benchmarks.figures import style, tables
+from benchmarks.figures.results import Drawn, Results
+
+COLUMNS = ("dataset", "source", "variant", "method", "budget", "seed", "outer_steps", "step", "train_s", "psnr_db")
+COLUMNS += ("signals", "device")
 
 FAMILIES = {
-    "gradient": ("first_order", "truncated_1", "truncated_2", "inner_steps_2", "bfloat16"),
-    "points and batches": (
-        "stride_4",
-        "all_points",
-        "fresh_points",
-        "coarse_to_fine",
-        "fine_to_all",
-        "batch_8",
-        "batch_32",
-    ),
-    "rates and rules": (
-        "constant_rate",
-        "warmup_5",
-        "nadam",
-        "adabelief",
-        "lion",
-        "muon",
-        "muon_short",
-        "muon_warmup_5",
-        "muon_3",
-    ),
+    "gradient": "first_order truncated_1 truncated_2 inner_steps_2 bfloat16",
+    "points and batches": "stride_4 all_points fresh_points coarse_to_fine fine_to_all batch_8 batch_32",
+    "rates and rules": "constant_rate warmup_5 nadam adabelief lion muon muon_short muon_warmup_5 muon_3",
 }
-"""Title of a panel -> its variants; `base` is in each."""
+"""Title of a panel -> its variants. `base` is in each; the last panel also has the variants that are in none."""
 
-LOOKS = (
-    {"color": "#fc8d59", "linestyle": "--", "marker": "s"},
-    {"color": "#238b45", "linestyle": "-.", "marker": "^"},
-    {"color": "#807dba", "linestyle": ":", "marker": "D"},
-    {"color": "#a63603", "linestyle": "--", "marker": "v"},
-    {"color": "#41b6c4", "linestyle": "-.", "marker": "P"},
-    {"color": "#636363", "linestyle": ":", "marker": "x"},
-    {"color": "#dd3497", "linestyle": "--", "marker": "<"},
-    {"color": "#252525", "linestyle": "-.", "marker": ">"},
-    {"color": "#bdbdbd", "linestyle": "-", "marker": "*"},
-)
+LOOKS = "#08306b - o|#fc8d59 -- s|#238b45 -. ^|#807dba : D|#a63603 -- v|#41b6c4 -. P|#636363 : x|#dd3497 -- <|"
+LOOKS += "#252525 -. >|#bdbdbd - *"
+"""Colour, line style and marker of `base` and of the variants of a panel."""
 
 
-def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes the table and the figure; returns the files."""
-    rows = pd.read_csv(results / preset / "outer_loop.csv")
-    path = plots / preset / "outer_loop.md"
-    with records.replaced(path) as out:
-        out.write(_markdown(ends(rows), rows, preset))
-    return [path, *style.save(_figure(rows, preset), plots / preset, "outer_loop")]
+def draw(results: Results) -> Drawn:
+    """The table and the figure."""
+    rows = results.rows("outer_loop", COLUMNS)
+    return {"outer_loop.md": _markdown(ends(rows), rows, results), "outer_loop": _figure(rows, results)}
 
 
 def ends(rows: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each run, with `gain`: its PSNR above that of `base`, of the same method and seed."""
+    """The last row of each run, with `gain`: its PSNR minus that of `base` for the same method and seed."""
     last = rows[rows["step"] == rows["outer_steps"]]
     base = last.loc[last["variant"] == "base", ["method", "seed", "psnr_db"]]
     joined = last.merge(base, how="left", on=["method", "seed"], suffixes=("", "_base"))
     return joined.assign(gain=joined["psnr_db"] - joined["psnr_db_base"])
 
 
-def _markdown(last: pd.DataFrame, rows: pd.DataFrame, preset: str) -> str:
-    first = rows.iloc[0]
-    methods = list(dict.fromkeys(rows["method"]))
-    header = ["variant", "seeds", "outer steps"]
+def _markdown(last: pd.DataFrame, rows: pd.DataFrame, results: Results) -> str:
+    first, methods = rows.iloc[0], rows["method"].unique()
+    header, body = ["variant", "seeds", "outer steps"], []
     for method in methods:
-        header += [f"{style.METHOD_NAMES[method]}: s", "dB", "against base"]
-    lines = [
-        f"PSNR of {first['signals']} validation signals after about the same seconds of training (muon short: fewer), "
-        f"{style.title(first['dataset'], first['source'], preset)}, {first['budget']} numbers a signal, "
-        f"means over the seeds, {first['device']}.",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-    ]
-    for variant in dict.fromkeys(last["variant"]):
-        part = last[last["variant"] == variant]
+        header += [f"{style.label(method)}: s", "dB", "against base"]
+    for variant, part in last.groupby("variant", sort=False):
         cells = [variant.replace("_", " "), str(part["seed"].nunique()), str(part["outer_steps"].iloc[0])]
         for method in methods:
-            own = part[part["method"] == method]
-            cells += [f"{own['train_s'].mean():.1f}", f"{own['psnr_db'].mean():.2f}", f"{own['gain'].mean():+.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            mean = part.loc[part["method"] == method, ["train_s", "psnr_db", "gain"]].mean()
+            cells += [f"{mean['train_s']:.1f}", f"{mean['psnr_db']:.2f}", f"{mean['gain']:+.2f}"]
+        body.append(cells)
+    heading = f"PSNR of {first['signals']} validation signals after about the same seconds of training (muon short: "
+    heading += f"fewer), {results.title(first['dataset'], first['source'])}, {first['budget']} numbers a signal, "
+    return f"{heading}means over the seeds, {first['device']}.\n\n" + tables.markdown(header, body)
 
 
 def _seeds(rows: pd.DataFrame) -> str:
-    """How many, where variants differ from the fewest to the most."""
+    """How many seeds there are, from the fewest to the most where variants differ."""
     counts = rows.groupby("variant")["seed"].nunique()
     fewest, most = counts.min(), counts.max()
     return style.count(most, "seed") if fewest == most else f"{fewest} to {style.count(most, 'seed')}"
 
 
-def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
-    methods, first = list(dict.fromkeys(rows["method"])), rows.iloc[0]
-    figure, axes = plt.subplots(
-        len(methods),
-        len(FAMILIES),
-        figsize=(9.6, 0.6 + 2.7 * len(methods)),
-        sharey="row",
-        sharex=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    best = rows.groupby("method")["psnr_db"].max()
-    for line, method in enumerate(methods):
-        for axis, (family, variants) in zip(axes[line], FAMILIES.items(), strict=True):
-            looks = [
-                ("base", {"color": "#08306b", "linestyle": "-", "marker": "o"}),
-                *zip(variants, LOOKS, strict=False),
-            ]
-            for variant, look in looks:
-                part = rows[(rows["variant"] == variant) & (rows["method"] == method)]
-                if len(part):
-                    mean = part.groupby("step")[["train_s", "psnr_db"]].mean()
-                    name = variant.replace("_", " ")
-                    axis.plot(mean["train_s"], mean["psnr_db"], markersize=4, linewidth=1.2, label=name, **look)
-            axis.set_title(f"{style.METHOD_NAMES[method]}: {family}")
-            axis.set_ylim(best[method] - 3, best[method] + 0.2)
+def _panels(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Title -> variants, with those of the rows that `FAMILIES` does not name."""
+    panels = {family: ["base", *variants.split()] for family, variants in FAMILIES.items()}
+    named = {variant for variants in panels.values() for variant in variants}
+    panels[list(panels)[-1]] += [variant for variant in rows["variant"].dropna().unique() if variant not in named]
+    return panels
+
+
+def _figure(rows: pd.DataFrame, results: Results) -> plt.Figure:
+    methods, first, panels = rows["method"].unique(), rows.iloc[0], _panels(rows)
+    figure, axes = style.grid(len(methods), len(panels), 9.6, 0.6 + 2.7 * len(methods), sharey="row", sharex=True)
+    for line, method in zip(axes, methods, strict=True):
+        of_method = rows[rows["method"] == method]
+        best = of_method["psnr_db"].max()
+        for axis, (family, variants) in zip(line, panels.items(), strict=True):
+            for variant, look in zip(variants, itertools.cycle(LOOKS.split("|")), strict=False):
+                mean = of_method[of_method["variant"] == variant].groupby("step")[["train_s", "psnr_db"]].mean()
+                if len(mean):
+                    look = dict(zip(("color", "linestyle", "marker"), look.split(), strict=True))
+                    look |= {"markersize": 4, "linewidth": 1.2, "label": variant.replace("_", " ")}
+                    axis.plot(mean["train_s"], mean["psnr_db"], **look)
+            axis.set(title=f"{style.label(method)}: {family}", ylim=(best - 3, best + 0.2))
             axis.set_xlim(left=0)
-        axes[line, 0].set_ylabel("PSNR, validation (dB)")
+        line[0].set_ylabel("PSNR, validation (dB)")
     for axis in axes[-1]:
         axis.set_xlabel("training (s)")
         axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    figure.suptitle(
-        f"{style.title(first['dataset'], first['source'], preset)} · {first['budget']} numbers a signal · "
-        f"{_seeds(rows)}\n{first['device']}",
-        fontsize=9,
-    )
+    title = results.title(first["dataset"], first["source"], f"{first['budget']} numbers a signal", _seeds(rows))
+    figure.suptitle(f"{title}\n{first['device']}", fontsize=9)
     return figure

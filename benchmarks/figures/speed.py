@@ -1,22 +1,20 @@
-"""Cost of a meta-step, encoding and decoding beside the plain version: two figures and a Markdown file."""
+"""Cost of a meta-step, encoding and decoding beside the plain version: two figures and their tables."""
 
-import pathlib
-
-import matplotlib
 import matplotlib.pyplot as plt
+import matplotlib.ticker
 import numpy as np
 import pandas as pd
 
-from benchmarks import records
-from benchmarks.figures import style
+from benchmarks.figures import style, tables
+from benchmarks.figures.results import Drawn, Results
 
 SIZE = ["width", "depth", "batch", "points", "code"]
 
-CODES = style.METHOD_NAMES | {"delta": "whole network"}
-"""`code` column -> name."""
+COLUMNS = (*SIZE, "task", "variant", "sine", "inner_steps", "device", "step_s", "temp_bytes", "gflop_per_s")
+COLUMNS += ("matmul_gflop_per_s", "memory_gb_per_s", "signals_per_s", "megapixels_per_s")
 
-TASKS = {"meta_step": "meta-step", "encode": "encode", "decode": "decode"}
-"""`task` column -> name."""
+TASKS = {"meta_step": ("meta-step", "o"), "encode": ("encode", "s"), "decode": ("decode", "^")}
+"""`task` column -> name, marker."""
 
 VARIANTS = {
     ("plain", "plain"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
@@ -25,23 +23,47 @@ VARIANTS = {
 }
 """(variant, sine) -> name and look, in the order in which they are drawn."""
 
+CELLS = [("width, depth, batch", "{width}, {depth}, {batch}"), ("points", "{points}"), ("code", "{code}")]
 
-def draw(results: pathlib.Path, plots: pathlib.Path, preset: str) -> list[pathlib.Path]:
-    """Writes the tables and the figures; returns the files."""
-    rows = pd.read_csv(results / preset / "speed.csv")
-    table = compared(rows)
-    steps, path = table[table["task"] == "meta_step"], plots / preset / "speed.md"
-    with records.replaced(path) as out:
-        out.write(_markdown(steps, preset) + _throughput(table[table["task"] != "meta_step"]))
-    return [
-        path,
-        *style.save(_figure(steps, preset), plots / preset, "speed"),
-        *style.save(_roofline(table, preset), plots / preset, "speed_roofline"),
-    ]
+COST = [
+    *CELLS,
+    ("version", "{version}"),
+    ("s/step (median)", "{step_s:.3g}"),
+    ("times faster than plain", "{speedup:.2f}"),
+    ("temporary MiB", "{mib:.0f}"),
+    ("share of plain", "{memory_share:.2f}"),
+    ("GFLOP/s", "{gflop_per_s:.1f}"),
+    ("share of matmul rate", "{matmul_share:.2f}"),
+]
+
+THROUGHPUT = [
+    *CELLS,
+    ("task", "{task}"),
+    ("version", "{version}"),
+    ("signals/s", "{signals_per_s:.3g}"),
+    ("megapixels/s", "{megapixels_per_s:.3g}"),
+    ("times plain", "{speedup:.2f}"),
+]
+
+
+def draw(results: Results) -> Drawn:
+    """The tables and the figures."""
+    table = compared(results.rows("speed", COLUMNS))
+    is_step = table["task"] == "meta_step"
+    steps, cost = table[is_step], tables.formatted(_listed(table[is_step]), COST)
+    text = f"Cost of one meta-step, preset {results.preset}: {_common(steps)}.\n\n{cost}"
+    return {
+        "speed.md": f"{text}\nThroughput:\n\n{tables.formatted(_listed(table[~is_step]), THROUGHPUT)}",
+        "speed": _figure(steps, results.preset),
+        "speed_roofline": _roofline(table, results.preset),
+    }
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `speedup` and `memory_share`: against the plain version of task and size, from the same run."""
+    """The rows with `speedup` and `memory_share` relative to the plain version of the same task, size and run.
+
+    `matmul_share` is relative to the rate of the machine's matrix product.
+    """
     plain = rows.loc[rows["variant"] == "plain", ["task", *SIZE, "step_s", "temp_bytes"]]
     joined = rows.merge(plain, how="left", on=["task", *SIZE], suffixes=("", "_plain"))
     return joined.assign(
@@ -51,148 +73,89 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _code(name: str) -> str:
+    return "whole network" if name == "delta" else style.label(name)
+
+
 def _of_variant(table: pd.DataFrame, variant: str, sine: str) -> pd.DataFrame:
     return table[(table["variant"] == variant) & (table["sine"] == sine)].sort_values(SIZE)
 
 
-def _markdown(table: pd.DataFrame, preset: str) -> str:
-    header = (
-        "width, depth, batch",
-        "points",
-        "code",
-        "version",
-        "s/step (median)",
-        "times faster than plain",
-        "temporary MiB",
-        "share of plain",
-        "GFLOP/s",
-        "share of matmul rate",
-    )
-    lines = [
-        f"Cost of one meta-step, preset {preset}: {_common(table)}.",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-    ]
-    for _, size in table.groupby(SIZE):
-        for key, (name, _) in VARIANTS.items():
-            for row in _of_variant(size, *key).itertuples():
-                cells = (
-                    f"{row.width}, {row.depth}, {row.batch}",
-                    f"{row.points}",
-                    CODES[row.code],
-                    name,
-                    f"{row.step_s:.3g}",
-                    f"{row.speedup:.2f}",
-                    f"{row.temp_bytes / 2**20:.0f}",
-                    f"{row.memory_share:.2f}",
-                    f"{row.gflop_per_s:.1f}",
-                    f"{row.matmul_share:.2f}",
-                )
-                lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _throughput(table: pd.DataFrame) -> str:
-    """The part on encoding and decoding."""
-    header = ("width, depth, batch", "points", "code", "task", "version", "signals/s", "megapixels/s", "times plain")
-    lines = ["", "Throughput:", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    for _, size in table.groupby([*SIZE, "task"]):
-        for key, (name, _) in VARIANTS.items():
-            for row in _of_variant(size, *key).itertuples():
-                cells = (
-                    f"{row.width}, {row.depth}, {row.batch}",
-                    f"{row.points}",
-                    CODES[row.code],
-                    TASKS[row.task],
-                    name,
-                    f"{row.signals_per_s:.3g}",
-                    f"{row.megapixels_per_s:.3g}",
-                    f"{row.speedup:.2f}",
-                )
-                lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+def _listed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows in the order of the tables, with names instead of keys and memory in MiB."""
+    versions = [_of_variant(table, *key).assign(version=name) for key, (name, _) in VARIANTS.items()]
+    table = pd.concat(versions).sort_values([*SIZE, "task"], kind="stable")
+    tasks = {task: name for task, (name, _) in TASKS.items()}
+    return table.assign(code=table["code"].map(_code), task=table["task"].map(tasks), mib=table["temp_bytes"] / 2**20)
 
 
 def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
-    """FLOP/s reached over the intensity of a hidden layer's product, under what the machine does at most."""
-    figure, axis = plt.subplots(figsize=(8.0, 4.0), layout="constrained")
+    """FLOP/s reached over the intensity of a hidden layer's product, below the most that the machine can do."""
+    figure, axes = style.grid(1, 1, 8.0, 4.0)
+    axis = axes[0][0]
     reached = table.assign(intensity=table["width"] / (4 + 2 * table["width"] / table["points"]))
     peak, bandwidth = reached["matmul_gflop_per_s"].max(), reached["memory_gb_per_s"].max()
     x = np.geomspace(reached["intensity"].min() / 4, reached["intensity"].max() * 2, 200)
     axis.plot(x, np.minimum(peak, bandwidth * x), color="black", label="roof: memory and fastest product")
     widths = reached.groupby("intensity")["matmul_gflop_per_s"].max()
-    axis.plot(widths.index, widths, linestyle="none", marker="_", markersize=14, color="black", label="one product")
-    markers = {"meta_step": "o", "encode": "s", "decode": "^"}
+    points = {"linestyle": "none", "markersize": 6, "markeredgecolor": "black"}
+    axis.plot(widths.index, widths, label="one product", **points | {"marker": "_", "markersize": 14})
     looks = {("mscn_flax", "fast"): ("MSCN-Flax", "#08306b"), ("plain", "plain"): ("plain", "0.65")}
-    for key, (version, colour) in looks.items():
-        for task, name in TASKS.items():
+    for key, (version, color) in looks.items():
+        for task, (name, marker) in TASKS.items():
             part = _of_variant(reached[reached["task"] == task], *key)
-            axis.plot(
-                part["intensity"],
-                part["gflop_per_s"],
-                linestyle="none",
-                marker=markers[task],
-                color=colour,
-                markeredgecolor="black",
-                markersize=6,
-                label=f"{name}, {version}",
-            )
+            look = points | {"marker": marker, "color": color, "label": f"{name}, {version}"}
+            axis.plot(part["intensity"], part["gflop_per_s"], **look)
     for intensity, size in reached.groupby("intensity"):
         whole = (size["code"] == "delta").all()
-        label = f"{size['width'].iloc[0]}" + (" (whole network)" if whole else "")
-        axis.annotate(label, (intensity, peak * (1.6 if whole else 1.2)), ha="center", fontsize=7)
+        text = f"{size['width'].iloc[0]}" + (" (whole network)" if whole else "")
+        axis.annotate(text, (intensity, peak * (1.6 if whole else 1.2)), ha="center", fontsize=7)
     axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
+    style.plain_numbers(axis.xaxis)
+    _logarithmic(axis)
     axis.set_ylim(top=peak * 2.2)
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axis.set_xlabel("intensity of a hidden layer's product (FLOP a byte read or written once); above: width")
     axis.set_ylabel("GFLOP/s of the fewest products that do it")
     axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
-    figure.suptitle(f"Roofline · random signals · preset {preset}\n{_devices(table)}", fontsize=9)
+    on = style.devices(table[table["variant"] != "plain"])
+    figure.suptitle(f"Roofline · random signals · preset {preset}\n{on}", fontsize=9)
     return figure
 
 
-def _devices(table: pd.DataFrame) -> str:
-    return " and ".join(sorted(table.loc[table["variant"] != "plain", "device"].unique()))
+def _logarithmic(axis: plt.Axes) -> None:
+    """A logarithmic vertical axis with the labels 1, 2, 5, 10, 20, ..."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    style.plain_numbers(axis.yaxis)
 
 
 def _common(table: pd.DataFrame) -> str:
-    points, steps = sorted(table["points"].unique()), sorted(table["inner_steps"].unique())
-    return f"{'/'.join(map(str, points))} points, {'/'.join(map(str, steps))} inner steps, float32, {_devices(table)}"
+    points, steps = ("/".join(map(str, sorted(table[name].unique()))) for name in ("points", "inner_steps"))
+    on = style.devices(table[table["variant"] != "plain"])
+    return f"{points} points, {steps} inner steps, float32, {on}"
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
     sizes = list(table.groupby(SIZE).groups)
-    labels = [f"{w}×{d}, batch {b}\n{n} points\n{CODES[code]}" for w, d, b, n, code in sizes]
-    figure, axes = plt.subplots(1, 2, figsize=(3.6 + 1.5 * len(sizes), 3.8), layout="constrained")
+    labels = [f"{w}×{d}, batch {b}\n{n} points\n{_code(code)}" for w, d, b, n, code in sizes]
+    figure, axes = style.grid(1, 2, 3.6 + 1.5 * len(sizes), 3.8)
     place, width = np.arange(len(sizes)), 0.27
     for index, (key, (name, look)) in enumerate(VARIANTS.items()):
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
         for axis, values, shown in (
-            (axes[0], part["step_s"], part["speedup"].map("{:.2f}×".format)),
-            (axes[1], part["temp_bytes"] / 2**20, part["memory_share"].map("{:.2f}".format)),
+            (axes[0][0], part["step_s"], part["speedup"].map("{:.2f}×".format)),
+            (axes[0][1], part["temp_bytes"] / 2**20, part["memory_share"].map("{:.2f}".format)),
         ):
             bars = axis.bar(place + (index - 1) * width, values, width, label=name, edgecolor="black", **look)
             if key[0] != "plain":
                 axis.bar_label(bars, shown, fontsize=6, padding=1)
-    axes[0].set_ylabel("time of a meta-step (s)")
-    axes[0].set_title("above the bars: times faster than plain")
-    axes[1].set_ylabel("temporary memory (MiB)")
-    axes[1].set_title("above the bars: share of plain")
-    for axis in axes:
-        axis.set_yscale("log")
+    names = {"time of a meta-step (s)": "times faster than plain", "temporary memory (MiB)": "share of plain"}
+    for axis, (label, above) in zip(axes[0], names.items(), strict=True):
+        axis.set(xlabel="width × depth, signals a batch", ylabel=label, title=f"above the bars: {above}")
+        _logarithmic(axis)
         axis.margins(y=0.2)
-        axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
         axis.set_xticks(place, labels, fontsize=6)
-        axis.set_xlabel("width × depth, signals a batch")
         axis.grid(visible=False, axis="x")
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=7)
+    style.legend(figure, 3, fontsize=7)
     figure.suptitle(f"Cost of one meta-step · random signals · preset {preset}\n{_common(table)}", fontsize=9)
     return figure

@@ -1,68 +1,57 @@
-"""How every figure looks: one place for fonts, greys and file formats."""
+"""How every figure looks: fonts, names and styles of methods, grids of axes, legends and titles."""
 
-import io
 import logging
-import pathlib
+from collections.abc import Iterable
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import PIL.Image
+import matplotlib.ticker
+import numpy as np
+import pandas as pd
 import seaborn as sns
 
-from benchmarks import records
+from benchmarks.looks import Look
 
-METHOD_NAMES = {
-    "mscn": "MSCN",
-    "functa": "Functa",
-    "mscn_meta_sgd": "MSCN, MetaSGD",
-    "mscn_fixed_lr": "MSCN, fixed rate",
-    "mscn_sparse_final": "MSCN, sparse network",
-    "meta_sparse_inr": "MetaSparseINR",
-    "random_pruning": "random pruning",
-    "dense_narrow": "dense, narrow",
-    "maml_one_shot": "MAML + OneShot",
-    "maml_imp": "MAML + IMP",
-    "scratch": "scratch",
-    "coin_pp": "COIN++",
-    "coin_pp_reference": "COIN++, rate of its code",
-    "coin": "COIN",
-    "jpeg": "JPEG",
-    "jpeg2000": "JPEG 2000",
-    "webp": "WebP",
-    "avif": "AVIF",
-    "jpeg_xl": "JPEG XL",
-    "bpg": "BPG",
+METHODS = {
+    # Line style and marker differ as well, and the colours differ in lightness: legible in grey.
+    "mscn": Look("MSCN", "#08306b", "-", "o"),
+    "functa": Look("Functa", "#fc8d59", "--", "s"),
+    "mscn_meta_sgd": Look("MSCN, MetaSGD", "#08306b", "-", "o"),
+    "mscn_fixed_lr": Look("MSCN, fixed rate", "#2171b5", "--", "s"),
+    "mscn_sparse_final": Look("MSCN, sparse network", "#6baed6", "-.", "^"),
+    "meta_sparse_inr": Look("MetaSparseINR", "#a63603", "-", "D"),
+    "random_pruning": Look("random pruning", "#e6550d", "--", "v"),
+    "dense_narrow": Look("dense, narrow", "#fd8d3c", "-.", "P"),
+    "maml_one_shot": Look("MAML + OneShot", "#238b45", ":", "<"),
+    "maml_imp": Look("MAML + IMP", "#74c476", ":", ">"),
+    "scratch": Look("scratch", "#252525", ":", "x"),
+    "coin_pp": Look("COIN++", "#fc8d59", "--", "s"),
+    "coin_pp_reference": Look("COIN++, rate of its code", "#b35806", ":", "D"),
+    "coin": Look("COIN", "#74c476", ":", ">"),
+    "jpeg": Look("JPEG", "#a63603", "-", "v"),
+    "jpeg2000": Look("JPEG 2000", "#238b45", "-.", "^"),
+    "webp": Look("WebP", "#807dba", "--", "<"),
+    "avif": Look("AVIF", "#252525", ":", "x"),
+    "jpeg_xl": Look("JPEG XL", "#41b6c4", "-.", "P"),
+    "bpg": Look("BPG", "#636363", "--", "D"),
+    # The forms of sparsity are drawn as points.
+    "unstructured": Look("unstructured", "0.0", "", "o"),
+    "structured": Look("structured: columns", "0.1", "", "s"),
+    "group": Look("group: sets of units", "0.2", "", "D"),
+    "representational": Look("representational", "0.3", "", "^"),
+    "gradient": Look("gradient (eq. 9)", "0.4", "", "v"),
+    "delta": Look("theta0 + z delta", "0.5", "", "P"),
+    "delta_adapted": Look("the same, gates adapted", "0.6", "", "X"),
 }
-"""`method` column -> name in figures and tables."""
-
-METHOD_STYLES = {
-    # Line style and marker differ too, and the colours differ in lightness: legible in grey.
-    "mscn": {"color": "#08306b", "linestyle": "-", "marker": "o"},
-    "functa": {"color": "#fc8d59", "linestyle": "--", "marker": "s"},
-    "mscn_meta_sgd": {"color": "#08306b", "linestyle": "-", "marker": "o"},
-    "mscn_fixed_lr": {"color": "#2171b5", "linestyle": "--", "marker": "s"},
-    "mscn_sparse_final": {"color": "#6baed6", "linestyle": "-.", "marker": "^"},
-    "meta_sparse_inr": {"color": "#a63603", "linestyle": "-", "marker": "D"},
-    "random_pruning": {"color": "#e6550d", "linestyle": "--", "marker": "v"},
-    "dense_narrow": {"color": "#fd8d3c", "linestyle": "-.", "marker": "P"},
-    "maml_one_shot": {"color": "#238b45", "linestyle": ":", "marker": "<"},
-    "maml_imp": {"color": "#74c476", "linestyle": ":", "marker": ">"},
-    "scratch": {"color": "#252525", "linestyle": ":", "marker": "x"},
-    "coin_pp": {"color": "#fc8d59", "linestyle": "--", "marker": "s"},
-    "coin_pp_reference": {"color": "#b35806", "linestyle": ":", "marker": "D"},
-    "coin": {"color": "#74c476", "linestyle": ":", "marker": ">"},
-    "jpeg": {"color": "#a63603", "linestyle": "-", "marker": "v"},
-    "jpeg2000": {"color": "#238b45", "linestyle": "-.", "marker": "^"},
-    "webp": {"color": "#807dba", "linestyle": "--", "marker": "<"},
-    "avif": {"color": "#252525", "linestyle": ":", "marker": "x"},
-    "jpeg_xl": {"color": "#41b6c4", "linestyle": "-.", "marker": "P"},
-    "bpg": {"color": "#636363", "linestyle": "--", "marker": "D"},
-}
+"""The repository's own methods, in the order in which they are drawn: `method` column -> look."""
 
 SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}
 """`source` column -> what follows the data set's name in titles."""
+
+_others: dict[str, Look] = {}
+"""Methods from outside the repository, in the order in which they were met."""
 
 # Its subsetter reports every table of every font.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -79,14 +68,76 @@ plt.rcParams.update(
 )
 
 
-def title(dataset: str, source: str, preset: str, *more: str) -> str:
-    """Data set, whether it is the real one, and preset, as every figure names them."""
-    return " · ".join([f"{dataset}{SOURCES[source]}", f"preset {preset}", *more])
+def use(looks: dict[str, Look]) -> None:
+    """Takes the names and styles that were recorded with the results, in place of those of an earlier call.
+
+    Raises:
+      ValueError: where matplotlib does not know a colour, line style or marker.
+    """
+    _others.clear()
+    for index, (method, recorded) in enumerate(looks.items()):
+        _others[method] = Look(*(own or ours for own, ours in zip(recorded, automatic(index, method), strict=True)))
+        try:
+            plt.Line2D([], [], **look(method))
+        except ValueError as error:
+            raise ValueError(f"recorded look of method {method!r}: {error}") from error
 
 
-def trained_on(text: str) -> str:
-    """A `trained_on` column's value as titles have it."""
-    return text.replace("(standin)", "(stand-in)")
+def automatic(index: int, method: str) -> Look:
+    """The look of the `index`-th method from outside: the first 28 can be told apart in grey, and from `METHODS`."""
+    colors = ("#dd3497", "#41b6c4", "#54278f", "#bdbdbd", "#006d2c")
+    return Look(
+        f"{method}".replace("_", " "), colors[index % 5], ("-", "--", "-.", ":")[index % 4], "*phXd8H"[index % 7]
+    )
+
+
+def _look(method: str) -> Look:
+    if method in METHODS and method not in _others:
+        return METHODS[method]
+    return _others.setdefault(method, automatic(len(_others), method))
+
+
+def label(method: str) -> str:
+    """A method's name in legends and tables."""
+    return _look(method).label
+
+
+def look(method: str, **more) -> dict:
+    """A method's style as keyword arguments of `Axes.plot` and `Axes.errorbar`; `more` overrides them."""
+    return {key: text for key, text in _look(method)._asdict().items() if key != "label"} | more
+
+
+def ordered(methods: Iterable[str], own: Iterable[str] = METHODS) -> list[str]:
+    """Those of the repository's methods `own` that are among `methods`, then the methods from outside."""
+    there = {method: _look(method) for method in methods}
+    return [method for method in dict.fromkeys((*own, *_others)) if method in there]
+
+
+def grid(rows: int, columns: int, width: float, height: float, **options) -> tuple[plt.Figure, np.ndarray]:
+    """A figure of so many inches and its axes [rows, columns]."""
+    return plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **options)
+
+
+def bare(axis: plt.Axes) -> None:
+    """Takes ticks and grid away, but not the labels of the axes."""
+    axis.set_xticks([], [])
+    axis.set_yticks([], [])
+    axis.grid(False)
+
+
+def plain_numbers(axis: matplotlib.axis.Axis) -> None:
+    """Labels a logarithmic axis by plain numbers, and no minor ticks."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+
+
+def legend(figure: plt.Figure, ncols: int | None = None, handles: dict | None = None, **options) -> None:
+    """One legend below all axes: of `handles` by their labels, or of everything that has a label."""
+    if handles is None:
+        pairs = (zip(*axis.get_legend_handles_labels(), strict=True) for axis in figure.axes)
+        handles = {label: handle for of_axis in pairs for handle, label in of_axis}
+    place = {"loc": "outside lower center", "ncols": ncols or len(handles)}
+    figure.legend(handles.values(), handles.keys(), **place, **options)
 
 
 def count(number: int, noun: str) -> str:
@@ -94,22 +145,17 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def save(figure: plt.Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
-    """Writes `name`.pdf and `name`.png, each atomically and without a date, and closes the figure."""
-    written = []
-    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        path = folder / f"{name}.{suffix}"
-        with records.replaced(path, "wb") as out:
-            figure.savefig(out, format=suffix, metadata=metadata)
-        written.append(path)
-    plt.close(figure)
-    return written
+def devices(rows: pd.DataFrame) -> str:
+    """The devices that some rows were measured on."""
+    return " and ".join(sorted(rows["device"].dropna().unique()))
 
 
-def save_film(frames: list[PIL.Image.Image], path: pathlib.Path) -> None:
-    """Writes pictures as an endless GIF of 12 a second, atomically."""
-    film = io.BytesIO()
-    frames = [frame.quantize(128) for frame in frames]
-    frames[0].save(film, format="GIF", save_all=True, append_images=frames[1:], duration=83, loop=0)
-    with records.replaced(path, "wb") as out:
-        out.write(film.getvalue())
+def trained_on(rows: pd.DataFrame) -> str:
+    """What the networks of some rows were trained on, as titles have it."""
+    return ", ".join(sorted(rows["trained_on"].dropna().unique())).replace("(standin)", "(stand-in)")
+
+
+def trained_elsewhere(rows: pd.DataFrame) -> str:
+    """Says what the networks were trained on where that is another data set than that of the rows; empty otherwise."""
+    on = trained_on(rows[:1])
+    return "" if on.startswith(rows["dataset"].iloc[0]) else f"trained on {on}"

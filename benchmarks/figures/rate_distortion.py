@@ -1,0 +1,109 @@
+"""Rate-distortion curves: ours and published ones, their Bjøntegaard deltas and differences at equal rates."""
+
+import bjontegaard
+import numpy as np
+import pandas as pd
+from scipy.interpolate import PchipInterpolator
+
+from benchmarks import records
+from benchmarks.figures import style, tables
+
+CURVE_BITS = 5
+"""Bits per modulation of the networks' curves; the tables have the others. The paper: 5 to 6."""
+
+PUBLISHED = {
+    # (file, their data set, their method) -> label; BMS, MBT and CST are CompressAI's, by way of COIN++'s results.
+    "cifar10": [("coinpp_rd", "CIFAR10", name) for name in ("COIN++", "COIN", "BPG", "BMS", "CST")]
+    + [("recombiner", "CIFAR10", "RECOMBINER")],
+    "era5": [("coinpp_rd", "ERA5-46x90", name) for name in ("COIN++", "BPG", "JPEG2000", "JPEG")],
+    "kodak": [("mscn_vcinr_kodak_from_authors", "Kodak", name) for name in ("MSCN", "VC-INR")]
+    + [("coinpp_rd", "Kodak", name) for name in ("COIN++", "COIN", "BPG", "BMS", "MBT", "CST", "VTM")]
+    + [("recombiner", "Kodak", "RECOMBINER"), ("c3_baselines_kodak", "Kodak", "C3")],
+}
+"""Our data set -> published curves of the same images, or (era5) of maps of the same kind."""
+
+CELL = ["dataset", "source", "method", "budget", "bits"]
+
+
+def summary(rows: pd.DataFrame, psnr: str = "psnr8_db") -> pd.DataFrame:
+    """One line per data set, method, budget (or setting) and number of bits: means over images, then over seeds.
+
+    `psnr` is the mean of the column of that name (by default of 8-bit values, as a picture holds them), `psnr_std` its
+    standard deviation over seeds (0 for one); `bpp` is that of the whole file. Rates in bits per pixel.
+    """
+    rows = rows.assign(bits=rows["bits"].fillna(0).astype(int))
+    means = ["pixels", "bytes", "psnr", "bpp", "bpp_payload", "bpp_entropy", "encode_s", "decode_s"]
+    per_seed = tables.seed_means(rows, CELL, {name: name for name in means} | {"psnr": psnr})
+    table = tables.across_seeds(per_seed, CELL, means).rename(columns={"signals": "images"})
+    table["psnr_std"] = table["psnr_std"].fillna(0)
+    return table[[*CELL, *means, "images", "outer_steps", "trained_on", "seeds", "psnr_std"]]
+
+
+def coded(points: pd.DataFrame) -> pd.DataFrame:
+    """The points of networks whose modulations are quantised: those that have a point at full precision, 32 bits."""
+    return points[points["method"].isin(points.loc[points["bits"] == 32, "method"])]
+
+
+def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:
+    """A method's points (columns rate, psnr) in order of rate, as far as a higher rate gives a higher quality."""
+    part = points[points["method"] == method]
+    if len(coded(part)):
+        part = part[part["bits"] == CURVE_BITS]
+    part = pd.DataFrame({"rate": part[rate], "psnr": part["psnr"]}).dropna().sort_values("rate")
+    return part[part["psnr"].cummax() == part["psnr"]].drop_duplicates("psnr")
+
+
+def seeds(points: pd.DataFrame) -> str:
+    """How many seeds the networks have, and which have fewer: "3 seeds", "3 seeds (COIN++: 1)"."""
+    most = points["seeds"].max()
+    fewer = points[points["seeds"] < most].groupby("method")["seeds"].min()
+    named = "; ".join(f"{style.label(method)}: {number}" for method, number in fewer.items())
+    return style.count(most, "seed") + (f" ({named})" if named else "")
+
+
+def about(part: pd.DataFrame, noun: str) -> str:
+    """Two lines for a title: steps, bits, signals (each an "image" or "map") and seeds; training data."""
+    networks = coded(part)[lambda points: points["bits"] == CURVE_BITS]
+    signals, steps = style.count(part["images"].max(), noun), networks["outer_steps"].max()
+    counts = f"{steps:.0f} steps, {CURVE_BITS} bits, {signals}, {seeds(networks)}"
+    return f"{counts}\ntrained on {style.trained_on(networks)}"
+
+
+def published(dataset: str) -> dict[str, pd.DataFrame]:
+    """Label -> curve as `curve` has it, of the data set's published results."""
+    curves = {}
+    for name, theirs, method in PUBLISHED.get(dataset, []):
+        rows = pd.read_csv(records.PUBLISHED / f"{name}.csv")
+        rows = rows[(rows["dataset"] == theirs) & (rows["method"] == method) & (rows["metric"] == "psnr_dB")]
+        curves[method] = pd.DataFrame({"rate": rows["x"], "psnr": rows["value"]}).sort_values("rate")
+    return curves
+
+
+def _overlap(test: pd.DataFrame, anchor: pd.DataFrame, column: str) -> tuple[float, float]:
+    """The range of a column that two curves share, empty where the first is not below the second."""
+    return max(test[column].min(), anchor[column].min()), min(test[column].max(), anchor[column].max())
+
+
+def deltas(test: pd.DataFrame, anchor: pd.DataFrame) -> tuple[float, float]:
+    """BD-rate (%) and BD-PSNR (dB) of a curve over an anchor, where their ranges meet; NaN where they do not."""
+    data = (anchor["rate"], anchor["psnr"], test["rate"], test["psnr"])
+    options = {"method": "pchip", "require_matching_points": False, "min_overlap": 0}
+    found = []
+    for measure, column in ((bjontegaard.bd_rate, "psnr"), (bjontegaard.bd_psnr, "rate")):
+        low, high = _overlap(test, anchor, column)
+        able = min(len(test), len(anchor)) > 1 and low < high
+        found.append(float(measure(*data, **options)) if able else float("nan"))
+    return found[0], found[1]
+
+
+def differences(test: pd.DataFrame, anchor: pd.DataFrame) -> np.ndarray:
+    """PSNR of a curve minus an anchor's (dB) at 100 rates over the range that they share; empty where there is none.
+
+    Interpolated as BD-PSNR is, which is their mean.
+    """
+    low, high = _overlap(test, anchor, "rate")
+    if min(len(test), len(anchor)) < 2 or low >= high:
+        return np.empty(0)
+    at = np.linspace(np.log10(low), np.log10(high), 100)
+    of_test, of_anchor = (PchipInterpolator(np.log10(each["rate"]), each["psnr"])(at) for each in (test, anchor))
+    return of_test - of_anchor

@@ -1,0 +1,47 @@
+"""What a figure gets, the rows of one preset, and what it gives: charts, films and tables by name."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import PIL.Image
+
+from benchmarks import records
+from benchmarks.figures.style import SOURCES
+
+Drawn = dict[str, plt.Figure | list[PIL.Image.Image] | str]
+"""Name -> content: a chart by its name without suffix, a film or the text of a table by its file's name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """The results of one preset.
+
+    Attributes:
+      folder: `results/<preset>`.
+    """
+
+    folder: pathlib.Path
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset."""
+        return self.folder.name
+
+    def title(self, dataset: str, source: str, *more: str) -> str:
+        """Data set, whether it is the real one, and preset, as every figure names them."""
+        return " · ".join([f"{dataset}{SOURCES[source]}", f"preset {self.preset}", *filter(None, more)])
+
+    def rows(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
+        """The rows of a benchmark, which have at least `columns`.
+
+        Raises:
+          ValueError: where there are no rows, or the file is damaged.
+        """
+        path = self.folder / f"{name}.csv"
+        rows = records.read(path, columns)
+        if not len(rows):
+            raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
+        return rows
