@@ -9,11 +9,11 @@ import rich.console
 import rich.table
 from absl import app, flags
 
-from benchmarks import cli, collect, launch
+from benchmarks import cli, collect, launch, records
 from benchmarks.catalogue import CATALOGUE
 
 _ONLY = flags.DEFINE_multi_enum("only", [], list(CATALOGUE), "Benchmark to run; repeatable. All by default.")
-_PLOTS_DIR = flags.DEFINE_string("plots_dir", str(cli.REPOSITORY / "plots"), "Where figures and tables go.")
+_PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.HOME / "plots"), "Where figures and tables go.")
 
 COMMANDS = ("run", "collect")
 

@@ -11,18 +11,18 @@ import traceback
 
 from absl import app, flags, logging
 
-from benchmarks.records import REPOSITORY
+from benchmarks.records import HOME
 from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
 
-GIN = REPOSITORY / "gin"
+GIN = configuration.ROOT / "gin"
 
 _PRESET = flags.DEFINE_string("preset", None, "Preset: reads gin/<preset>/<benchmark>.gin before all --gin_file.")
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Gin file; repeat for overlays, the later one wins.")
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "Gin binding, e.g. 'table1.budgets=[64]'; repeatable.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data sets (default $MSCN_DATA_DIR).")
-_RESULTS_DIR = flags.DEFINE_string("results_dir", str(REPOSITORY / "results"), "Where CSVs go.")
-_RUNS_DIR = flags.DEFINE_string("runs_dir", str(REPOSITORY / "runs"), "Where run folders and checkpoints go.")
+_RESULTS_DIR = flags.DEFINE_string("results_dir", str(HOME / "results"), "Where CSVs go.")
+_RUNS_DIR = flags.DEFINE_string("runs_dir", str(HOME / "runs"), "Where run folders and checkpoints go.")
 _SEEDS = flags.DEFINE_integer("seeds", None, "Random seeds 0 to N-1, in place of the preset's.", lower_bound=1)
 _ENGINE = flags.DEFINE_enum("engine", "process", ["process", "ray"], "Where the jobs run.")
 _ADDRESS = flags.DEFINE_string(

@@ -8,6 +8,8 @@ import json
 import pathlib
 from typing import NamedTuple
 
+import filelock
+
 from mscn_flax.atomic import replaced
 
 
@@ -28,13 +30,15 @@ class Look(NamedTuple):
 
 
 def record(path: pathlib.Path, looks: dict[str, Look]) -> bool:
-    """Adds methods to a methods.json, in place of their previous entries; whether that changes the file. Atomic."""
-    before = read(path)
-    if (known := before | looks) == before:
-        return False
-    entries = {name: {key: text for key, text in look._asdict().items() if text} for name, look in known.items()}
-    with replaced(path) as out:
-        out.write(json.dumps(entries, indent=2) + "\n")
+    """Adds methods to a methods.json, in place of their previous entries; whether that changes it. Atomic, locked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+        before = read(path)
+        if (known := before | looks) == before:
+            return False
+        entries = {name: {key: text for key, text in look._asdict().items() if text} for name, look in known.items()}
+        with replaced(path) as out:
+            out.write(json.dumps(entries, indent=2) + "\n")
     return True
 
 

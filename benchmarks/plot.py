@@ -8,11 +8,11 @@ from absl import app, flags
 
 from benchmarks import looks
 from benchmarks.catalogue import CATALOGUE
-from benchmarks.records import REPOSITORY
+from benchmarks.records import HOME
 
 _PRESET = flags.DEFINE_string("preset", "quick", "Which results to draw: a folder below --results_dir.")
-_RESULTS_DIR = flags.DEFINE_string("results_dir", str(REPOSITORY / "results"), "Where the CSVs are.")
-_PLOTS_DIR = flags.DEFINE_string("plots_dir", str(REPOSITORY / "plots"), "Where figures and tables go.")
+_RESULTS_DIR = flags.DEFINE_string("results_dir", str(HOME / "results"), "Where the CSVs are.")
+_PLOTS_DIR = flags.DEFINE_string("plots_dir", str(HOME / "plots"), "Where figures and tables go.")
 
 
 def main(argv: list[str]) -> None:
@@ -51,7 +51,12 @@ def _draw(names: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
     for name in names:
         for figure in CATALOGUE[name].figures:
             module = importlib.import_module(f"benchmarks.figures.{figure}")
-            for path in output.write(module.draw(Results(results)), plots):
+            try:
+                drawn = module.draw(Results(results))
+            except ValueError as error:
+                named = str(results) in str(error)
+                raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
+            for path in output.write(drawn, plots):
                 print(path)
 
 

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-PUBLISHED = REPOSITORY / "results" / "published"
+"""The repository, or where the package is installed."""
+
+_IN_REPOSITORY = (REPOSITORY / "pyproject.toml").is_file()
+
+HOME = REPOSITORY if _IN_REPOSITORY else pathlib.Path.cwd()
+"""Folder below which results, plots and runs go by default."""
+
+PUBLISHED = REPOSITORY / ("results/published" if _IN_REPOSITORY else "benchmarks/published")
 """Published figures of other codes and papers, with their sources."""
 
 COLUMNS = (

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import gin
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent
-SEARCHED = (_PACKAGE.parent, _PACKAGE)
-"""Folders in which gin files are searched besides the current one: the repository, or the installed package."""
+ROOT = _PACKAGE.parent if (_PACKAGE.parent / "gin" / "codec.gin").is_file() else _PACKAGE
+"""Folder that holds `gin/`: the repository, or the installed package. Gin files are searched there, too."""
 
 
 class Binding(NamedTuple):
@@ -60,8 +60,7 @@ def parse(files: Sequence[str], parameters: Sequence[str]) -> None:
     gin.clear_config()
     _origins.clear()
     _scopes.clear()
-    for folder in map(str, SEARCHED):
-        gin.add_config_file_search_path(folder)
+    gin.add_config_file_search_path(str(ROOT))
     for file in files:
         if (folder := str(pathlib.Path(file).resolve().parent)) not in sys.path:
             sys.path.append(folder)

@@ -1,9 +1,9 @@
 """Nothing changed: rows, models and streams of an earlier version come out as they were.
 
-`tests/golden` holds what the commit before the benchmarks became lists of jobs gave: rows of two cells of each benchmark
-at preset smoke, on the embedded stand-ins, without times; one cell of Table 1 and one of figure 2 at preset quick; a
-small model of each modality with a stream and what it decodes to. Rounding differs between machines, so that rows are
-compared to the letter on a machine like the one they come from and within a thousandth elsewhere.
+`tests/golden` holds what the commit before the benchmarks became lists of jobs gave: rows of two cells of each
+benchmark at preset smoke, on the embedded stand-ins, without times; one cell of Table 1 and one of figure 2 at preset
+quick; a small model of each modality with a stream and what it decodes to. Rounding differs between machines, so that
+rows are compared to the letter on a machine like the one they come from and within a thousandth elsewhere.
 `MSCN_GOLDEN_QUICK=1` compares those of preset quick too (two minutes).
 """
 
@@ -23,19 +23,8 @@ from mscn_flax.stream import parse
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 DEVICE = "2 x cpu (Intel(R) Xeon(R) Processor)"
-KEYS = [
-    "dataset",
-    "method",
-    "budget",
-    "bits",
-    "signal_id",
-    "inner_optimizer",
-    "layer",
-    "unit",
-    "kind",
-    "variant",
-    "step",
-]
+KEYS = ["dataset", "method", "budget", "bits", "signal_id", "inner_optimizer", "layer", "unit", "kind", "variant"]
+KEYS += ["step", "model", "checksum"]
 
 SMOKE = {
     "table1_modulations": ["--gin_param=table1.datasets=['photos']"],
