@@ -7,7 +7,7 @@ import time
 
 import rich.console
 import rich.table
-from absl import app, flags
+from absl import flags
 
 from benchmarks import cli, collect, launch, records
 from benchmarks.catalogue import CATALOGUE
@@ -67,7 +67,7 @@ def _run(names: list[str], preset: str) -> None:
         expected = CATALOGUE[name].expected.get(preset, "not measured")
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
         launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
-    if cli.dry_run() or cli.shard()[1] > 1:
+    if cli.dry_run() or cli.shard()[1] > 1 or preset == "tuning":
         return
     print("== figures and tables", flush=True)
     drawn = [text for flag in ("results_dir", "plots_dir") for text in _handed(flags.FLAGS[flag])]
@@ -92,4 +92,4 @@ def _path(text: str) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.start(main)

@@ -8,6 +8,7 @@ import pathlib
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 
 from absl import app, flags, logging
 
@@ -136,10 +137,15 @@ def main(name: str) -> None:
             print(f"error: {in_one_line(error)}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
+    start(run)
+
+
+def start(main: Callable[[list[str]], None]) -> None:
+    """Parses the command line and calls `main` with what is left of it."""
     # --help shows the flags of the module that was started, unless others are registered for it.
     for holder in (_PRESET, *SHARED):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
-    app.run(run)
+    app.run(main)
 
 
 def jobs(name: str) -> list:

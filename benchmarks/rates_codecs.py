@@ -22,27 +22,29 @@ _LEVELS = 65535
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecJob(Job):
-    """A file format on the test signals of one data set.
+    """A file format on the signals of one data set.
 
     Attributes:
       dataset: a key of `data.DATA_SETS`.
       resolution: pixels or latitudes per side.
       method: a key of `codecs.CODECS`.
-      limit: number of test signals; None for all.
+      limit: number of signals; None for all.
+      split: see `Job.split`.
     """
 
     dataset: str
     resolution: int
     method: str
     limit: int | None
+    split: str = "test"
 
     stop_step = ""
     """A file format is not trained."""
 
     @property
     def judged(self) -> data.Signals:
-        """The test signals."""
-        return data.load(self.dataset, "test", resolution=self.resolution)
+        """The signals that are coded."""
+        return data.load(self.dataset, self.split, resolution=self.resolution)
 
     @property
     def cell(self) -> str:
@@ -60,7 +62,7 @@ class CodecJob(Job):
         revision = f" (options {codec.revision})" if codec.revision > 1 else ""
         noun = "images" if self.judged[0].dtype == np.uint8 else "maps"
         count = min(len(self.judged), self.limit or len(self.judged))
-        return f"{self.method}{revision}: {codec.settings}, the first {count} test {noun}, {codecs.versions()}"
+        return f"{self.method}{revision}: {codec.settings}, the first {count} {self.split} {noun}, {codecs.versions()}"
 
     @property
     def digest(self) -> str:
@@ -68,7 +70,7 @@ class CodecJob(Job):
         return hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
     def run(self) -> Result:
-        """One row per test signal and setting."""
+        """One row per signal and setting."""
         tested, rows, files = rates.test_signals(self, self.limit), [], {}
         for index, signal in enumerate(tested if tested[0].dtype == np.uint8 else []):
             files |= rates.shown_part(self, index, signal, "original")
@@ -89,7 +91,7 @@ def jobs(benchmark: str, scope: str, asked: str, dataset: str, resolution: int, 
             print(f"left out: {missing}")
             continue
         with configuration.scope(scope, asked, name):
-            limit = Training().test_signals
+            training = Training()
         made.append(
             CodecJob(
                 benchmark=benchmark,
@@ -97,7 +99,8 @@ def jobs(benchmark: str, scope: str, asked: str, dataset: str, resolution: int, 
                 dataset=dataset,
                 resolution=resolution,
                 method=name,
-                limit=limit,
+                limit=training.test_signals,
+                split=training.evaluate_on,
             )
         )
     return made

@@ -74,7 +74,7 @@ def jobs(
         raise ValueError("table1.budgets is empty; the paper's are 64, 128, 256, 512, 1024")
     made = []
     for asked in datasets:
-        dataset = grid.find(asked, standins.get(asked, []), resolutions.get(asked))
+        dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
         for seed in cli.seeds(seeds):
             for budget in budgets:
@@ -193,7 +193,7 @@ def _shown(job: TrainingJob, state: TrainState, fitted: evaluation.Fitted, array
         stored = np.packbits(values > 0.5, axis=-2) if solid else np.clip(values, -0.5, 1.5).astype(np.float16)
         content = io.BytesIO()
         np.savez_compressed(content, values=stored)
-        files[f"values/{job.dataset}_{job.judged.source}_{label}.npz"] = content.getvalue()
+        files[f"values/{evaluation.judged_dataset(job)}_{job.judged.source}_{label}.npz"] = content.getvalue()
     return files
 
 

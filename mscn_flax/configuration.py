@@ -116,6 +116,15 @@ def _rank(scope: str, names: Sequence[str]) -> int | None:
     return rank
 
 
+def bound(name: str, *names: str) -> object | None:
+    """What `Configurable.parameter` is bound to inside `scope(*names)`, None without a binding; nothing is consumed."""
+    with scope(*names):
+        try:
+            return gin.query_parameter(f"{'/'.join(names)}/{name}")
+        except ValueError:
+            return None
+
+
 def operative(*scopes: str) -> str:
     """Gin text of what has been built in some full scopes, defaults included."""
     kept = {key: values for key, values in gin.config._OPERATIVE_CONFIG.items() if key[0] in scopes}
