@@ -14,10 +14,11 @@ import numpy as np
 from benchmarks import cli, grid
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
-from mscn_flax import codec, data, model, signals
+from mscn_flax import codec, data, model
 from mscn_flax.budget import BudgetController
+from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
-from mscn_flax.network import Network
+from mscn_flax.modalities import IMAGES
 from mscn_flax.progress import Progress
 from mscn_flax.siren import LatentModulatedSiren, Siren
 from mscn_flax.stream import parse
@@ -42,9 +43,9 @@ def _models() -> dict[str, model.Model]:
     patches = np.stack([images[i] for i in range(64)])
     models = {}
     for name, (learner, shared) in kinds.items():
-        theta = learner.init(jax.random.key(0), jnp.asarray(signals.grid_coordinates((SIDE, SIDE))))
-        network = Network(learner, jax.device_get(theta), shared, SIDE, 3)
-        models[name] = model.fit(network, network.adapt(patches), 5)
+        theta = learner.init(jax.random.key(0), jnp.asarray(IMAGES.all_coordinates(SIDE)))
+        coder = Coder(learner, jax.device_get(theta), shared, SIDE, 3, IMAGES)
+        models[name] = model.fit(coder, coder.adapt(patches), 5)
     return models
 
 

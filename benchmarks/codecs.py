@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 
-import imagecodecs
 import numpy as np
 from PIL import Image, ImageFile
 
@@ -164,6 +163,8 @@ def _avif(image: np.ndarray, quality: int) -> bytes:
 
 
 def _jpeg_xl(image: np.ndarray, distance: float) -> bytes:
+    import imagecodecs  # Not everywhere where networks are trained and coded.
+
     # Effort 9 takes six times as long for -0.1 dB at low rates to +0.1 dB at high ones.
     return imagecodecs.jpegxl_encode(
         image.squeeze(axis=2) if image.shape[2] == 1 else image,
@@ -176,6 +177,8 @@ def _jpeg_xl(image: np.ndarray, distance: float) -> bytes:
 
 
 def _jpeg_xl_decoded(data: bytes) -> np.ndarray:
+    import imagecodecs
+
     image = imagecodecs.jpegxl_decode(data)
     return image[..., None] if image.ndim == 2 else image
 

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import os
 import pathlib
 import subprocess
 import sys
@@ -126,7 +127,10 @@ def _installed(name: str) -> bool:
 
 
 def commit() -> str:
-    """The checked-out commit, marked where code or configuration differ from it; to be asked when a run starts."""
+    """The checked-out commit, marked where code or configuration differ from it; to be asked when a run starts.
+
+    Where there is no checkout, but a copy of the files, what $MSCN_COMMIT says.
+    """
 
     def git(*arguments):
         try:
@@ -136,7 +140,7 @@ def commit() -> str:
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", "mscn_flax", "benchmarks", "gin")
-    return (git("rev-parse", "HEAD") or "unknown") + (" with changes" if changed else "")
+    return (git("rev-parse", "HEAD") or os.environ.get("MSCN_COMMIT", "unknown")) + (" with changes" if changed else "")
 
 
 def device_name() -> str:

@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mscn_flax import devices, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
-from mscn_flax.rendering import RadianceField, points_per_coordinate
+from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren, with_depth
 from mscn_flax.tiles import divisor
 from mscn_flax.train import Setup, devices_for, first_state, step_of
@@ -121,8 +121,7 @@ def flops(setup: Setup) -> int:
     """FLOPs of the matrix products of one outer step, without recomputation."""
     learner, siren = setup.learner, base_siren(setup.learner.field)
     evaluated = example(setup).targets.shape[-2] * points_per_coordinate(learner.field)
-    dims = 3 if isinstance(learner.field, RadianceField) else setup.modality.dims
-    forward = metrics.siren_flops(evaluated, dims, siren.width, siren.depth, siren.out_dim)
+    forward = metrics.siren_flops(evaluated, setup.modality.in_dim, siren.width, siren.depth, siren.out_dim)
     return setup.training.batch_size * metrics.meta_step_flops(
         forward,
         learner.inner_steps,

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,8 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records
 from benchmarks.job import TrainingJob
-from mscn_flax import meta, metrics
-from mscn_flax.modalities import Points
+from mscn_flax import memory, meta, metrics
+from mscn_flax.modalities import Points, Signal
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.train import Setup, compiled
 
@@ -39,11 +39,15 @@ class Fitted(NamedTuple):
     decode_s: float
 
 
-def test_arrays(job: TrainingJob, limit: int | None) -> np.ndarray | dict[str, np.ndarray]:
+def test_arrays(job: TrainingJob, limit: int | None) -> Signal:
     """The first `limit` signals that the job is judged on, stacked; all where None."""
-    split = job.judged
-    arrays = [split[i] for i in range(min(len(split), limit or len(split)))]
-    return jax.tree.map(lambda *each: np.stack(each), *arrays)
+    return stacked(job.judged, limit)
+
+
+def stacked(signals: Sequence, limit: int | None) -> Signal:
+    """The first `limit` signals, stacked; all where None."""
+    taken = [signals[i] for i in range(min(len(signals), limit or len(signals)))]
+    return jax.tree.map(lambda *each: np.stack(each), *taken)
 
 
 def test_points(job: TrainingJob, limit: int | None) -> Points:
@@ -71,20 +75,36 @@ def fit(
     """
     coords = _PerSignal(points.coords) if points.coords.ndim == points.targets.ndim else points.coords
     shared = (state.theta, state.gates)
-    codes, encode_s = _on_devices(
-        setup, encode, setup.training.chunk_size, *shared, coords, _PerSignal(points.targets), *arguments
-    )
+    chunk_size = _chunk_size(setup, points.targets.shape[-2], len(points.targets))
+    codes, encode_s = _on_devices(setup, encode, chunk_size, *shared, coords, _PerSignal(points.targets), *arguments)
     shown = points if shown is None else shown
     values, decode_s = decode(setup, state, codes, shown.coords)
     return Fitted(shown.targets, codes, values, encode_s, decode_s)
 
 
 def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
-    """The values [n, N, c] of codes at coordinates [N, d] of all or [n, N, d] of each, and the seconds of one."""
+    """The values [n, *V, N, c] of codes, and the seconds per signal.
+
+    Args:
+      setup: what was trained.
+      state: its trained state.
+      codes: of the signals.
+      coords: [N, d] of all signals, [n, N, d] of each, or [n, V, N, d] of V views of each, one after another.
+    """
+    if coords.ndim == 4:
+        seen = [decode(setup, state, codes, view) for view in np.moveaxis(coords, 1, 0)]
+        return np.stack([values for values, _ in seen], axis=1), float(np.mean([seconds for _, seconds in seen]))
     evaluations = coords.shape[-2] * points_per_coordinate(setup.learner.field)
-    chunk_size = max(1, min(setup.training.chunk_size, _EVALUATIONS // evaluations))
+    chunk_size = max(1, min(_chunk_size(setup, coords.shape[-2], len(codes)), _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
     return _on_devices(setup, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
+
+
+def _chunk_size(setup: Setup, points: int, count: int) -> int:
+    """How many of `count` signals with so many points a device works on at a time."""
+    if setup.training.chunk_size is not None:
+        return setup.training.chunk_size
+    return min(memory.signals_at_a_time(None, setup.learner.field, points), -(-count // jax.local_device_count()))
 
 
 class _PerSignal(NamedTuple):

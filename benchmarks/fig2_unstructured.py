@@ -17,12 +17,13 @@ from benchmarks import cli, evaluation, grid
 from benchmarks import methods as methods_of_all
 from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
-from mscn_flax import configuration, data, signals
+from mscn_flax import configuration, data
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
+from mscn_flax.modalities.base import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, siren_weights, surviving
 from mscn_flax.siren import Siren
@@ -259,7 +260,8 @@ def _images(job: TrainingJob, fitted: evaluation.Fitted) -> dict[str, bytes]:
     """The first test signals side by side, as reconstructed, and the originals: what figure 3b is drawn from."""
     side, files = job.setup.resolution, {}
     for label, values in ((f"{job.method}_{job.budget:.6g}", fitted.values), ("original", fitted.targets)):
-        strip = np.concatenate(list(signals.targets_to_image(values[:SHOWN_SIGNALS], side, side)), axis=1)
+        pictures = targets_to_8_bit(values[:SHOWN_SIGNALS]).reshape(-1, side, side, values.shape[-1])
+        strip = np.concatenate(list(pictures), axis=1)
         picture = io.BytesIO()
         PIL.Image.fromarray(strip if strip.shape[-1] == 3 else strip[..., 0]).save(picture, format="png")
         files[f"images/{evaluation.judged_dataset(job)}_{job.judged.source}_{label}.png"] = picture.getvalue()

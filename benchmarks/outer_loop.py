@@ -15,7 +15,6 @@ from benchmarks.job import TrainingJob, choices
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import data, metrics
-from mscn_flax.modalities import SCENES
 from mscn_flax.train import train
 
 NAME, SCOPE = "outer_loop", "outer_loop"
@@ -56,9 +55,9 @@ class VariantJob(TrainingJob):
     def run(self) -> Result:
         """Trains from the start, as seconds of a run that was stopped are lost, and judges on the way."""
         setup, rows, train_s, compile_s = self.setup, [], 0.0, 0.0
-        split = self.signals("validation")
-        held_out = np.stack([split[i] for i in range(min(self.signals_judged, len(split)))])
-        points = setup.modality.whole(held_out, setup.resolution)
+        held_out = evaluation.stacked(self.signals("validation"), self.signals_judged)
+        seen = setup.modality.observed(held_out, setup.resolution, self.inner_steps)
+        shown = setup.modality.whole(held_out, setup.resolution)
         judge = dataclasses.replace(setup, learner=dataclasses.replace(setup.learner, inner_steps=self.inner_steps))
         checkpoints = self.folder / "checkpoints"
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -66,7 +65,7 @@ class VariantJob(TrainingJob):
             stop = round(share * setup.training.outer_steps)
             trained = train(setup, self.signals("train"), stop=stop, checkpoints=checkpoints, label=self.id)
             train_s, compile_s = train_s + trained.train_s, compile_s + trained.compile_s
-            fitted = evaluation.fit(judge, trained.state, points)
+            fitted = evaluation.fit(judge, trained.state, seen, shown=shown)
             psnr = np.mean(np.asarray(metrics.psnr(metrics.mse(fitted.values, fitted.targets))))
             rows.append(
                 evaluation.common(self)
@@ -77,7 +76,7 @@ class VariantJob(TrainingJob):
                     "step": stop,
                     "train_s": f"{train_s:.2f}",
                     "psnr_db": f"{psnr:.4f}",
-                    "signals": len(held_out),
+                    "signals": len(fitted.targets),
                     "device": engine.device_name(),
                 }
             )
@@ -136,8 +135,6 @@ def _job(asked, dataset, variant, method, budget, seed, judged_at, signals, inne
     job = table1_modulations.job(
         NAME, (SCOPE, asked, method, variant), dataset, resolution, method, budget, seed, alone
     )
-    if job.setup.modality is SCENES:
-        raise ValueError(f"outer_loop.dataset must be on a grid, {dataset} has scenes")
     inherited = {field.name: getattr(job, field.name) for field in dataclasses.fields(TrainingJob)}
     return VariantJob(
         **inherited, variant=variant, judged_at=judged_at, signals_judged=signals, inner_steps=inner_steps

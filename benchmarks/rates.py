@@ -7,7 +7,7 @@ import PIL.Image
 
 from benchmarks import evaluation, records
 from benchmarks.job import TrainingJob
-from mscn_flax import signals
+from mscn_flax.modalities.base import array_to_targets
 
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of figure 7's strip, and the top left corner of the part shown."""
@@ -31,7 +31,7 @@ def row(job: TrainingJob, index: int, signal: np.ndarray, values: np.ndarray, le
     return (
         dict.fromkeys(records.RATE_COLUMNS, "")
         | evaluation.common(job)
-        | evaluation.distortion(values, signals.array_to_targets(signal, 2))
+        | evaluation.distortion(values, array_to_targets(signal, 2))
         | {
             "outer_steps": job.stop_step,
             "signal_id": index,

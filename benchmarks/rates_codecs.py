@@ -12,7 +12,8 @@ import numpy as np
 from benchmarks import cli, codecs, rates
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
-from mscn_flax import configuration, data, signals
+from mscn_flax import configuration, data
+from mscn_flax.modalities.base import array_to_targets
 from mscn_flax.progress import Progress
 from mscn_flax.train import Training
 
@@ -60,7 +61,7 @@ class CodecJob(Job):
         """What is measured, by which programs: all that decides the rows."""
         codec = codecs.CODECS[self.method]
         revision = f" (options {codec.revision})" if codec.revision > 1 else ""
-        noun = "images" if self.judged[0].dtype == np.uint8 else "maps"
+        noun = f"{data.DATA_SETS[self.dataset].modality.name}s"
         count = min(len(self.judged), self.limit or len(self.judged))
         return f"{self.method}{revision}: {codec.settings}, the first {count} {self.split} {noun}, {codecs.versions()}"
 
@@ -72,7 +73,7 @@ class CodecJob(Job):
     def run(self) -> Result:
         """One row per signal and setting."""
         tested, rows, files = rates.test_signals(self, self.limit), [], {}
-        for index, signal in enumerate(tested if tested[0].dtype == np.uint8 else []):
+        for index, signal in enumerate(tested):
             files |= rates.shown_part(self, index, signal, "original")
         # Pillow and imagecodecs let other threads run while they code.
         with Progress(self.id, len(tested)) as progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -142,4 +143,4 @@ def _as_values(image: np.ndarray) -> np.ndarray:
     """Values [N, C] of a decoded file."""
     if image.dtype == np.uint16:
         image = image.astype(np.float32) / np.float32(_LEVELS)
-    return signals.array_to_targets(image, 2)
+    return array_to_targets(image, 2)

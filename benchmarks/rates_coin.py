@@ -9,9 +9,11 @@ import numpy as np
 from benchmarks import evaluation, rates
 from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
-from mscn_flax import meta, signals
+from mscn_flax import meta
 from mscn_flax.finetune import AdamFit
 from mscn_flax.modalities import Points
+from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.grids import grid_coordinates
 
 
 @gin.configurable
@@ -39,9 +41,9 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     render = jax.jit(job.setup.learner.render)
     images, coded = rates.test_signals(job, how.images), []
     for shape in sorted({image.shape[:2] for image in images}):
-        coords = signals.grid_coordinates(shape)
+        coords = grid_coordinates(shape)
         indices = [index for index, image in enumerate(images) if image.shape[:2] == shape]
-        targets = signals.image_to_targets(np.stack([images[index] for index in indices]))
+        targets = array_to_targets(np.stack([images[index] for index in indices]), 2)
         fitted = evaluation.fit(job.setup, state, Points(coords, targets), how.adam.encode, None)
         for index, delta in zip(indices, fitted.codes, strict=True):
             weights = (theta0 + delta).astype(np.float16).astype(np.float32)

@@ -12,8 +12,9 @@ from benchmarks import cli, grid, rates
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
-from mscn_flax import codec, configuration, data, kinds, meta, model, signals
-from mscn_flax.network import Network
+from mscn_flax import codec, configuration, data, meta, model
+from mscn_flax.coder import Coder
+from mscn_flax.modalities.base import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.stream import parse
@@ -92,40 +93,39 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     mask = np.ones(job.setup.learner.field.code_shape, bool) if state.gates is None else np.asarray(state.gates.mask)
     if not job.setup.learner.shares_pattern:
         mask = None  # Each signal has its own, which its stream holds.
-    kind = next(name for name, kind in kinds.KINDS.items() if kind.modality is job.setup.modality)
-    network = Network(job.setup.learner, theta, mask, job.setup.resolution, how.steps, kind)
+    coder = Coder(job.setup.learner, theta, mask, job.setup.resolution, how.steps, job.setup.modality)
     train = job.signals("train")
     chosen = np.random.default_rng(job.seed).permutation(len(train))[: how.fit_signals]
-    trained_codes = network.adapt(np.stack([train[i] for i in chosen]))
+    trained_codes = coder.adapt(np.stack([train[i] for i in chosen]))
     tested = rates.test_signals(job, job.setup.training.test_signals)
     # A stream of maps holds as many as one likes; here each has its own.
-    tiles = [codec.split(network, signal if kind == "image" else signal[None]) for signal in tested]
-    ends = np.cumsum([len(tile) for tile in tiles])
-    everything = np.concatenate(tiles)
-    network.adapt(everything[:33])  # Compiled before anything is timed: more patches than 16 are all one shape.
+    parts = [coder.split(signal) for signal in tested]
+    ends = np.cumsum([len(part) for part in parts])
+    everything = np.concatenate(parts)
+    coder.adapt(everything[:33])  # Compiled before anything is timed: more patches than 16 are all one shape.
     began = time.perf_counter()
-    codes = np.split(network.adapt(everything), ends[:-1])
+    codes = np.split(coder.adapt(everything), ends[:-1])
     adapt_s = (time.perf_counter() - began) / ends[-1]
     trained_on = f"{train.name} ({train.source})"
-    models = {bits: model.fit(network, trained_codes, bits, gin=job.gin, trained_on=trained_on) for bits in how.bits}
+    models = {bits: model.fit(coder, trained_codes, bits, gin=job.gin, trained_on=trained_on) for bits in how.bits}
     for bits, shared in models.items():
         shared.save(job.folder / f"model_{bits}b.safetensors")
-    network.render(codes[0])  # Compiled before anything is timed.
+    coder.render(codes[0])  # Compiled before anything is timed.
 
     # Of a patch: 4 bytes a number, and a bit an entry where the mask is its own.
-    exact_bytes = 4 * job.budget + (-(-network.size // 8) if mask is None else 0)
+    exact_bytes = 4 * job.budget + (-(-coder.size // 8) if mask is None else 0)
     coded, files = [], {}
     for index, signal in enumerate(tested):
-        size = signal.shape[:2]
+        size = job.setup.modality.extent(signal)
         for bits in (32, *how.bits):
             began = time.perf_counter()
             stream = None if bits == 32 else codec.pack(models[bits], codes[index], *size)
             packed = time.perf_counter()
             # What a decoder makes of the bytes.
             seen = codes[index] if bits == 32 else codec.unpack(models[bits], parse(stream))
-            values = network.assemble(network.render(seen), *size)
+            values = job.setup.modality.join(coder.render(seen), *size, coder.side).reshape(-1, coder.channels)
             done = time.perf_counter()
-            length = len(tiles[index]) * exact_bytes if bits == 32 else len(stream)
+            length = len(parts[index]) * exact_bytes if bits == 32 else len(stream)
             coded.append(
                 rates.row(job, index, signal, values, length)
                 | {
@@ -135,7 +135,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,
                     "trained_on": trained_on,
-                    "encode_s": f"{adapt_s * len(tiles[index]) + packed - began:.3g}",
+                    "encode_s": f"{adapt_s * len(parts[index]) + packed - began:.3g}",
                     "decode_s": f"{done - packed:.3g}",
                 }
             )
@@ -143,7 +143,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                 points = size[0] * size[1]
                 coded[-1]["bpp_payload"] = f"{8 * len(parse(stream).payload) / points:.6g}"
                 coded[-1]["bpp_entropy"] = f"{codec.estimated_bits(models[bits], codes[index]) / points:.6g}"
-            if bits == rates.SHOWN_BITS and kind == "image":
-                label = f"{job.method}_{job.budget}_{bits}b"
-                files |= rates.shown_part(job, index, signals.targets_to_image(values, *size), label)
+            if bits == rates.SHOWN_BITS:
+                image = targets_to_8_bit(values).reshape(signal.shape)
+                files |= rates.shown_part(job, index, image, f"{job.method}_{job.budget}_{bits}b")
     return Result({"": coded}, files)

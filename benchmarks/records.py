@@ -134,6 +134,7 @@ SPEED_COLUMNS = (
     "task",  # meta_step: gradient of a batch; encode: its codes; decode: its values
     "variant",  # plain, or mscn_flax with the sine named
     "sine",  # fast or plain
+    "precision",  # of the products between hidden layers: float32, tf32 or bfloat16
     "width",
     "depth",
     "batch",
@@ -223,7 +224,8 @@ TABLES = {
 
 
 _TEXTS = ("experiment", "preset", "dataset", "source", "method", "budget_unit", "inner_optimizer", "trained_on", "kind")
-_TEXTS += ("run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine", "code", "tile")
+_TEXTS += ("run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine", "precision", "code")
+_TEXTS += ("tile",)
 """Columns of texts; all others hold numbers."""
 
 

@@ -1,9 +1,10 @@
 """What a meta-step, encoding and decoding cost: this project against a plain version, side by side.
 
 Each in a process of its own, because allocator and devices are chosen when it starts; in turns, because machines are
-noisy. "plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole batch in one vmap,
-one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and `meta.decode` with the
-launcher's settings.
+noisy. On an accelerator, where neither matters and compilation takes most of the time, all versions of one size are
+measured in one process. "plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole
+batch in one vmap, one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and
+`meta.decode` with the launcher's settings.
 """
 
 import dataclasses
@@ -11,6 +12,8 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 import gin
 
@@ -18,11 +21,12 @@ from benchmarks import cli, grid, launch, records, speed_process
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
 from mscn_flax.sine import SINES
+from mscn_flax.siren import MATMUL_DTYPES
 
 NAME, SCOPE = "speed", "speed"
 
-VARIANTS = [("plain", "plain"), *(("mscn_flax", sine) for sine in SINES)]
-"""(variant, sine) of the rows of each size."""
+VARIANTS = (("plain", "plain", "float32"), *(("mscn_flax", sine, "float32") for sine in SINES))
+"""(variant, sine, precision) of the rows of each size."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,10 +36,14 @@ class SpeedJob(Job):
     Attributes:
       settings: (name, value) of what `speed_process` measures.
       rounds: processes of each variant; the median over all their steps counts.
+      variants: (variant, sine, precision) of the rows.
+      together: measure all variants in one process, once.
     """
 
     settings: tuple[tuple[str, object], ...]
     rounds: int
+    variants: tuple[tuple[str, str, str], ...] = VARIANTS
+    together: bool = False
 
     @property
     def cell(self) -> str:
@@ -46,37 +54,47 @@ class SpeedJob(Job):
     @property
     def decides(self) -> tuple:
         """See `Job.decides`."""
-        return self.settings, self.rounds
+        more = () if self.variants == VARIANTS else (self.variants,)
+        return self.settings, self.rounds, *more
 
     def describe(self) -> str:
         """See `Job.describe`."""
         of = dict(self.settings)
         gflop = speed_process.flops(of)["meta_step"] / 1e9
-        return f"{of}: {gflop:.1f} GFLOP per step, {self.rounds * len(VARIANTS)} processes"
+        return f"{of}: {gflop:.1f} GFLOP per step, {self.rounds * len(self.variants)} times"
 
     def run(self) -> Result:
         """One row per task and variant."""
-        common, found, rows = dict(self.settings), {variant: [] for variant in VARIANTS}, []
+        common, found, rows = dict(self.settings), {variant: [] for variant in self.variants}, []
+        names = ("variant", "sine", "precision")
+        cases = [common | dict(zip(names, variant, strict=True)) for variant in self.variants]
         for _ in range(self.rounds):
-            for variant, sine in VARIANTS:
-                found[variant, sine].append(measure({**common, "variant": variant, "sine": sine}))
-        for (variant, sine), measured in found.items():
+            measured = measure_all(cases) if self.together else map(measure, cases)
+            for variant, one in zip(self.variants, measured, strict=True):
+                found[variant].append(one)
+        for variant, measured in found.items():
             for task in speed_process.TASKS:
-                row = {"experiment": NAME, "preset": self.preset, "task": task, "variant": variant, "sine": sine}
+                row = {
+                    "experiment": NAME,
+                    "preset": self.preset,
+                    "task": task,
+                    **dict(zip(names, variant, strict=True)),
+                }
                 row |= {key: common[key] for key in ("width", "depth", "batch", "code", "budget", "inner_steps")}
                 row |= {"points": common["resolution"] ** 2, "run_id": self.id}
                 row |= _figures([one["tasks"][task] for one in measured], common)
                 row |= {key: measured[-1][key] for key in ("chunk_size", "devices", "device")}
                 row |= {name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS}
                 rows.append(row)
-                mib = row["temp_bytes"] / 2**20
-                print(f"{self.cell} {task} {variant} ({sine} sine): {row['step_s']} s, {mib:.0f} MiB", flush=True)
+                mib, share = row["temp_bytes"] / 2**20, float(row["gflop_per_s"]) / float(row["matmul_gflop_per_s"])
+                said = f"{row['step_s']} s, {mib:.0f} MiB, {share:.2f} of the matrix product's rate"
+                print(f"{self.cell} {task} {' '.join(variant)}: {said}", flush=True)
         return Result({"": rows}, provenance={"device": rows[-1]["device"]})
 
 
 @gin.configurable("speed")
 def jobs(
-    sizes: list[tuple[int, int, int]] = gin.REQUIRED,
+    sizes: list[tuple[int, ...]] = gin.REQUIRED,
     codes: list[str] = gin.REQUIRED,
     whole_networks: list[tuple[int, int, int, int]] = gin.REQUIRED,
     budget: int = gin.REQUIRED,
@@ -84,13 +102,15 @@ def jobs(
     resolution: int = gin.REQUIRED,
     rounds: int = gin.REQUIRED,
     repeats: int = gin.REQUIRED,
-    chunk_size: int = gin.REQUIRED,
+    chunk_size: int | None = gin.REQUIRED,
     tile_values: int | None = None,
+    precisions: list[str] = ("float32",),
+    together: bool = False,
 ) -> list[SpeedJob]:
     """The sizes.
 
     Args:
-      sizes: (width, depth, batch).
+      sizes: (width, depth, batch), or (width, depth, batch, pixels per side).
       codes: "functa" (latent of size `budget`) or "mscn" (gates of that budget, capped at the modulations there are).
       whole_networks: (width, depth, batch, pixels per side) of networks that are adapted whole, unstructured, a fifth
         of the updates kept.
@@ -99,13 +119,18 @@ def jobs(
       resolution: pixels per side.
       rounds: processes of each variant, in turns; the median over all their steps counts.
       repeats: number of timed steps per process.
-      chunk_size: signals that a device works on at a time, where they divide the batch; "plain" takes them all at once.
+      chunk_size: signals that a device works on at a time, where they divide the batch, None for as many as its memory
+        holds; "plain" takes them all at once.
       tile_values: values of a layer, points times width, that "mscn_flax" works on at a time; None for all.
+      precisions: of the products between hidden layers, some of `siren.MATMUL_DTYPES`, float32 among them.
+      together: measure all versions of a size in one process, once, compiled side by side.
     """
+    grid.check_choices("speed.precisions", list(precisions), MATMUL_DTYPES)
+    variants = (*VARIANTS, *(("mscn_flax", "fast", name) for name in precisions if name != "float32"))
     found = [
-        {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": resolution}
+        {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": (*side, resolution)[0]}
         | {"budget": min(budget, width * (depth - 1))}
-        for width, depth, batch in sizes
+        for width, depth, batch, *side in sizes
         for code in codes
     ]
     found += [
@@ -123,7 +148,9 @@ def jobs(
                 preset=cli.preset(),
                 gin=grid.gin_text((SCOPE,)),
                 settings=tuple(settings.items()),
-                rounds=rounds,
+                rounds=1 if together else rounds,
+                variants=variants,
+                together=together,
             )
         )
     return made
@@ -158,30 +185,51 @@ def measure(settings: dict) -> dict:
     Raises:
       ValueError: where a process fails, with the end of what it said.
     """
-    # What was compiled before says nothing of how long it takes.
-    environment = launch.environment(allocator=settings["variant"] != "plain")
-    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     count = settings.get("processes", 1)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         place = {"coordinator": f"localhost:{free.getsockname()[1]}"} if count > 1 else {}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed_process", json.dumps(settings | place | {"process": process})],
-            cwd=records.REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for process in range(count)
-    ]
+    started = [_start([settings | place | {"process": process}]) for process in range(count)]
     said = [process.communicate() for process in started]
     for process, (_, errors) in zip(started, said, strict=True):
-        if process.returncode:
-            last = (errors.strip() or "no message").splitlines()[-1]
-            raise ValueError(f"measuring {settings} failed with status {process.returncode}: {last}")
+        _check(process, errors, settings)
     return json.loads(said[0][0].splitlines()[-1])
+
+
+def measure_all(cases: list[dict]) -> Iterator[dict]:
+    """The cases one after the other, as they are measured in one process.
+
+    Raises:
+      ValueError: where the process fails, with the end of what it said.
+    """
+    with tempfile.TemporaryFile("w+") as errors, _start(cases, stderr=errors) as process:
+        for line in process.stdout:
+            yield json.loads(line)
+        process.wait()
+        errors.seek(0)
+        _check(process, errors.read(), cases)
+
+
+def _start(cases: list[dict], stderr=subprocess.PIPE) -> subprocess.Popen:
+    """Starts a process that measures."""
+    # What was compiled before says nothing of how long it takes.
+    environment = launch.environment(allocator=any(settings["variant"] != "plain" for settings in cases))
+    environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.speed_process", json.dumps(cases)],
+        cwd=records.REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def _check(process: subprocess.Popen, errors: str, measured: dict | list[dict]) -> None:
+    """Raises a ValueError where a process that has ended has failed."""
+    if process.returncode:
+        last = (errors.strip() or "no message").splitlines()[-1]
+        raise ValueError(f"measuring {measured} failed with status {process.returncode}: {last}")
 
 
 if __name__ == "__main__":

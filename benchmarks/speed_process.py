@@ -1,5 +1,6 @@
-"""Times one variant of everything in `TASKS` here and prints one JSON object; started by `benchmarks.speed`."""
+"""Times sizes and variants of everything in `TASKS` and prints a line of JSON for each; see `benchmarks.speed`."""
 
+import concurrent.futures
 import functools
 import json
 import os
@@ -7,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +16,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.engine import device_name
-from mscn_flax import devices, meta, metrics, signals
+from mscn_flax import devices, memory, meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
-from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.modalities import IMAGES
+from mscn_flax.siren import LatentModulatedSiren, Siren, product
 from mscn_flax.tiles import divisor, tile_size
 from mscn_flax.train import devices_for
 
@@ -29,64 +32,121 @@ LIMITS = ("matmul_gflop_per_s", "memory_gb_per_s")
 """What the machine does at most."""
 
 
-def main(settings: dict) -> None:
-    """Measures; `settings` as `benchmarks.speed` makes them."""
-    plain = settings["variant"] == "plain"
-    if "processes" in settings:  # Of a core each.
+class _Program(NamedTuple):
+    """One task of one size and variant, traced and ready to be compiled.
+
+    Attributes:
+      lowered: of JAX's stages.
+      arguments: that it is to be run with.
+    """
+
+    lowered: jax.stages.Lowered
+    arguments: tuple
+
+
+class _Case(NamedTuple):
+    """One size and variant.
+
+    Attributes:
+      settings: as `benchmarks.speed` makes them.
+      programs: by task.
+      chunk_size: signals that a device works on at a time.
+      devices: how many of them.
+    """
+
+    settings: dict
+    programs: dict[str, _Program]
+    chunk_size: int
+    devices: int
+
+
+def main(cases: list[dict]) -> None:
+    """Compiles everything, side by side, then measures one case after the other and prints a line of JSON for each."""
+    plain = all(settings["variant"] == "plain" for settings in cases)
+    first = cases[0]
+    if "processes" in first:  # Of a core each.
         cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[settings["process"] % len(cores)]})
+        os.sched_setaffinity(0, {cores[first["process"] % len(cores)]})
     if not plain:
         devices.choose()
-    if "coordinator" in settings:
-        devices.join(settings["coordinator"], settings["processes"], settings["process"])
+    # As `devices.choose` sets it: an accelerator's own default is not float32.
+    jax.config.update("jax_default_matmul_precision", "highest")
+    if "coordinator" in first:
+        devices.join(first["coordinator"], first["processes"], first["process"])
+    # XLA compiles while the next case is traced, and several programs at a time where there are several cases.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() if len(cases) > 1 else 1) as pool:
+        compiling = []
+        for case in map(_prepare, cases):
+            tasks = {task: pool.submit(_compiled, program) for task, program in case.programs.items()}
+            compiling.append((case, tasks))
+        done = [(case, {task: future.result() for task, future in tasks.items()}) for case, tasks in compiling]
+    for case, compiled in done:
+        print(json.dumps(_measured(case, compiled)), flush=True)
+
+
+def _prepare(settings: dict) -> _Case:
+    """Arguments and programs of a case."""
+    plain = settings["variant"] == "plain"
     side, batch = settings["resolution"], settings["batch"]
-    coords = jnp.asarray(signals.grid_coordinates((side, side)))
+    coords = jnp.asarray(IMAGES.all_coordinates(side))
     targets = jax.random.uniform(jax.random.key(1), (batch, side * side, 3))
     learner = _learner(settings)
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())
     keys = jax.random.split(jax.random.key(2), batch)
     mesh = devices_for(batch)
-    chunk_size = batch if plain else divisor(settings["chunk_size"], batch // mesh.size)
+    at_a_time = memory.signals_at_a_time(settings["chunk_size"], learner.field, side * side)
+    chunk_size = batch if plain else divisor(at_a_time, batch // mesh.size)
+    codes = np.zeros((batch, *learner.field.code_shape), np.float32)
     if not plain:
         each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
         state, coords = jax.tree.map(lambda array: devices.placed(np.asarray(array), shared), (state, coords))
-        targets = devices.placed(np.asarray(targets), each)
+        targets, codes = devices.placed(np.asarray(targets), each), devices.placed(codes, each)
         keys = jax.random.wrap_key_data(devices.placed(np.asarray(jax.random.key_data(keys)), each))
-
-    count = 1 if plain else mesh.size
-    codes = jnp.zeros((batch, *learner.field.code_shape))
     fns = _plain(learner) if plain else _ours(learner, mesh, chunk_size)
-    measured = {}
-    for task in settings.get("tasks", TASKS):
-        arguments = {
-            "meta_step": (*state, keys, coords, targets),
-            "encode": (*state, coords, targets),
-            "decode": (state[0], coords, codes),
-        }[task]
-        began = time.perf_counter()
-        compiled = jax.jit(fns[task]).lower(*arguments).compile()
-        compile_s = time.perf_counter() - began
-        measured[task] = {
-            "seconds": _seconds(functools.partial(compiled, *arguments), settings["repeats"]),
+    arguments = {
+        "meta_step": (*state, keys, coords, targets),
+        "encode": (*state, coords, targets),
+        "decode": (state[0], coords, codes),
+    }
+    programs = {
+        task: _Program(jax.jit(fns[task]).lower(*arguments[task]), arguments[task])
+        for task in settings.get("tasks", TASKS)
+    }
+    return _Case(settings, programs, chunk_size, 1 if plain else mesh.size)
+
+
+def _compiled(program: _Program) -> tuple[jax.stages.Compiled, float]:
+    """The compiled program, and the seconds that it took."""
+    began = time.perf_counter()
+    return program.lowered.compile(), time.perf_counter() - began
+
+
+def _measured(case: _Case, compiled: dict[str, tuple[jax.stages.Compiled, float]]) -> dict:
+    """What `benchmarks.speed` wants to know of a case."""
+    settings, tasks = case.settings, {}
+    for task, (program, compile_s) in compiled.items():
+        run = functools.partial(program, *case.programs[task].arguments)
+        tasks[task] = {
+            "seconds": _seconds(run, settings["repeats"]),
             "compile_s": compile_s,
-            "temp_bytes": compiled.memory_analysis().temp_size_in_bytes * count,
-            "tile": "none" if plain or task == "decode" else _tile(settings),
+            "temp_bytes": program.memory_analysis().temp_size_in_bytes * case.devices,
+            "tile": "none" if settings["variant"] == "plain" or task == "decode" else _tile(settings),
             "flops": flops(settings)[task],
         }
-        if task == "encode":
-            codes = compiled(*arguments)
-    print(
-        json.dumps(
-            {
-                "tasks": measured,
-                "matmul_gflop_per_s": _matmul_rate(batch * side * side, settings["width"]) / 1e9,
-                "memory_gb_per_s": _memory_rate() / 1e9,
-                "chunk_size": chunk_size,
-                "devices": count,
-                "device": device_name(),
-            }
-        )
-    )
+    rows = settings["batch"] * settings["resolution"] ** 2
+    return {
+        "tasks": tasks,
+        "matmul_gflop_per_s": _matmul_rate(rows, settings["width"], _precision(settings)) / 1e9,
+        "memory_gb_per_s": _memory_rate() / 1e9,
+        "chunk_size": case.chunk_size,
+        "devices": case.devices,
+        "device": device_name(),
+    }
+
+
+def _precision(settings: dict) -> str:
+    """Of the products between hidden layers."""
+    return settings.get("precision", "float32")
 
 
 def _tile(settings: dict) -> int | str:
@@ -101,7 +161,7 @@ def flops(settings: dict) -> dict[str, int]:
     forward = metrics.siren_flops(settings["resolution"] ** 2, 2, settings["width"], settings["depth"], 3)
     products = 3 if settings["code"] == "delta" else 2
     of_one = {
-        "meta_step": metrics.meta_step_flops(forward, settings["inner_steps"], products=products),
+        "meta_step": metrics.meta_step_flops(forward, settings["inner_steps"], matmul_dtype=products),
         "encode": forward * settings["inner_steps"] * products,
         "decode": forward,
     }
@@ -109,7 +169,9 @@ def flops(settings: dict) -> dict[str, int]:
 
 
 def _learner(settings: dict) -> MetaLearner:
-    siren = Siren(depth=settings["depth"], width=settings["width"], sine=settings["sine"])
+    siren = Siren(
+        depth=settings["depth"], width=settings["width"], sine=settings["sine"], matmul_dtype=_precision(settings)
+    )
     if settings["code"] == "functa":
         field, controller = LatentModulatedSiren(siren=siren, latent_dim=settings["budget"]), None
     else:
@@ -174,18 +236,20 @@ def _seconds(run, repeats: int) -> list[float]:
     return seconds
 
 
-def _matmul_rate(rows: int, width: int) -> float:
-    """FLOP/s of [rows, width] x [width, width] in float32, all cores: the median of ten runs of twenty products."""
+@functools.cache
+def _matmul_rate(rows: int, width: int, precision: str) -> float:
+    """FLOP/s of [rows, width] x [width, width], all cores: the median of ten runs of twenty products."""
     a = jax.random.normal(jax.random.key(0), (rows, width))
     b = jax.random.normal(jax.random.key(1), (width, width)) / width**0.5
     mesh = Mesh(np.array(jax.local_devices()), ("rows",))
     if rows % mesh.size == 0:
         a = jax.device_put(a, NamedSharding(mesh, PartitionSpec("rows")))
         b = jax.device_put(b, NamedSharding(mesh, PartitionSpec()))
-    products = jax.jit(lambda a, b: jax.lax.fori_loop(0, 20, lambda _, a: a @ b, a))
+    products = jax.jit(lambda a, b: jax.lax.fori_loop(0, 20, lambda _, a: product(a, b, precision), a))
     return 20 * 2 * rows * width**2 / statistics.median(_seconds(lambda: products(a, b), 10))
 
 
+@functools.cache
 def _memory_rate() -> float:
     """Bytes/s that all cores read and write while they add two arrays larger than any cache."""
     mesh = Mesh(np.array(jax.local_devices()), ("rows",))

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import shutil
 import time
 
 SUFFIX, DECODED = ".mscn", ".decoded"
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 12 (default 5)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")
-    train.add_argument("--gin_param", action="append", default=[], help="e.g. codec.outer_steps=2000; repeatable")
+    train.add_argument("--gin_param", action="append", default=[], help="e.g. Training.outer_steps=2000; repeatable")
     _add_force(train)
     train.set_defaults(run=_train)
 
@@ -61,71 +62,70 @@ def _add_force(command: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from mscn_flax import configuration, files, outputs, training
+    from mscn_flax import configuration, outputs, training
+    from mscn_flax.modalities.images import pictures_in
 
     configuration.parse(["gin/codec.gin", *options.gin_file], options.gin_param)
     if options.pictures and options.data:
         raise ValueError("train on --pictures or on --data, not both")
-    pictures = files.pictures_in(options.pictures) if options.pictures else []
+    pictures = pictures_in(options.pictures) if options.pictures else []
     outputs.check([options.output], [*map(pathlib.Path, options.gin_file), *pictures], force=options.force)
     if options.data:
-        arrays, name, kind = training.signals_of(options.data, options.resolution)
+        signals, name, modality = training.signals_of(options.data, options.resolution)
     else:
-        (arrays, name), kind = training.patches_of(options.pictures, options.seed), "image"
-    count = len(arrays["views"] if kind == "scene" else arrays)
-    print(f"{count:,} {'patches' if kind == 'image' else 'signals'} of {name}", flush=True)
-    began = time.perf_counter()
-    with training.scope(kind):
-        model = training.train(
-            arrays, kind=kind, modulations=options.modulations, bits=options.bits, seed=options.seed, trained_on=name
+        signals, name, modality = training.patches_of(options.pictures, options.seed)
+    print(f"{len(signals):,} signals of {name}", flush=True)
+    began, checkpoints = time.perf_counter(), options.output.with_name(f".{options.output.name}.checkpoints")
+    with configuration.scope("codec", modality.name):
+        model = training.train_codec(
+            signals,
+            modality,
+            modulations=options.modulations,
+            bits=options.bits,
+            seed=options.seed,
+            trained_on=name,
+            checkpoints=checkpoints,
         )
     model.save(options.output)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s")
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, files, kinds, model, outputs
+    from mscn_flax import codec, model, outputs, stream
+    from mscn_flax.atomic import replaced
 
-    shared = model.load(options.model)
-    kind = kinds.KINDS[shared.network.kind]
-    pairs = outputs.pairs(options.inputs, options.output, SUFFIX, kind.takes, f"a {kind.name}")
+    shared = model.load_model(options.model)
+    modality = shared.coder.modality
+    pairs = outputs.pairs(options.inputs, options.output, SUFFIX, modality.takes, f"a {modality.noun}")
     sources, targets = zip(*pairs, strict=True)
     outputs.check(targets, [options.model, *sources], force=options.force)
     for source, target in pairs:
-        signal = kind.read(source, shared.network.side)
+        signal = modality.read(source, shared.coder.side)
         began = time.perf_counter()
         data = codec.encode(shared, signal)
         seconds = time.perf_counter() - began
         # Measured on what a decoder makes of the bytes.
-        cameras = signal if isinstance(signal, dict) else None
-        error = kind.error(signal, codec.decode(shared, data, cameras))
-        with files.replaced(target, "wb") as out:
+        error = modality.error(signal, codec.decode(shared, data, modality.cameras(signal)))
+        with replaced(target, "wb") as out:
             out.write(data)
-        rate = f"{8 * len(data) / kinds.points(signal):.4g} {kind.rate}"
-        print(
-            f"{source} -> {target}: {_size(signal)}, {len(data):,} bytes, {rate}, {error}, {seconds:.2f} s", flush=True
-        )
-
-
-def _size(signal) -> str:
-    """Of a signal, for people: width before height, as pictures have it."""
-    if isinstance(signal, dict):
-        return f"{len(signal['views'])} views of {_size(signal['views'][0])}"
-    *axes, _ = signal.shape
-    return "x".join(map(str, axes[::-1] if len(axes) == 2 else axes))
+        coded = stream.parse(data)
+        said = f"{coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s"
+        print(f"{source} -> {target}: {said}", flush=True)
 
 
 def _decode(options: argparse.Namespace) -> None:
-    from mscn_flax import codec, kinds, model, outputs, views
+    from mscn_flax import codec, model, outputs
+    from mscn_flax.modalities.cameras import read_cameras
 
-    shared = model.load(options.model)
-    kind = kinds.KINDS[shared.network.kind]
-    cameras = None if options.cameras is None else views.cameras(options.cameras, shared.network.side)
-    ending, may = f"{DECODED}{kind.writable[0]}", kind.replaceable
+    shared = model.load_model(options.model)
+    modality = shared.coder.modality
+    cameras = None if options.cameras is None else read_cameras(options.cameras, shared.coder.side)
+    ending, may = f"{DECODED}{modality.writable[0]}", modality.replaceable
     pairs = outputs.pairs(options.inputs, options.output, ending, lambda path: path.suffix == SUFFIX, "a stream", may)
     sources, targets = zip(*pairs, strict=True)
     for target in targets:
-        kind.check_writable(target)
+        modality.check_writable(target)
     read = [path for path in [options.model, options.cameras, *sources] if path]
     outputs.check(targets, read, force=options.force, replaceable=may)
     for source, target in pairs:
@@ -136,8 +136,8 @@ def _decode(options: argparse.Namespace) -> None:
             signal = codec.decode(shared, source.read_bytes(), cameras)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
-        kind.write(target, signal)
-        print(f"{source} -> {target}: {_size(signal)}, {time.perf_counter() - began:.2f} s", flush=True)
+        modality.write(target, signal)
+        print(f"{source} -> {target}: {time.perf_counter() - began:.2f} s", flush=True)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -147,7 +147,7 @@ def _info(options: argparse.Namespace) -> None:
         raise ValueError(f"there is no file {options.input}")
     with options.input.open("rb") as opened:
         is_stream = opened.read(2) == stream.MAGIC
-    print(stream.explain(options.input.read_bytes()) if is_stream else model.load(options.input).explain())
+    print(stream.explain(options.input.read_bytes()) if is_stream else model.load_model(options.input).explain())
 
 
 if __name__ == "__main__":

@@ -195,9 +195,16 @@ def _with_valid_names(message: str) -> str:
         return f"{first} {_choices(unknown.group(1), names)}"
     if unknown := re.search(r"onfigurable '([^']+)' doesn't have a parameter named '([^']+)'", message):
         target = gin.get_configurable(unknown.group(1))
-        names = [name for name in inspect.signature(target).parameters if name not in ("self", "name", "parent")]
-        return f"{first} {_choices(unknown.group(2), names)}"
+        names = _parameters(target)
+        known = {selector.split(".")[-1]: _parameters(each.wrapper) for selector, each in gin.config._REGISTRY.items()}
+        others = [name for name, parameters in known.items() if unknown.group(2) in parameters]
+        elsewhere = "".join(f"There is {name}.{unknown.group(2)}. " for name in others[:1])
+        return f"{first} {elsewhere}{_choices(unknown.group(2), names)}"
     return first
+
+
+def _parameters(configurable) -> list[str]:
+    return [name for name in inspect.signature(configurable).parameters if name not in ("self", "name", "parent")]
 
 
 def _choices(wrong: str, names: list[str]) -> str:

@@ -17,9 +17,9 @@ from jaxtyping import Float, Int, UInt32
 from mscn_flax import entropy
 from mscn_flax.atomic import replaced
 from mscn_flax.budget import BudgetController
-from mscn_flax.kinds import KINDS
+from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
-from mscn_flax.network import Network
+from mscn_flax.modalities import MODALITIES
 from mscn_flax.quantize import Quantizer, check_bits
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
@@ -38,22 +38,22 @@ class Model:
     """All that encoder and decoder share.
 
     Attributes:
-      network: codes patches.
+      coder: turns parts of signals into codes and back.
       quantizer: of the code's entries.
       tables: symbol frequencies.
-      groups: row of `tables` of each of the `network.stored` entries, in row-major order.
+      groups: row of `tables` of each of the `coder.stored` entries, in row-major order.
       mask_tables: frequencies of closed and open for each entry; None with a shared mask.
-      excess_table: frequencies of how far beyond the first or the last symbol an entry lies; None in models of before.
+      excess_table: frequencies of how far beyond the first or the last symbol an entry lies.
       gin: configuration of the training, for people.
       trained_on: data set and number of outer steps, for people.
     """
 
-    network: Network
+    coder: Coder
     quantizer: Quantizer
     tables: UInt32[np.ndarray, "G A"]
     groups: Int[np.ndarray, " n"]
     mask_tables: UInt32[np.ndarray, "P 2"] | None
-    excess_table: UInt32[np.ndarray, " E"] | None = None
+    excess_table: UInt32[np.ndarray, " E"]
     gin: str = ""
     trained_on: str = ""
 
@@ -67,20 +67,18 @@ class Model:
         return digest.hexdigest()
 
     def explain(self) -> str:
-        """What it is, a line each, and the gin text."""
-        network, siren = self.network, base_siren(self.network.learner.field)
-        weights = sum(leaf.size for leaf in jax.tree.leaves(network.theta["field"]))
-        stored = f"{len(self.groups)} of {network.size} entries"
-        if network.mask is None:
+        """What it is, one line for each part, and the gin text."""
+        coder, siren = self.coder, base_siren(self.coder.learner.field)
+        weights = sum(leaf.size for leaf in jax.tree.leaves(coder.theta["field"]))
+        stored = f"{len(self.groups)} of {coder.size} entries"
+        if coder.mask is None:
             stored = f"a mask and up to {stored}"
-        size = "x".join(map(str, network.shape))
-        name = {"image": "patch", "scene": "scene, seen in views"}.get(network.kind, KINDS[network.kind].name)
-        one = f"{name} of {size} {'pixels' if network.kind in ('image', 'scene') else 'points'}"
+        part = f"{coder.modality.part} of {coder.modality.size(coder.side)}"
         return "\n".join(
             [
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
-                f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {network.channels} channels",
-                f"code       {stored} a {one}, {network.steps} inner steps",
+                f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {coder.channels} channels",
+                f"code       {stored} per {part}, {coder.steps} inner steps",
                 f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
                 f"trained on {self.trained_on or 'unknown'}",
                 "",
@@ -97,39 +95,37 @@ class Model:
             out.write(safetensors.numpy.save(tensors, metadata))
 
 
-def fit(
-    network: Network, codes: Float[np.ndarray, "S *code"], bits: int, *, gin: str = "", trained_on: str = ""
-) -> Model:
+def fit(coder: Coder, codes: Float[np.ndarray, "S *code"], bits: int, *, gin: str = "", trained_on: str = "") -> Model:
     """A model with quantiser and tables fitted to the codes of training signals.
 
     Args:
-      network: coded them.
+      coder: coded them.
       codes: gated, of training signals (never of test signals).
       bits: of a symbol.
       gin: see `Model`.
       trained_on: see `Model`.
     """
     codes = codes.reshape(len(codes), -1)
-    values, entries = codes[:, network.stored], np.flatnonzero(network.stored)
+    values, entries = codes[:, coder.stored], np.flatnonzero(coder.stored)
     groupings = {"all": np.zeros(len(entries), np.int32), "entry": np.arange(len(entries), dtype=np.int32)}
-    if len(network.learner.field.code_shape) == 2:
-        layers = entries // network.learner.field.code_shape[1]
+    if len(coder.learner.field.code_shape) == 2:
+        layers = entries // coder.learner.field.code_shape[1]
         groupings["layer"] = np.unique(layers, return_inverse=True)[1].astype(np.int32)
     kept, mask_tables = values, None
-    if network.mask is None:
+    if coder.mask is None:
         opened = np.count_nonzero(codes, axis=0)
         mask_tables = entropy.frequencies(np.stack([len(codes) - opened, opened], axis=1) + 0.5)
         kept = values[values != 0]
     quantizer = Quantizer.fit(kept, bits)
     symbols, excess = quantizer.split(quantizer.quantize(values))
     tables, groups = entropy.fit(symbols, groupings, quantizer.levels)
-    ends = quantizer.is_end(symbols) & (values != 0 if network.mask is None else True)
+    ends = quantizer.is_end(symbols) & (values != 0 if coder.mask is None else True)
     counts = np.bincount(excess[ends], minlength=quantizer.beyond + 1)
     excess_table = entropy.frequencies((counts + _EXCESS_PRIOR ** np.arange(len(counts)))[None])[0]
-    return Model(network, quantizer, tables, groups, mask_tables, excess_table, gin, trained_on)
+    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, gin, trained_on)
 
 
-def load(path: pathlib.Path) -> Model:
+def load_model(path: pathlib.Path) -> Model:
     """Reads a file of `Model.save`.
 
     Raises:
@@ -158,6 +154,8 @@ _FIELDS = {part.__name__: part for part in (Siren, LatentModulatedSiren, Radianc
 _NEWER = ("matmul_dtype",)
 """Attributes that models did not have at first: those of then keep their ids."""
 _LEARNER = ("inner_steps", "meta_sgd", "adapt_gates")
+_UNSAID = ("kind", "image")
+"""What a model's description leaves out: its id depends on it."""
 
 
 def _description(field: nn.Module | Camera) -> dict:
@@ -189,30 +187,26 @@ def _build(description: dict) -> nn.Module | Camera:
 
 
 def _architecture(model: Model) -> str:
-    network, learner = model.network, model.network.learner
+    coder, learner = model.coder, model.coder.learner
     description = {
         "field": _description(learner.field),
         "learner": {name: getattr(learner, name) for name in _LEARNER},
         "budget": None if learner.controller is None else learner.controller.budget,
         "bits": model.quantizer.bits,
-        "side": network.side,
-        "steps": network.steps,
+        "side": coder.side,
+        "steps": coder.steps,
+        "kind": coder.modality.name,
     }
-    # Models of images are as they were before there were others.
-    description |= {} if network.kind == "image" else {"kind": network.kind}
-    return json.dumps(description, sort_keys=True)
+    return json.dumps({k: v for k, v in description.items() if (k, v) != _UNSAID}, sort_keys=True)
 
 
 def _tensors(model: Model) -> dict[str, np.ndarray]:
     """Every array by its dotted name."""
-    arrays = {f"theta.{name}": value for name, value in flatten_dict(model.network.theta, sep=".").items()}
-    # One number has no axis, whether it is that of all entries or of the only one: a file cannot tell.
-    ranges = {"quantizer.low": model.quantizer.low, "quantizer.step": model.quantizer.step}
-    arrays |= {name: value.reshape(()) if value.size == 1 else value for name, value in ranges.items()}
-    arrays |= {"tables": model.tables, "groups": model.groups}
-    arrays |= {} if model.network.mask is None else {"mask": model.network.mask}
+    arrays = {f"theta.{name}": value for name, value in flatten_dict(model.coder.theta, sep=".").items()}
+    arrays |= {"quantizer.low": model.quantizer.low, "quantizer.step": model.quantizer.step}
+    arrays |= {"tables": model.tables, "groups": model.groups, "excess_table": model.excess_table}
+    arrays |= {} if model.coder.mask is None else {"mask": model.coder.mask}
     arrays |= {} if model.mask_tables is None else {"mask_tables": model.mask_tables}
-    arrays |= {} if model.excess_table is None else {"excess_table": model.excess_table}
     return {name: np.asarray(value) for name, value in arrays.items()}
 
 
@@ -228,37 +222,35 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     )
     named = {name.removeprefix("theta."): value for name, value in tensors.items() if name.startswith("theta.")}
     theta = unflatten_dict(named, sep=".")
-    kind = architecture.get("kind", "image")
-    dims = KINDS[kind].modality.dims
-    wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, dims), np.float32))
+    modality = MODALITIES[architecture.get(*_UNSAID)]
+    wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, modality.dims), np.float32))
     wanted = {name: leaf.shape for name, leaf in flatten_dict(wanted, sep=".").items()}
     if wrong := {name for name in wanted | named if wanted.get(name) != getattr(named.get(name), "shape", None)}:
         raise ValueError(f"{min(wrong)} is missing, too many, or of another shape")
     mask, mask_tables = tensors.get("mask"), tensors.get("mask_tables")
     if (mask is None) != learner.adapt_gates or (mask_tables is None) == learner.adapt_gates:
         raise ValueError("it needs either a shared mask or tables of the signals' masks")
-    network = Network(learner, theta, mask, architecture["side"], architecture["steps"], kind)
-    if np.prod(network.shape, dtype=np.float64) > 1 << 24:
+    coder = Coder(learner, theta, mask, architecture["side"], architecture["steps"], modality)
+    if np.prod(modality.shape(coder.side), dtype=np.float64) > 1 << 24:
         raise ValueError("the signals that it describes are too large")
     check_bits(architecture["bits"])
-    tables, groups, excess_table = tensors["tables"], tensors["groups"], tensors.get("excess_table")
-    # Models of before have none: they clip.
-    beyond = 0 if excess_table is None else len(excess_table) - 1
-    # One range an entry, or one for all: models of before have that, as have those of signals with masks of their own.
+    tables, groups, excess_table = tensors["tables"], tensors["groups"], tensors["excess_table"]
+    # A range for each entry, or one for all where each signal has its own mask: files have no arrays without an axis.
     ranges = (tensors["quantizer.low"], tensors["quantizer.step"])
-    low, step = (each.reshape(()) if each.size == 1 else each for each in ranges)
+    low, step = (each.reshape(() if mask is None else groups.shape) for each in ranges)
     consistent = (
         (mask is None or mask.shape == field.code_shape)
-        and (mask_tables is None or mask_tables.shape == (network.size, 2))
-        and groups.shape == (np.count_nonzero(network.stored),)
+        and (mask_tables is None or mask_tables.shape == (coder.size, 2))
+        and groups.shape == (np.count_nonzero(coder.stored),)
         and tables.ndim == 2
         and tables.shape[1] == 1 << architecture["bits"]
-        and all(each.shape in ((), groups.shape) and each.dtype == np.float32 for each in (low, step))
+        and low.dtype == step.dtype == np.float32
         and np.isfinite(low).all()
         and np.isfinite(step).all()
         and (step > 0).all()
         and 0 <= groups.min() <= groups.max() < len(tables)
-        and (excess_table is None or (excess_table.ndim == 1 and beyond >= 1))
+        and excess_table.ndim == 1
+        and len(excess_table) >= 2
         and all(
             (each.sum(axis=-1) == entropy.TOTAL).all() and each.min() > 0
             for each in (tables, mask_tables, excess_table)
@@ -267,6 +259,6 @@ def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
-    quantizer = Quantizer(architecture["bits"], low, step, beyond)
+    quantizer = Quantizer(architecture["bits"], low, step, len(excess_table) - 1)
     told = {name: metadata.get(name, "") for name in ("gin", "trained_on")}
-    return Model(network, quantizer, tables, groups, mask_tables, excess_table, **told)
+    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, **told)

@@ -56,7 +56,7 @@ class Quantizer:
     bits: int
     low: Float[np.ndarray, "*n"]
     step: Float[np.ndarray, "*n"]
-    beyond: int = 0
+    beyond: int
 
     @property
     def levels(self) -> int:

@@ -49,9 +49,23 @@ def _uniform(bound: float) -> nn.initializers.Initializer:
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
-MATMUL_DTYPES = ("float32", "bfloat16")
-"""Types that both factors of a matrix product may be rounded to in the forward pass; it is summed in float32. In the
-backward pass the kernel or the activations are rounded, the gradient is not."""
+MATMUL_DTYPES = ("float32", "tf32", "bfloat16")
+"""Precision of the matrix products between hidden layers; all are summed in float32.
+
+- "float32": the precision of all other products, which `devices.choose` sets to float32.
+- "tf32": factors are rounded to 10 bits, forward and back, on a GPU that has TF32. A TPU has three products in bfloat16
+  instead, a CPU float32.
+- "bfloat16": factors are rounded to 7 bits in the forward pass, on every device. In the backward pass the kernel or the
+  activations are rounded so, and the product with the gradient is one of "tf32".
+"""
+
+
+def product(x: Float[Array, "N i"], kernel: Float[Array, "i o"], matmul_dtype: str) -> Float[Array, "N o"]:
+    """The product x W in float32, computed with one of `MATMUL_DTYPES`."""
+    if matmul_dtype == "float32":
+        return x @ kernel
+    factors = (a.astype(jnp.bfloat16) for a in (x, kernel)) if matmul_dtype == "bfloat16" else (x, kernel)
+    return jnp.matmul(*factors, precision=jax.lax.Precision.HIGH, preferred_element_type=jnp.float32)
 
 
 class _Affine(nn.Module):
@@ -71,10 +85,7 @@ class _Affine(nn.Module):
             bias = self.param("bias", lambda key: self.kernel_init(key, shape)[0])
         else:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        if self.matmul_dtype == "float32":
-            return x @ kernel + bias[None, :]
-        factors = (a.astype(self.matmul_dtype) for a in (x, kernel))
-        return jnp.matmul(*factors, preferred_element_type=jnp.float32) + bias[None, :]
+        return product(x, kernel, self.matmul_dtype) + bias[None, :]
 
 
 @gin.configurable(denylist=["name", "parent"])

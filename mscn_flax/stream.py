@@ -4,11 +4,11 @@ A stream is
 
     magic     2 bytes  b"MS"
     version   1 byte   1
-    kind      1 byte   0: an image, 1: maps of the globe, 2: a solid, 3: a scene
+    modality  1 byte   its number in `modalities.MODALITIES`. 0: an image, 1: maps of the globe, 2: a solid, 3: a scene
     model     4 bytes  the first of the model's id
-    height    varint   pixels (of a scene's views), latitudes or voxels, 7 bits a byte, the lowest first
+    height    varint   pixels (of a scene's views), latitudes or voxels, 7 bits per byte, the lowest first
     width     varint   pixels, longitudes or voxels
-    patches   varint   how many follow: patches of an image, maps; a solid or a scene is one
+    parts     varint   how many have codes of their own: patches of an image, maps; of a solid or a scene 1
     payload            the range coder's, see `entropy.py`
     checksum  4 bytes  CRC-32 of all the above, big endian
 """
@@ -16,41 +16,51 @@ A stream is
 import zlib
 from typing import NamedTuple
 
-from mscn_flax.kinds import KINDS
+from mscn_flax.modalities import MODALITIES, Modality
+from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.model import ID_BYTES
 
 MAGIC, VERSION = b"MS", 1
-
-MAX_PIXELS = 1 << 27
-"""Larger images, and more points of maps, are refused, by the encoder and by the decoder."""
+_MODALITIES = tuple(MODALITIES.values())
 
 
 class Stream(NamedTuple):
     """A stream's parts, checked but for the payload.
 
     Attributes:
-      kind: of the signal, a key of `kinds.KINDS`.
+      modality: of the signal.
       model_id: first `ID_BYTES` bytes of the id of the model that it needs.
-      height: in pixels.
-      width: in pixels.
-      patches: how many.
+      height: in points, as `Modality.extent` has it.
+      width: in points.
+      parts: how many have codes of their own.
       payload: of the range coder.
       header_bytes: all the others.
     """
 
-    kind: str
+    modality: Modality
     model_id: bytes
     height: int
     width: int
-    patches: int
+    parts: int
     payload: bytes
     header_bytes: int
 
+    @property
+    def size(self) -> str:
+        """Of the signal, for people."""
+        return self.modality.describe(self.height, self.width, self.parts)
 
-def join(kind: str, model_id: bytes, height: int, width: int, patches: int, payload: bytes) -> bytes:
+    @property
+    def rate(self) -> str:
+        """Bits of the whole stream per point of the signal, for people."""
+        bits = 8 * (self.header_bytes + len(self.payload))
+        return f"{bits / self.modality.points(self.height, self.width, self.parts):.4g} {self.modality.rate}"
+
+
+def join(modality: Modality, model_id: bytes, height: int, width: int, parts: int, payload: bytes) -> bytes:
     """The stream of these parts, as `Stream` has them; the inverse of `parse`."""
-    head = MAGIC + bytes([VERSION, list(KINDS).index(kind)]) + model_id
-    body = head + b"".join(map(_varint, (height, width, patches))) + payload
+    head = MAGIC + bytes([VERSION, _MODALITIES.index(modality)]) + model_id
+    body = head + b"".join(map(_varint, (height, width, parts))) + payload
     return body + zlib.crc32(body).to_bytes(4, "big")
 
 
@@ -65,18 +75,17 @@ def parse(data: bytes) -> Stream:
     fixed = 4 + ID_BYTES
     if len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
         raise ValueError("the stream is truncated or altered: its checksum differs")
-    if data[2] != VERSION or data[3] >= len(KINDS):
-        raise ValueError(
-            f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {VERSION} and {len(KINDS)} kinds"
-        )
+    if data[2] != VERSION or data[3] >= len(_MODALITIES):
+        read = f"{VERSION} and kinds below {len(_MODALITIES)}"
+        raise ValueError(f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {read}")
     numbers, position = [], fixed
     for _ in range(3):
         number, position = _read_varint(data[:-4], position)
         numbers.append(number)
-    height, width, number = numbers
-    if not 1 <= height * width <= MAX_PIXELS:
-        raise ValueError(f"the stream claims {height}x{width} pixels, of at most {MAX_PIXELS}")
-    return Stream(list(KINDS)[data[3]], data[4:fixed], height, width, number, data[position:-4], position + 4)
+    height, width, parts = numbers
+    if not 1 <= height * width <= MAX_POINTS:
+        raise ValueError(f"the stream claims {height}x{width} points, of at most {MAX_POINTS}")
+    return Stream(_MODALITIES[data[3]], data[4:fixed], height, width, parts, data[position:-4], position + 4)
 
 
 def explain(data: bytes) -> str:
@@ -86,29 +95,19 @@ def explain(data: bytes) -> str:
       ValueError: for what is not a whole and unaltered stream.
     """
     stream = parse(data)
-    kind = KINDS[stream.kind]
-    size, count = {
-        "image": (f"{stream.width}x{stream.height} pixels in {stream.patches} patches", stream.width * stream.height),
-        "map": (
-            f"{stream.patches} maps of {stream.height}x{stream.width} points",
-            stream.patches * stream.height * stream.width,
-        ),
-        "volume": (f"{stream.height}^3 voxels", stream.height**3),
-        "scene": (f"views of {stream.width}x{stream.height} pixels", stream.width * stream.height),
-    }[stream.kind]
     return "\n".join(
         [
-            f"MSCN stream, version {VERSION}: a {kind.name}",
-            f"size       {size}",
+            f"MSCN stream, version {VERSION}: a {stream.modality.noun}",
+            f"size       {stream.size}",
             f"bytes      {len(data)}: header and checksum {stream.header_bytes}, payload {len(stream.payload)}",
-            f"rate       {8 * len(data) / count:.4g} {kind.rate}",
+            f"rate       {stream.rate}",
             f"model      {stream.model_id.hex()}",
         ]
     )
 
 
 def _varint(number: int) -> bytes:
-    """7 bits a byte, the lowest first, the highest bit set where more follow."""
+    """7 bits per byte, the lowest first, the highest bit set where more follow."""
     low, rest = number & 0x7F, number >> 7
     return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
 

@@ -18,10 +18,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
-from mscn_flax import devices, meta
+from mscn_flax import devices, memory, meta
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import Grid, Points, Sampling, Scene
+from mscn_flax.modalities import Modality, Points, Sampling
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
 from mscn_flax.tiles import divisor
@@ -44,6 +44,7 @@ class Training:
       stride: one random point is drawn in every cell of `stride` points per side of the grid, afresh for every outer
         step and used by inner and outer loss alike; 1 trains on all points. Evaluation is on all points.
       chunk_size: signals that a device works on at a time; trades memory against parallelism, no effect on the result.
+        None: as many as the memory of the device holds.
       test_signals: number of test signals that are evaluated; None for all.
       checkpoint_every: outer steps between two checkpoints.
       fresh_points: draw points afresh for every inner step and for the outer loss too.
@@ -62,7 +63,7 @@ class Training:
     outer_steps: int = 500_000
     batch_size: int = 16
     stride: int = 1
-    chunk_size: int = 16
+    chunk_size: int | None = 16
     test_signals: int | None = None
     checkpoint_every: int = 1000
     fresh_points: bool = False
@@ -82,7 +83,7 @@ class Training:
             raise ValueError(f"Training.coarse_stride must be above stride {self.stride}, got {self.coarse_stride!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            whole = field.type is int or (field.name == "test_signals" and value is not None)
+            whole = field.type is int or (field.name in ("test_signals", "chunk_size") and value is not None)
             if whole and not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"Training.{field.name} must be at least 1 and whole, got {value!r}")
 
@@ -114,7 +115,7 @@ class Setup:
     learner: MetaLearner
     optimizer: OuterOptimizer
     training: Training
-    modality: Grid | Scene
+    modality: Modality
     resolution: int
     seed: int = 0
 
@@ -240,13 +241,15 @@ def first_state(setup: Setup, mesh: Mesh) -> meta.TrainState:
 def step_of(setup: Setup, mesh: Mesh) -> Callable:
     """`meta.train_step` of a setup: a function of state, coordinates, targets and seed."""
     training = setup.training
+    points = setup.modality.drawn(setup.resolution, training.sampling(setup.learner.inner_steps))
+    chunk_size = memory.signals_at_a_time(training.chunk_size, setup.learner.field, points)
     return functools.partial(
         meta.train_step,
         learner=setup.learner,
         optimizer=setup.optimizer.build(training.outer_steps),
         outer_steps=training.outer_steps,
         mesh=mesh,
-        chunk_size=divisor(training.chunk_size, training.batch_size // mesh.size),
+        chunk_size=divisor(chunk_size, training.batch_size // mesh.size),
     )
 
 

@@ -1,167 +1,152 @@
-"""Training a codec's model on signals in memory, for `python -m mscn_flax train`; benchmarks train by their runner."""
+"""Models for the codec: training signals of a folder or a data set, meta-learning, quantiser and tables."""
 
-import contextlib
-import functools
+import hashlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import gin
 import jax
 import numpy as np
-from jax.sharding import Mesh
-from jaxtyping import Float, UInt8
 
-from mscn_flax import data, files, kinds, meta, model
+from mscn_flax import configuration, model
 from mscn_flax.budget import BudgetController
+from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import Sampling
+from mscn_flax.modalities import IMAGES, Modality
+from mscn_flax.modalities.images import pictures_in
 from mscn_flax.model import Model
-from mscn_flax.network import Network
 from mscn_flax.outer import OuterOptimizer
-from mscn_flax.progress import Progress
 from mscn_flax.quantize import check_bits
-from mscn_flax.rendering import RadianceField
 from mscn_flax.siren import Siren
-
-SIDE = 32
-"""Pixels a side of the patches, as in the paper's and COIN++'s experiment on Kodak."""
+from mscn_flax.train import Setup, Training, train
 
 _CROPS = 256
 """Patches cut from a picture, at random places."""
 
 
-def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[UInt8[np.ndarray, "S s s 3"], str]:
-    """Training patches and their name: cut from the pictures of a folder, or the embedded photographs where None.
+def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[Sequence, str, Modality]:
+    """As `signals_of`: patches cut from the pictures of a folder, or the embedded photographs where it is None.
 
     Raises:
       ValueError: where the folder has no picture, or one too small.
     """
     if folder is None:
-        images = data.load("photos", "train", resolution=SIDE)
-        return np.stack(list(images)), "photos (stand-in)"
-    paths = files.pictures_in(folder)
+        return signals_of("photos", None)
+    paths, side = pictures_in(folder), IMAGES.patch_side
     if not paths:
-        raise ValueError(f"{folder} has no picture that ends in {', '.join(files.READABLE)}")
+        raise ValueError(f"{folder} has no picture that ends in {', '.join(IMAGES.readable)}")
     crops = []
     for index, path in enumerate(paths):
-        picture, rng = files.read_picture(path), np.random.default_rng([seed, index])
-        room = np.array(picture.shape[:2]) - SIDE
+        picture, rng = IMAGES.read(path), np.random.default_rng([seed, index])
+        room = np.array(picture.shape[:2]) - side
         if room.min() < 0:
-            raise ValueError(f"{path} is smaller than a patch of {SIDE}x{SIDE} pixels")
+            raise ValueError(f"{path} is smaller than a patch of {side}x{side} pixels")
         for top, left in rng.integers(room + 1, size=(_CROPS, 2)):
-            crops.append(picture[top : top + SIDE, left : left + SIDE])
-    return np.stack(crops), f"{len(paths)} pictures of {folder.name}"
+            crops.append(picture[top : top + side, left : left + side])
+    return crops, f"{len(paths)} pictures of {folder.name}", IMAGES
 
 
-_MOST = {"image": 30_000, "scene": 100}
-"""Signals of a data set that are kept in memory; of other kinds 1,000. All views of 100 scenes are a gigabyte."""
-
-
-def signals_of(
-    name: str, resolution: int | None
-) -> tuple[Float[np.ndarray, "S *shape C"] | dict[str, np.ndarray], str, str]:
-    """Training signals of a data set, their name and their kind.
+def signals_of(name: str, resolution: int | None) -> tuple[Sequence, str, Modality]:
+    """Training signals of a data set, in memory; their name and their modality.
 
     Raises:
-      ValueError: for a data set that there is not, or whose signals the codec does not take.
+      ValueError: for a data set that there is not.
     """
+    from mscn_flax import data  # May need TensorFlow, which one's own pictures do not.
+
     if name not in data.DATA_SETS:
         raise ValueError(f"no data set {name!r}; there are {', '.join(data.DATA_SETS)}")
     known = data.DATA_SETS[name]
-    kind = kinds.of(known.modality)
-    found = data.load(name, "train", resolution=resolution or (SIDE if kind == "image" else known.resolution))
-    count = min(len(found), _MOST.get(kind, 1000))
+    found = data.load(name, "train", resolution=resolution or known.modality.patch_side or known.resolution)
+    count = min(len(found), known.modality.in_memory)
     title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
-    return jax.tree.map(lambda *each: np.stack(each), *[found[i] for i in range(count)]), title, kind
-
-
-@contextlib.contextmanager
-def scope(kind: str) -> Iterator[None]:
-    """Of the bindings in gin/codec.gin for signals of a kind."""
-    with gin.config_scope("codec"), contextlib.nullcontext() if kind == "image" else gin.config_scope(kind):
-        yield
+    return [found[i] for i in range(count)], title, known.modality
 
 
 @gin.configurable("codec")
-def train(
-    arrays: UInt8[np.ndarray, "S s s C"] | Float[np.ndarray, "S *shape C"] | dict[str, np.ndarray],
+def train_codec(
+    signals: Sequence,
+    modality: Modality,
     *,
-    kind: str,
     modulations: int,
     bits: int,
     seed: int,
     trained_on: str,
-    outer_steps: int = gin.REQUIRED,
-    batch_size: int = gin.REQUIRED,
-    stride: int = gin.REQUIRED,
-    chunk_size: int = gin.REQUIRED,
+    checkpoints: pathlib.Path | None = None,
     encoding_steps: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
-    views: int = gin.REQUIRED,
-    rays: int = gin.REQUIRED,
 ) -> Model:
-    """Meta-learns MSCN on signals and fits quantiser and tables to them.
+    """The codec's MSCN, configured by gin/codec.gin in the scope `codec/<modality>`; see `train_model`.
 
     Args:
-      arrays: training signals: patches, maps, solids or scenes.
-      kind: of the signals, a key of `kinds.KINDS`.
-      modulations: n, kept a signal.
-      bits: of a quantised modulation.
-      seed: of initialisation, batches and gates.
+      signals: training signals.
+      modality: of the signals.
+      modulations: n, kept per patch or signal.
+      bits: bits per quantised modulation.
+      seed: random seed of the run.
       trained_on: name of the signals.
-      outer_steps: of the outer loop.
-      batch_size: signals a step.
-      stride: one random point is drawn of every cell of `stride` points a side, afresh every step.
-      chunk_size: signals that a device works on at a time.
-      encoding_steps: inner steps of the model when it codes a signal.
-      fit_signals: signals whose codes quantiser and tables are fitted to.
-      views: of a scene, drawn at random for every step.
-      rays: of each of these views, likewise.
+      checkpoints: folder of the run's checkpoints; None to keep none.
+      encoding_steps: K of the model when it codes a signal.
+      fit_signals: number of signals to whose codes quantiser and tables are fitted.
+    """
+    first = signals[0]
+    channels = modality.values(first).shape[-1] + modality.extra_channels
+    learner = MetaLearner(
+        field=modality.field(Siren(out_dim=channels)), controller=BudgetController(budget=modulations)
+    )
+    setup = Setup(learner, OuterOptimizer(), Training(), modality, modality.extent(first)[0], seed)
+    if checkpoints is not None:
+        decides = hashlib.sha256(repr((setup, trained_on, len(signals))).encode()).hexdigest()[:8]
+        checkpoints = checkpoints / decides
+    configuration.check()
+    return train_model(
+        setup,
+        signals,
+        bits=bits,
+        encoding_steps=encoding_steps,
+        fit_signals=fit_signals,
+        trained_on=f"{trained_on}, {setup.training.outer_steps} outer steps",
+        gin_text=configuration.operative("/".join(gin.current_scope())),
+        checkpoints=checkpoints,
+    )
+
+
+def train_model(
+    setup: Setup,
+    signals: Sequence,
+    *,
+    bits: int = 5,
+    encoding_steps: int | None = None,
+    fit_signals: int = 2000,
+    trained_on: str = "",
+    gin_text: str = "",
+    checkpoints: pathlib.Path | None = None,
+) -> Model:
+    """Meta-learns on signals, and fits quantiser and tables to the codes of some of them.
+
+    Args:
+      setup: what is trained, and how; the codes of its learner are modulations, latents or updates.
+      signals: training signals, `signals[i]` as the modality of the setup has them.
+      bits: bits per quantised number.
+      encoding_steps: inner steps of the model when it codes a signal; None for as many as in training.
+      fit_signals: number of signals to whose codes quantiser and tables are fitted.
+      trained_on: name of the signals, for people.
+      gin_text: configuration, for people.
+      checkpoints: folder of the run's checkpoints, from which it goes on; None to keep none.
 
     Raises:
       FloatingPointError: where the loss is not finite.
-      ValueError: for bits or modulations that there cannot be, or too few signals, before anything is trained.
+      ValueError: for a number of bits that there cannot be, or too few signals, before anything is trained.
     """
     check_bits(bits)
-    modality, scenes = kinds.KINDS[kind].modality, kind == "scene"
-    first = arrays["views"] if scenes else arrays
-    count, side = len(first), first.shape[2 if scenes else 1]
-    if count < batch_size:
-        raise ValueError(f"a batch has {batch_size} signals, there are {count}")
-    field = RadianceField(siren=Siren(out_dim=4)) if scenes else Siren(out_dim=first.shape[-1])
-    learner = MetaLearner(field=field, controller=BudgetController(budget=modulations))
-
-    def of(chosen):
-        return jax.tree.map(lambda array: array[chosen], arrays)
-
-    optimizer = OuterOptimizer().build(outer_steps)
-    devices = jax.devices()
-    mesh = Mesh(np.array(devices[: np.gcd(len(devices), batch_size)]), (meta.SIGNALS,))
-    step_fn = jax.jit(
-        functools.partial(
-            meta.train_step,
-            learner=learner,
-            optimizer=optimizer,
-            outer_steps=outer_steps,
-            mesh=mesh,
-            chunk_size=int(np.gcd(chunk_size, batch_size // mesh.size)),
-        ),
-        donate_argnums=0,
-    )
-    init = functools.partial(meta.init_state, learner, optimizer, seed)
-    state = jax.jit(init)(modality.all_coordinates(side))
-    with Progress("training", outer_steps) as progress:
-        for step in range(outer_steps):
-            rng = np.random.default_rng([seed, step])
-            chosen = rng.integers(count, size=batch_size)
-            points = modality.draw(of(chosen), side, Sampling(stride=stride, views=views, rays=rays), rng)
-            state, logged = step_fn(state, *points, np.int32(seed))
-            if (step + 1) % 20 == 0 or step + 1 == outer_steps:
-                values = {name: float(logged[name]) for name in ("mse", "psnr", "open_gates")}
-                if not np.isfinite(values["mse"]):
-                    raise FloatingPointError(f"loss {values['mse']} at outer step {step}; lower the outer rate")
-                progress.show(step + 1, values)
-    network = Network(learner, jax.device_get(state.theta), np.asarray(state.gates.mask), side, encoding_steps, kind)
-    chosen = np.random.default_rng([seed, outer_steps]).permutation(count)[:fit_signals]
-    trained_on = f"{trained_on}, {outer_steps} outer steps"
-    return model.fit(network, network.adapt(of(chosen)), bits, gin=gin.operative_config_str(), trained_on=trained_on)
+    state = train(setup, signals, checkpoints=checkpoints).state
+    mask = None
+    if setup.learner.shares_pattern:
+        shape = setup.learner.field.code_shape
+        mask = np.ones(shape, bool) if state.gates is None else np.asarray(state.gates.mask)
+    steps = setup.learner.inner_steps if encoding_steps is None else encoding_steps
+    coder = Coder(setup.learner, jax.device_get(state.theta), mask, setup.resolution, steps, setup.modality)
+    rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
+    chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
+    codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))
+    return model.fit(coder, codes, bits, gin=gin_text, trained_on=trained_on)

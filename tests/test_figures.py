@@ -168,6 +168,7 @@ def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):
             "device": "2 x cpu (test)",
             "variant": variant,
             "sine": sine,
+            "precision": "float32",
             "task": "meta_step",
             "width": 64,
             "code": "mscn",

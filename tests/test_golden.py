@@ -85,7 +85,7 @@ def test_rows_of_quick_come_out_to_the_letter(benchmark, tmp_path, data_dir):
 
 @pytest.mark.parametrize("name", ["image", "map", "volume", "scene"])
 def test_models_and_streams_come_out_to_the_bit(name):
-    shared, stream = model.load(GOLDEN / f"{name}.safetensors"), (GOLDEN / f"{name}.mscn").read_bytes()
+    shared, stream = model.load_model(GOLDEN / f"{name}.safetensors"), (GOLDEN / f"{name}.mscn").read_bytes()
     with np.load(GOLDEN / f"{name}.npz") as stored:
         arrays = dict(stored)
     expected = arrays.pop("decoded")
@@ -105,6 +105,6 @@ def test_models_and_streams_come_out_to_the_bit(name):
 
 
 def test_the_golden_models_are_of_all_modalities():
-    kinds = {model.load(path).network.kind for path in GOLDEN.glob("*.safetensors")}
+    kinds = {model.load_model(path).coder.modality.name for path in GOLDEN.glob("*.safetensors")}
     assert len(kinds) == len(list(GOLDEN.glob("*.mscn"))) == 4
     assert jax.devices()[0].platform == "cpu"

@@ -10,9 +10,10 @@ import PIL.Image
 import pytest
 
 from mscn_flax import __main__ as cli
-from mscn_flax import devices, files
+from mscn_flax import devices
+from mscn_flax.modalities import IMAGES
 
-TRAIN = ["--modulations=8", "--gin_param=codec.outer_steps=6", "--gin_param=codec/Siren.width=8"]
+TRAIN = ["--modulations=8", "--gin_param=codec/Training.outer_steps=6", "--gin_param=codec/Siren.width=8"]
 TRAIN += ["--gin_param=codec/Siren.depth=3", "--gin_param=codec.fit_signals=20", "--gin_param=codec.encoding_steps=5"]
 
 
@@ -57,7 +58,7 @@ def test_a_picture_comes_back_from_its_stream(folder, trained, tmp_path, capsys)
     assert "bpp" in said
     assert "PSNR" in said
     cli.main(["decode", str(stream), "-o", str(out), "--model", str(trained)])
-    assert files.read_picture(out).shape == (40, 48, 3)
+    assert IMAGES.read(out).shape == (40, 48, 3)
     capsys.readouterr()
     cli.main(["info", str(trained)])
     assert "5 inner steps" in capsys.readouterr().out
@@ -195,7 +196,7 @@ def test_pictures_of_many_kinds_are_coded(trained, tmp_path, name, array, mode):
     path = _saved(tmp_path, name, array, mode)
     cli.main(["encode", str(path), "-o", str(tmp_path / "s.mscn"), "--model", str(trained)])
     cli.main(["decode", str(tmp_path / "s.mscn"), "-o", str(tmp_path / "o.tif"), "--model", str(trained)])
-    assert files.read_picture(tmp_path / "o.tif").shape == array.shape
+    assert IMAGES.read(tmp_path / "o.tif").shape == array.shape
 
 
 def _says(capsys, message):
@@ -238,7 +239,7 @@ def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name, ca
         (["info", "absent"], "there is no file"),
         (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "would both become s/a.mscn; rename one"),
         (["train", "-o", "x", "--pictures", "model.safetensors"], "no picture"),
-        (["train", "-o", "x", "--bits=13", "--gin_param=codec.outer_steps=6"], "1 to 12 bits"),
+        (["train", "-o", "x", "--bits=13", "--gin_param=codec/Training.outer_steps=6"], "1 to 12 bits"),
         (["train", "-o", "x", "--gin_param=codec.speed=3"], "doesn't have a parameter"),
     ],
 )

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mscn_flax import meta, metrics, signals
+from mscn_flax import meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities.grids import grid_coordinates
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
-COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (8, 64, 3))
 KEYS = jax.random.split(jax.random.key(6), 8)
 SIREN = Siren(depth=4, width=16)

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mscn_flax import meta, signals
+from mscn_flax import meta
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities.grids import grid_coordinates
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, prune, siren_weights, surviving
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import GradientGates, UnstructuredGates
 
-COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 64, 3))
 FIELD = DeltaSiren(Siren(depth=4, width=16, w0=20.0, centred=True, uniform_bias=True))
 REFERENCE = Siren(depth=5, width=256, w0=200.0)

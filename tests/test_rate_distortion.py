@@ -12,7 +12,7 @@ import pytest
 from benchmarks import codec_robustness, records
 from benchmarks.figures import climate_rate_distortion, fig7_rate_distortion, fig7_strip, output, rate_distortion
 from benchmarks.figures.results import Results
-from mscn_flax import fields
+from mscn_flax.modalities import maps
 
 TINY = [
     "--preset=smoke",
@@ -95,7 +95,7 @@ def test_maps_have_rows_and_a_figure(tmp_path):
 def test_decibels_of_maps_are_kelvin():
     kelvin = climate_rate_distortion.to_kelvin(40.0)
     assert kelvin == pytest.approx(1.1827)
-    assert -10 * math.log10(fields.to_unit(np.array([fields.LOW_K + kelvin]))[0] ** 2) == pytest.approx(40, abs=1e-3)
+    assert -10 * math.log10(maps.to_unit(np.array([maps.LOW_K + kelvin]))[0] ** 2) == pytest.approx(40, abs=1e-3)
     assert climate_rate_distortion.to_psnr(kelvin) == pytest.approx(40, abs=1e-3)
 
 

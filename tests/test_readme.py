@@ -11,7 +11,9 @@ import pytest
 import skimage.data
 
 from benchmarks import records
-from mscn_flax import fields
+from mscn_flax.data.climate.made_up import random_map
+from mscn_flax.modalities import MAPS
+from mscn_flax.modalities.maps import to_unit
 
 README = (records.REPOSITORY / "README.md").read_text()
 COMMANDS = [
@@ -47,17 +49,17 @@ def test_command_runs(command, tmp_path):
 
 def test_codec_section_runs(tmp_path):
     PIL.Image.fromarray(skimage.data.astronaut()[:70, :50]).save(tmp_path / "photo.png")
-    fields.write(tmp_path / "temperature.nc", fields.random_field(np.random.default_rng(0), (181, 360))[None])
+    made = to_unit(random_map(np.random.default_rng(0), (181, 360)))
+    MAPS.write(tmp_path / "temperature.nc", made[None, ..., None])
     done = [command.split()[3] for command in CODEC]
     assert done == ["train", "encode", "decode", "info", "train", "encode", "decode"]
     # A few steps and signals are enough to see that it runs.
-    short = " --gin_param codec.outer_steps=5 --gin_param codec.fit_signals=100"
+    short = " --gin_param codec/Training.outer_steps=5 --gin_param codec.fit_signals=100"
     for command in CODEC:
         _run(command + (short if " train " in command else ""), tmp_path)
     with PIL.Image.open(tmp_path / "decoded.png") as decoded:
         assert decoded.size == (50, 70)
-    (kelvin,) = fields.read(tmp_path / "decoded.nc")
-    assert kelvin.shape == (46, 90)
+    assert MAPS.read(tmp_path / "decoded.nc").shape == (1, 46, 90, 1)
 
 
 def test_python_snippets_run():

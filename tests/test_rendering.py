@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax import rendering, signals, views
+from mscn_flax import rendering
+from mscn_flax.modalities.cameras import camera_rays, look_at_origin, pixels_of
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
@@ -76,8 +77,8 @@ def test_gradient_agrees_with_finite_differences():
 
 def test_a_camera_sees_a_ball_where_it_is():
     side, focal, radius = 32, 33.0, 0.3
-    pose = views.look_at_origin(np.array([1.3, 0.0, 0.0]))
-    rays = signals.camera_rays(pose, np.indices((side, side)).reshape(2, -1).T, focal, (side / 2, side / 2))
+    pose = look_at_origin(np.array([1.3, 0.0, 0.0]))
+    rays = camera_rays(pose, pixels_of(side), np.array([focal, side / 2, side / 2]))
     depths = Camera(samples_per_ray=256).depths
     directions = jnp.asarray(rays[:, 3:])
     points = jnp.asarray(rays[:, None, :3]) + depths[None, :, None] * directions[:, None, :]
@@ -94,12 +95,12 @@ def test_a_camera_sees_a_ball_where_it_is():
 
 def test_rays_follow_the_cameras_axes():
     """x right, y down, z into the scene; the optical axis meets the corner between the middle pixels."""
-    rays = signals.camera_rays(np.eye(4), np.array([[0, 0], [1, 3], [2, 2]]), 2.0, (2.0, 2.0))
+    rays = camera_rays(np.eye(4), np.array([[0, 0], [1, 3], [2, 2]]), np.array([2.0, 2.0, 2.0]))
     np.testing.assert_allclose(rays[:, :3], 0)
     np.testing.assert_allclose(rays[0, 3:], [-0.75, -0.75, 1])
     np.testing.assert_allclose(rays[1, 3:], [0.75, -0.25, 1])
     np.testing.assert_allclose(rays[2, 3:], [0.25, 0.25, 1])
-    pose = views.look_at_origin(np.array([0.0, -2.0, 1.0]))
+    pose = look_at_origin(np.array([0.0, -2.0, 1.0]))
     assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
     assert pose[2, 1] < 0  # Down in the picture is down in the world.
 

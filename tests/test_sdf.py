@@ -3,8 +3,8 @@ import pytest
 import scipy.ndimage
 import shapely
 
-from mscn_flax import signals
 from mscn_flax.data.sdf2d import shapes
+from mscn_flax.modalities.grids import grid_coordinates
 
 SIDE = 64
 
@@ -15,7 +15,7 @@ def brute_force(shape, points, fine=1024, margin=128):
     The grid goes beyond the unit square, because a shape that is cut off at the square's edge has a boundary there.
     """
     side = fine + 2 * margin
-    grid = (signals.grid_coordinates((side, side)).astype(np.float64) * side - margin) / fine
+    grid = (grid_coordinates((side, side)).astype(np.float64) * side - margin) / fine
     inside = shapely.contains_xy(shape, grid[:, 0], grid[:, 1]).reshape(side, side)
     distance = (scipy.ndimage.distance_transform_edt(~inside) - scipy.ndimage.distance_transform_edt(inside)) / fine
     cells = np.minimum((points * fine).astype(int), fine - 1) + margin
@@ -48,7 +48,7 @@ def compact_shapes(count):
 
 @pytest.mark.parametrize("shape", compact_shapes(8))
 def test_distances_agree_with_brute_force(shape):
-    points = signals.grid_coordinates((SIDE, SIDE)).astype(np.float64)
+    points = grid_coordinates((SIDE, SIDE)).astype(np.float64)
     exact = shapes.signed_distance(shape, points)
     found, tolerance = brute_force(shape, points)
     assert np.max(np.abs(exact - found)) <= tolerance

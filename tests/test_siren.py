@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax import signals
+from mscn_flax.modalities.grids import grid_coordinates
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
-COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+COORDS = jnp.asarray(grid_coordinates((8, 8)))
 
 
 def reference(params, coords, modulations, w0):
@@ -77,7 +77,7 @@ def test_rounded_products_lose_a_little_and_can_be_differentiated():
     [
         ({"sine": "fsat"}, "fast, plain"),
         ({"depth": 1}, "depth >= 2"),
-        ({"matmul_dtype": "float16"}, "float32, bfloat16"),
+        ({"matmul_dtype": "float16"}, "float32, tf32, bfloat16"),
     ],
 )
 def test_wrong_values_are_named(wrong, says):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from mscn_flax import compact, meta, metrics, signals
+from mscn_flax import compact, meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities.grids import grid_coordinates
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import (
@@ -21,7 +22,7 @@ from mscn_flax.sparsity import (
     UnstructuredGates,
 )
 
-COORDS = jnp.asarray(signals.grid_coordinates((8, 8)))
+COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 64, 3))
 FIELD = DeltaSiren(Siren(depth=4, width=16, w0=20.0, centred=True, uniform_bias=True))
 FORMS = {

@@ -10,9 +10,9 @@ from benchmarks.figures import rate_tables, style
 from benchmarks.figures.fig7_rate_distortion import draw_published, name_curves
 from benchmarks.figures.rate_distortion import about, curve, published, summary
 from benchmarks.figures.results import Drawn, Results
-from mscn_flax import fields
+from mscn_flax.modalities import maps
 
-RANGE_K = fields.HIGH_K - fields.LOW_K
+RANGE_K = maps.HIGH_K - maps.LOW_K
 """Kelvin that a difference of 1 between values stands for."""
 
 TICKS_K = (0.2, 0.3, 0.5, 1, 2, 3, 5, 10)

@@ -6,7 +6,7 @@ import PIL.Image
 
 from benchmarks.figures import style, values
 from benchmarks.figures.results import Drawn, Results
-from mscn_flax import fields
+from mscn_flax.modalities.maps import to_kelvin
 
 FRAMES = 36
 """Pictures per turn of the globe."""
@@ -36,7 +36,7 @@ def draw(results: Results) -> Drawn:
 
 def _kelvin(stored: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The first map [H, W] in kelvin."""
-    return fields.to_kelvin(stored[0].astype(float).reshape(shape))
+    return to_kelvin(stored[0].astype(float).reshape(shape))
 
 
 def grid(points: int) -> tuple[int, int] | None:

@@ -10,18 +10,31 @@ from benchmarks.figures.results import Drawn, Results
 
 SIZE = ["width", "depth", "batch", "points", "code"]
 
-COLUMNS = (*SIZE, "task", "variant", "sine", "inner_steps", "device", "step_s", "temp_bytes", "gflop_per_s")
+COLUMNS = (
+    *SIZE,
+    "task",
+    "variant",
+    "sine",
+    "precision",
+    "inner_steps",
+    "device",
+    "step_s",
+    "temp_bytes",
+    "gflop_per_s",
+)
 COLUMNS += ("matmul_gflop_per_s", "memory_gb_per_s", "signals_per_s", "megapixels_per_s")
 
 TASKS = {"meta_step": ("meta-step", "o"), "encode": ("encode", "s"), "decode": ("decode", "^")}
 """`task` column -> name, marker."""
 
 VARIANTS = {
-    ("plain", "plain"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
-    ("mscn_flax", "plain"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "hatch": ""}),
-    ("mscn_flax", "fast"): ("MSCN-Flax", {"color": "#08306b", "hatch": ""}),
+    ("plain", "plain", "float32"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
+    ("mscn_flax", "plain", "float32"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "hatch": ""}),
+    ("mscn_flax", "fast", "float32"): ("MSCN-Flax", {"color": "#08306b", "hatch": ""}),
+    ("mscn_flax", "fast", "tf32"): ("MSCN-Flax in TF32", {"color": "#2171b5", "hatch": ""}),
+    ("mscn_flax", "fast", "bfloat16"): ("MSCN-Flax in bfloat16", {"color": "#9ecae1", "hatch": ""}),
 }
-"""(variant, sine) -> name and look, in the order in which they are drawn."""
+"""(variant, sine, precision) -> name and look, in the order in which they are drawn."""
 
 CELLS = [("width, depth, batch", "{width}, {depth}, {batch}"), ("points", "{points}"), ("code", "{code}")]
 
@@ -77,8 +90,14 @@ def _code(name: str) -> str:
     return "whole network" if name == "delta" else style.label(name)
 
 
-def _of_variant(table: pd.DataFrame, variant: str, sine: str) -> pd.DataFrame:
-    return table[(table["variant"] == variant) & (table["sine"] == sine)].sort_values(SIZE)
+def _of_variant(table: pd.DataFrame, variant: str, sine: str, precision: str) -> pd.DataFrame:
+    chosen = (table["variant"] == variant) & (table["sine"] == sine) & (table["precision"] == precision)
+    return table[chosen].sort_values(SIZE)
+
+
+def _ratio(value: float, unit: str = "") -> str:
+    """A ratio to the plain version, empty where that has not been measured."""
+    return "" if np.isnan(value) else f"{value:.2f}{unit}"
 
 
 def _listed(table: pd.DataFrame) -> pd.DataFrame:
@@ -100,10 +119,13 @@ def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
     widths = reached.groupby("intensity")["matmul_gflop_per_s"].max()
     points = {"linestyle": "none", "markersize": 6, "markeredgecolor": "black"}
     axis.plot(widths.index, widths, label="one product", **points | {"marker": "_", "markersize": 14})
-    looks = {("mscn_flax", "fast"): ("MSCN-Flax", "#08306b"), ("plain", "plain"): ("plain", "0.65")}
+    drawn = [key for key in VARIANTS if key != ("mscn_flax", "plain", "float32")]
+    looks = {key: (VARIANTS[key][0].split(":")[0], VARIANTS[key][1]["color"]) for key in reversed(drawn)}
     for key, (version, color) in looks.items():
         for task, (name, marker) in TASKS.items():
             part = _of_variant(reached[reached["task"] == task], *key)
+            if part.empty:
+                continue
             look = points | {"marker": marker, "color": color, "label": f"{name}, {version}"}
             axis.plot(part["intensity"], part["gflop_per_s"], **look)
     for intensity, size in reached.groupby("intensity"):
@@ -132,21 +154,24 @@ def _logarithmic(axis: plt.Axes) -> None:
 def _common(table: pd.DataFrame) -> str:
     points, steps = ("/".join(map(str, sorted(table[name].unique()))) for name in ("points", "inner_steps"))
     on = style.devices(table[table["variant"] != "plain"])
-    return f"{points} points, {steps} inner steps, float32, {on}"
+    return f"{points} points, {steps} inner steps, {'/'.join(table['precision'].unique())}, {on}"
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
     sizes = list(table.groupby(SIZE).groups)
     labels = [f"{w}×{d}, batch {b}\n{n} points\n{_code(code)}" for w, d, b, n, code in sizes]
     figure, axes = style.grid(1, 2, 3.6 + 1.5 * len(sizes), 3.8)
-    place, width = np.arange(len(sizes)), 0.27
-    for index, (key, (name, look)) in enumerate(VARIANTS.items()):
+    there = {key: shown for key, shown in VARIANTS.items() if not _of_variant(table, *key).empty}
+    place, width = np.arange(len(sizes)), 0.81 / len(there)
+    for index, (key, (name, look)) in enumerate(there.items()):
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
         for axis, values, shown in (
-            (axes[0][0], part["step_s"], part["speedup"].map("{:.2f}×".format)),
-            (axes[0][1], part["temp_bytes"] / 2**20, part["memory_share"].map("{:.2f}".format)),
+            (axes[0][0], part["step_s"], part["speedup"].map(lambda ratio: _ratio(ratio, "×"))),
+            (axes[0][1], part["temp_bytes"] / 2**20, part["memory_share"].map(_ratio)),
         ):
-            bars = axis.bar(place + (index - 1) * width, values, width, label=name, edgecolor="black", **look)
+            bars = axis.bar(
+                place + (index - (len(there) - 1) / 2) * width, values, width, label=name, edgecolor="black", **look
+            )
             if key[0] != "plain":
                 axis.bar_label(bars, shown, fontsize=6, padding=1)
     names = {"time of a meta-step (s)": "times faster than plain", "temporary memory (MiB)": "share of plain"}

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 import numpy as np
 import PIL.Image
 
+from mscn_flax.atomic import replaced
 from mscn_flax.data.reading import Signals
-from mscn_flax.files import replaced
 
 FOLDER = "arrays"
 """Below the folder of prepared local copies."""

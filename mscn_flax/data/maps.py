@@ -4,11 +4,11 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from mscn_flax import fields
 from mscn_flax.data import store
 from mscn_flax.data.climate import climate_dataset_builder as climate_builder
 from mscn_flax.data.local_copy import files_below
 from mscn_flax.data.reading import SPLITS, Images, MissingDataError
+from mscn_flax.modalities import MAPS
 
 _CMIP6 = "cmip6_canesm5_tas_monthly_1870-1874.npz"
 _ERA5_FIELDS = "era5_t2m_181x360.npz"
@@ -20,7 +20,7 @@ def era5(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
     The name and source of what is returned say which.
     """
     folder = data_dir and data_dir / "era5"
-    found = {part: files_below(folder and folder / part, fields.READABLE) for part in SPLITS}
+    found = {part: files_below(folder and folder / part, MAPS.readable) for part in SPLITS}
     if all(found.values()):
         whole = {part: [(path, 0, sys.maxsize) for path in paths] for part, paths in found.items()}
         return Images("era5", "real", _climate(split, resolution, whole), resolution)
@@ -28,7 +28,7 @@ def era5(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
     if not (models and models.is_file() and analysed.is_file()):
         empty = next(part for part, paths in found.items() if not paths)
         raise MissingDataError(
-            f"$MSCN_DATA_DIR/era5/{empty} has no {' or '.join(fields.READABLE)}. Register at "
+            f"$MSCN_DATA_DIR/era5/{empty} has no {' or '.join(MAPS.readable)}. Register at "
             "https://cds.climate.copernicus.eu (licence: Copernicus), download 2m_temperature of the data set "
             "reanalysis-era5-single-levels as NetCDF on a grid of 1 degree, and put one file a month into "
             "$MSCN_DATA_DIR/era5/{train,validation,test}, divided by years; or COIN++'s era5_temp2m_16x .npz files. "

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mscn_flax.data import arrays
 from mscn_flax.data.reading import SPLITS, MissingDataError, Signals
-from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOLUMES, Grid, Scene
+from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOXELS, Modality
 
 
 class DataSet(NamedTuple):
@@ -31,7 +31,7 @@ class DataSet(NamedTuple):
     reader: str
     resolution: int
     channels: int = 3
-    modality: Grid | Scene = IMAGES
+    modality: Modality = IMAGES
     embedded: bool = False
 
 
@@ -47,9 +47,9 @@ DATA_SETS = {
     "sdf2d_glyphs": DataSet("pictures.sdf2d_glyphs", resolution=178, channels=1),
     "era5": DataSet("maps.era5", resolution=181, channels=1, modality=MAPS),
     "sphere_fields": DataSet("maps.sphere_fields", resolution=181, channels=1, modality=MAPS, embedded=True),
-    "shapenet10": DataSet("volumes.shapenet10", resolution=64, channels=1, modality=VOLUMES),
-    "kaykit_voxels": DataSet("volumes.kaykit_voxels", resolution=64, channels=1, modality=VOLUMES),
-    "solids": DataSet("volumes.made_up", resolution=64, channels=1, modality=VOLUMES, embedded=True),
+    "shapenet10": DataSet("volumes.shapenet10", resolution=64, channels=1, modality=VOXELS),
+    "kaykit_voxels": DataSet("volumes.kaykit_voxels", resolution=64, channels=1, modality=VOXELS),
+    "solids": DataSet("volumes.made_up", resolution=64, channels=1, modality=VOXELS, embedded=True),
     "srn_cars": DataSet("scenery.srn_cars", resolution=128, modality=SCENES),
     "kaykit_scenes": DataSet("scenery.kaykit_scenes", resolution=128, modality=SCENES),
     "balls": DataSet("scenery.balls", resolution=128, modality=SCENES, embedded=True),

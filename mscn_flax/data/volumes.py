@@ -2,20 +2,20 @@
 
 import pathlib
 
-from mscn_flax import solids
 from mscn_flax.data import store
 from mscn_flax.data.local_copy import files_below, local_file, require_side
 from mscn_flax.data.reading import SPLITS, MissingDataError, Volumes
 from mscn_flax.data.voxels import voxels_dataset_builder as voxels_builder
+from mscn_flax.modalities import VOXELS
 
 
 def shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
     """Solids of ShapeNet's ten largest classes."""
     folder = data_dir and data_dir / "shapenet10"
-    found = {part: files_below(folder and folder / part, solids.READABLE) for part in SPLITS}
+    found = {part: files_below(folder and folder / part, VOXELS.readable) for part in SPLITS}
     if missing := [part for part, paths in found.items() if not paths]:
         raise MissingDataError(
-            f"$MSCN_DATA_DIR/shapenet10/{missing[0]} has no {' or '.join(solids.READABLE)}. Register at "
+            f"$MSCN_DATA_DIR/shapenet10/{missing[0]} has no {' or '.join(VOXELS.readable)}. Register at "
             "https://shapenet.org (terms: research, no redistribution), download ShapeNetCore.v2, and put each model's "
             "models/model_normalized.solid.binvox or .obj, of the ten largest classes, into "
             "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; .npy of "

@@ -3,15 +3,16 @@
 A value is (T - 202.66 K) / 118.27 K: 0 and 1 are the extremes of ERA5's 46 x 90 training set.
 """
 
-import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mscn_flax import fields
+from mscn_flax.data.climate.made_up import random_map
 from mscn_flax.data.local_copy import files_digest
+from mscn_flax.modalities import MAPS
+from mscn_flax.modalities.maps import to_unit
 
 COUNTS = {"train": 400, "validation": 40, "test": 60}
 """Split -> number of made-up maps."""
@@ -52,14 +53,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str):
         config = self.builder_config
-        shape = (config.height, 2 * (config.height - 1))
+        shape = MAPS.shape(config.height)
         if config.maps is None:
             for index in range(COUNTS[split]):
-                field = fields.random_field(np.random.default_rng([list(COUNTS).index(split), index]), shape)
-                yield index, {"image": fields.to_unit(field)[..., None]}
+                kelvin = random_map(np.random.default_rng([list(COUNTS).index(split), index]), shape)
+                yield index, {"image": to_unit(kelvin)[..., None]}
             return
         number = 0
         for path, start, end in config.maps[split]:
-            for field in itertools.islice(fields.read(path, shape), start, end):
-                yield number, {"image": fields.to_unit(field)[..., None]}
+            for image in MAPS.read(path, config.height)[start:end]:
+                yield number, {"image": image}
                 number += 1

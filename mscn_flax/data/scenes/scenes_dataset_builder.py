@@ -1,13 +1,16 @@
 """`scenes`: views of objects on white with the cameras that took them, from SRN's folders, one file, or made up."""
 
+import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mscn_flax import views
 from mscn_flax.data.local_copy import LocalCopyConfig
+from mscn_flax.data.scenes.made_up import random_scene
+from mscn_flax.modalities import SCENES
+from mscn_flax.modalities.scenes import record
 
 KAYKIT = pathlib.Path("scenes") / "kaykit_multiview_128.npz"
 """Below the folder of prepared local copies; `images` [n, V, 128, 128, 3] uint8, `poses_c2w` [n, V, 4, 4], camera."""
@@ -26,11 +29,11 @@ class ScenesConfig(tfds.core.BuilderConfig):
         folders: Mapping[str, Sequence[pathlib.Path]] | None = None,
         kaykit: pathlib.Path | None = None,
     ):
-        """`folders`: split -> a folder a scene (`views.read`); or `kaykit` (`KAYKIT`); neither for made-up scenes."""
+        """`folders`: split -> a folder a scene (`Scenes.read`); or `kaykit` (`KAYKIT`); neither for made-up scenes."""
         name = f"{side}"
         if folders is not None:
             # By name alone: hashing gigabytes of pictures would take longer than reading them.
-            name += f"-{views.folders_digest([folder for split in sorted(folders) for folder in folders[split]])}"
+            name += f"-{folders_digest([folder for split in sorted(folders) for folder in folders[split]])}"
         if kaykit is not None:
             name += f"-{LocalCopyConfig(path=kaykit).name}"
         super().__init__(name=name, description=f"views of {side}x{side} pixels")
@@ -67,16 +70,24 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             with np.load(config.kaykit) as arrays:
                 count = len(arrays["name"])
                 taken, poses = arrays["images"], arrays["poses_c2w"]
-                camera = [float(arrays[name]) for name in ("focal", "cx", "cy")]
+                camera = np.array([float(arrays[name]) for name in ("focal", "cx", "cy")])
             for index in range(count):
                 # Of eight objects one is for testing, of sixteen one for validation.
                 belongs = "test" if index % 8 == 0 else "validation" if index % 16 == 4 else "train"
                 if belongs == split:
-                    yield index, views.Views(taken[index], poses[index], *camera).reduced(config.side).as_record()
+                    yield index, record(taken[index], poses[index], camera, config.side)
         elif config.folders is not None:
             for index, folder in enumerate(config.folders[split]):
-                yield index, views.read(folder).reduced(config.side).as_record()
+                yield index, SCENES.read(folder, config.side)
         else:
             for index in range(COUNTS[split]):
                 rng = np.random.default_rng([list(COUNTS).index(split), index])
-                yield index, views.random_scene(rng, config.side).as_record()
+                yield index, random_scene(rng, config.side)
+
+
+def folders_digest(folders: Sequence[pathlib.Path]) -> str:
+    """Names several scenes by the names of their folders and the number of their views."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        digest.update(f"{folder.parent.name}/{folder.name} {len(list((folder / 'rgb').glob('*.png')))};".encode())
+    return digest.hexdigest()[:12]

@@ -10,9 +10,9 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mscn_flax import signals
 from mscn_flax.data.local_copy import LocalCopyConfig
 from mscn_flax.data.sdf2d import shapes
+from mscn_flax.modalities.grids import grid_coordinates
 
 GLYPHS = pathlib.Path("glyphs") / "glyph_masks_512.npz"
 """Below the folder of prepared local copies; `bits` [n, 32768] uint8, np.packbits of 512 x 512 masks."""
@@ -50,7 +50,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str):
         side, number = self.builder_config.resolution, list(COUNTS).index(split)
-        points = signals.grid_coordinates((side, side)).astype(np.float64)
+        points = grid_coordinates((side, side)).astype(np.float64)
         glyphs = _glyphs(self.builder_config.glyphs, number)
         for index in range(COUNTS[split]):
             # Not of the resolution: every size shows the same shapes.

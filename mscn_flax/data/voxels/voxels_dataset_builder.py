@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mscn_flax import solids
 from mscn_flax.data.local_copy import LocalCopyConfig, files_digest
+from mscn_flax.data.voxels.made_up import random_solid
+from mscn_flax.modalities import VOXELS
 
 KAYKIT = pathlib.Path("shapes") / "kaykit_voxels_64.npz"
 """Below the folder of prepared local copies; `bits` [n, 32768] uint8, np.packbits of 64^3 voxels, and `name` [n]."""
@@ -26,7 +27,7 @@ class VoxelsConfig(tfds.core.BuilderConfig):
         files: Mapping[str, Sequence[pathlib.Path]] | None = None,
         kaykit: pathlib.Path | None = None,
     ):
-        """`files`: split -> a file a solid (`solids.read`); or `kaykit` (`KAYKIT`); neither for made-up solids."""
+        """`files`: split -> a file a solid (`Voxels.read`); or `kaykit` (`KAYKIT`); neither for made-up solids."""
         name = f"{side}"
         if files is not None:
             name += f"-{files_digest([path for split in sorted(files) for path in files[split]])}"
@@ -63,11 +64,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     yield index, {"bits": bits[index]}
         elif config.files is not None:
             for index, path in enumerate(config.files[split]):
-                yield index, {"bits": np.packbits(solids.read(path, config.side))}
+                yield index, {"bits": np.packbits(VOXELS.read(path, config.side) > 0.5)}
         else:
             for index in range(COUNTS[split]):
                 rng = np.random.default_rng([list(COUNTS).index(split), index])
-                yield index, {"bits": np.packbits(solids.random_solid(rng, config.side))}
+                yield index, {"bits": np.packbits(random_solid(rng, config.side) > 0.5)}
 
 
 def split_of(name: str, names) -> str:

@@ -1,0 +1,143 @@
+"""What turns signals into codes and codes into values: a trained learner, made ready for use."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Bool, Float
+
+from mscn_flax import meta
+from mscn_flax.gates import GateState
+from mscn_flax.learner import MetaLearner, Theta
+from mscn_flax.modalities import Modality, Signal
+from mscn_flax.rendering import points_per_coordinate
+from mscn_flax.siren import base_siren
+
+_CHUNK = 16
+"""Patches of 32 x 32 pixels that a device works on at a time; of larger signals fewer."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coder:
+    """A trained learner.
+
+    Attributes:
+      learner: field and inner loop; its field is a `Siren` (MSCN) or a `LatentModulatedSiren` (Functa, COIN++).
+      theta: what the outer loop has learned.
+      mask: entries of the code that may differ from zero, the same for all signals; None where each signal has its own
+        (`learner.adapt_gates`).
+      side: of what has a code of its own, as `Modality` has it: pixels per side of a patch or of a view, latitudes of a
+        map, voxels per side of a solid.
+      steps: K when encoding.
+      modality: of the signals.
+    """
+
+    learner: MetaLearner
+    theta: Theta
+    mask: Bool[np.ndarray, "*code"] | None
+    side: int
+    steps: int
+    modality: Modality
+
+    @property
+    def channels(self) -> int:
+        """Values per point of a signal."""
+        return base_siren(self.learner.field).out_dim - self.modality.extra_channels
+
+    @property
+    def size(self) -> int:
+        """Entries of a code."""
+        return int(np.prod(self.learner.field.code_shape))
+
+    @property
+    def stored(self) -> Bool[np.ndarray, " P"]:
+        """Which entries of a code a stream may hold: those of the shared mask; all where each signal has its own."""
+        return np.ones(self.size, bool) if self.mask is None else self.mask.ravel()
+
+    def split(self, signal: Signal) -> Signal:
+        """The parts of a signal that have a code each, along an axis in front.
+
+        Raises:
+          ValueError: for a signal that cannot be coded.
+        """
+        return self.modality.split(signal, self.side, self.channels)
+
+    def adapt(self, parts: Signal) -> Float[np.ndarray, "n *code"]:
+        """The gated codes of parts of one signal, or of many signals."""
+        gates = self._gates()
+
+        def encoder(mesh, chunk):
+            encode = _encoder(self.learner, self.steps, mesh, chunk)
+            return lambda *rows: encode(self.theta, gates, *self.modality.points_of(rows, self.side))
+
+        return _in_blocks(encoder, self._chunk, self.modality.held(parts, self.side, self.steps))
+
+    def render(
+        self,
+        codes: Float[np.ndarray, "P *code"],
+        coords: Float[np.ndarray, "*V N d"] | None = None,
+        finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    ) -> np.ndarray:
+        """The values [R, N, c] of one signal's codes: a function of them alone, to the last bit.
+
+        Args:
+          codes: of all R parts, or of the only one, of which there are R views.
+          coords: of all parts, or of each view; None for all points of a part.
+          finish: applied to some of the values at a time.
+        """
+        coords = self.modality.all_coordinates(self.side) if coords is None else coords
+        shared, rows = (self.theta, coords), (codes,)
+        if coords.ndim == 3:
+            shared, rows = (self.theta,), (coords, np.repeat(codes, len(coords), axis=0))
+
+        def renderer(mesh, chunk):
+            render = _renderer(self.learner, mesh, chunk)
+            return lambda *block: finish(np.asarray(render(*shared, *block)))
+
+        return _in_blocks(renderer, self._chunk, rows)
+
+    @property
+    def _chunk(self) -> int:
+        points = int(np.prod(self.modality.shape(self.side)) * points_per_coordinate(self.learner.field))
+        return max(1, min(_CHUNK, _CHUNK * 1024 // points))
+
+    def _gates(self) -> GateState | None:
+        gates = self.learner.init_gates()
+        if gates is None:
+            return None
+        mask = gates.mask if self.mask is None else jnp.asarray(self.mask)
+        return gates.replace(mask=mask, frozen=jnp.ones((), bool))
+
+
+@functools.cache
+def _encoder(learner: MetaLearner, steps: int, mesh: Mesh, chunk_size: int) -> Callable:
+    return jax.jit(functools.partial(meta.encode, learner, mesh=mesh, chunk_size=chunk_size, steps=steps))
+
+
+@functools.cache
+def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
+    return jax.jit(functools.partial(meta.decode, learner, mesh=mesh, chunk_size=chunk_size))
+
+
+def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -> np.ndarray:
+    """`compiled(mesh, chunk)(*block)` of blocks of rows: one compilation whatever their number.
+
+    A few rows (a small image) are a block of 1, 2, 4 or 8 on one device; otherwise every device has chunks of one size,
+    the `largest`.
+    """
+    count = len(rows[0])
+    devices = jax.local_devices() if count > largest else jax.local_devices()[:1]
+    chunk = min(largest, 1 << (count - 1).bit_length())
+    block = chunk * len(devices)
+    fn = compiled(Mesh(np.array(devices), (meta.SIGNALS,)), chunk)
+    results = []
+    for start in range(0, count, block):
+        parts = [row[start : start + block] for row in rows]
+        short = block - len(parts[0])
+        padded = [np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) for part in parts]
+        results.append(np.asarray(fn(*padded))[: len(parts[0])])
+    return np.concatenate(results)

@@ -1,0 +1,99 @@
+"""Images [H, W, c] of 8 bits, from picture files, coded patch by patch (COIN++, appendix A of Dupont et al. 2022b)."""
+
+import pathlib
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+from jaxtyping import Float, Int, UInt8
+
+from mscn_flax.atomic import replaced
+from mscn_flax.modalities.base import MAX_POINTS, Cameras, Signal, psnr_8_bit, targets_to_8_bit
+from mscn_flax.modalities.grids import Grid
+
+
+class Images(Grid):
+    """Pictures. Patches do not overlap; an image that they do not divide is continued by reflection."""
+
+    name, noun, part, rate = "image", "picture", "patch", "bpp"
+    dims = 2
+    patch_side = 32  # As in the paper's and COIN++'s experiment on Kodak.
+    in_memory = 30_000
+    readable = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+    writable = (".png", ".tif", ".tiff", ".bmp", ".webp")
+    """Formats that hold the decoded pixels as they are."""
+
+    def split(self, signal: Signal, side: int, channels: int) -> UInt8[np.ndarray, "P s s c"]:
+        """The patches, row by row."""
+        is_image = isinstance(signal, np.ndarray) and signal.dtype == np.uint8 and signal.ndim == 3
+        if not is_image or signal.shape[2] != channels or not signal.size:
+            got = f"{list(signal.shape)} {signal.dtype}" if isinstance(signal, np.ndarray) else "a scene"
+            raise ValueError(f"need a picture [H, W, {channels}] uint8, got {got}")
+        height, width, _ = signal.shape
+        if height * width > MAX_POINTS:
+            raise ValueError(f"{height}x{width} pixels are more than {MAX_POINTS}")
+        rows, columns = -(-height // side), -(-width // side)
+        beyond = ((0, rows * side - height), (0, columns * side - width), (0, 0))
+        patches = np.pad(signal, beyond, mode="reflect").reshape(rows, side, columns, side, channels)
+        return patches.swapaxes(1, 2).reshape(-1, side, side, channels)
+
+    def join(self, values: np.ndarray, height: int, width: int, side: int, cameras: Cameras | None = None) -> Signal:
+        rows, columns = -(-height // side), -(-width // side)
+        patches = values.reshape(rows, columns, side, side, -1).swapaxes(1, 2)
+        return patches.reshape(rows * side, columns * side, -1)[:height, :width]
+
+    def stored(self, values: Float[np.ndarray, "P N c"]) -> UInt8[np.ndarray, "P N c"]:
+        return targets_to_8_bit(values)
+
+    def check_header(self, height: int, width: int, parts: int, side: int) -> None:
+        """An image of any size has as many parts as there are patches."""
+        patches = -(-height // side) * -(-width // side)
+        if parts != patches:
+            raise ValueError(f"the stream claims {parts} patches where its size makes {patches}")
+
+    def describe(self, height: int, width: int, parts: int) -> str:
+        return f"{width}x{height} pixels in {parts} patches"
+
+    def read(self, path: pathlib.Path, side: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
+        """A picture as 8-bit RGB, turned as its EXIF orientation says; grey, palette and CMYK pictures are converted.
+
+        What RGB cannot hold is refused: transparency, more than 8 bits, several frames.
+        """
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        try:
+            with PIL.Image.open(path) as opened:
+                if getattr(opened, "n_frames", 1) > 1:
+                    raise ValueError(f"{path} has {opened.n_frames} frames; save the one to encode by itself")
+                if opened.mode.startswith(("I", "F")) or getattr(opened, "tag_v2", {}).get(258, (8,))[0] > 8:
+                    raise ValueError(f"{path} has more than 8 bits per value; save it with 8 first")
+                picture = PIL.ImageOps.exif_transpose(opened)
+                if picture.has_transparency_data:
+                    picture = picture.convert("RGBA")
+                    if np.asarray(picture)[..., 3].min() < 255:
+                        raise ValueError(f"{path} has transparent pixels, which cannot be coded; flatten it first")
+                return np.array(picture.convert("RGB"))
+        except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+
+    def write(self, path: pathlib.Path, signal: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Without loss, in the format of the path's ending."""
+        self.check_writable(path)
+        form = {".tif": "TIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
+        with replaced(path, "wb") as out:
+            PIL.Image.fromarray(signal).save(out, format=form, **({"lossless": True} if form == "WEBP" else {}))
+
+    def error(self, signal: UInt8[np.ndarray, "H W c"], decoded: UInt8[np.ndarray, "H W c"]) -> str:
+        return f"PSNR {psnr_8_bit(decoded, signal):.2f} dB"
+
+    def shown(self, targets: np.ndarray, side: int, count: int) -> Int[np.ndarray, " n"]:
+        """None: no figure shows them."""
+        return np.arange(0)
+
+
+IMAGES = Images()
+
+
+def pictures_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The pictures of a folder and of all folders in it."""
+    return sorted(path for path in folder.rglob("*") if IMAGES.takes(path))

@@ -1,0 +1,37 @@
+"""Small signals of every modality, for the tests of what they have in common."""
+
+import numpy as np
+
+from mscn_flax.data.climate.made_up import random_map
+from mscn_flax.data.scenes.made_up import random_scene
+from mscn_flax.data.voxels.made_up import random_solid
+from mscn_flax.modalities.maps import to_unit
+
+SIDE = {"image": 8, "map": 10, "volume": 8, "scene": 8}
+"""Of what has a code of its own."""
+
+
+def maps(count: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return to_unit(np.stack([random_map(rng, (10, 18), degree=3) for _ in range(count)]))[..., None]
+
+
+def signal(name: str, seed: int = 0):
+    """One signal as the codec takes it, of several parts where it can have them."""
+    rng = np.random.default_rng(seed)
+    return {
+        "image": lambda: rng.integers(0, 256, (20, 13, 3)).astype(np.uint8),
+        "map": lambda: maps(3, seed),
+        "volume": lambda: random_solid(rng, 8),
+        "scene": lambda: random_scene(rng, 8, 5),
+    }[name]()
+
+
+def signals(name: str, count: int = 4):
+    """Several training signals, along an axis in front."""
+    if name == "image":
+        return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+    if name == "map":
+        return maps(count)
+    made = [signal(name, seed) for seed in range(count)]
+    return {key: np.stack([one[key] for one in made]) for key in made[0]} if name == "scene" else np.stack(made)
