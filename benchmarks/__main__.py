@@ -7,7 +7,7 @@ import time
 
 import rich.console
 import rich.table
-from absl import app, flags
+from absl import flags
 
 from benchmarks import cli, collect, launch, records
 from benchmarks.catalogue import CATALOGUE
@@ -24,11 +24,11 @@ def main(argv: list[str]) -> None:
         sys.exit(f"error: unexpected {' '.join(argv[1:])!r}; there are {', '.join(COMMANDS)}, or nothing for the list")
     preset = flags.FLAGS.preset or "quick"
     try:
-        if preset not in cli.presets() and argv[1:] != ["collect"]:
+        if preset not in cli.presets() and argv[1:] == ["run"]:
             raise ValueError(f"no preset {preset!r}; there are {', '.join(cli.presets())}")
-        names = [name for name in CATALOGUE if not _ONLY.value or name in _ONLY.value]
+        names = [name for name in CATALOGUE if name in (_ONLY.value or CATALOGUE)]
         if argv[1:] == ["run"]:
-            _run(names, preset)
+            _run([name for name in names if _ONLY.value or cli.has_preset(name, preset)], preset)
         elif argv[1:] == ["collect"]:
             for name in names:
                 for path in collect.collect(name, preset, cli.runs_dir(), cli.results_dir()):
@@ -60,31 +60,36 @@ def _rows(name: str, preset: str) -> int:
 def _run(names: list[str], preset: str) -> None:
     """Runs the benchmarks one after the other, draws, and says where everything is."""
     began = time.monotonic()
-    # Benchmarks run from the repository's root; a path is meant from where the user stands.
-    folders = {"results_dir", "plots_dir", "runs_dir", "data_dir"}
-
-    def handed(flag) -> str:
-        value = flag.value
-        if flag.name in folders:
-            value = pathlib.Path(value).expanduser().resolve()
-        return f"--{flag.name}={value}"
-
     if data := os.environ.get("MSCN_DATA_DIR"):
-        os.environ["MSCN_DATA_DIR"] = str(pathlib.Path(data).expanduser().resolve())
-    common = [handed(flag) for flag in cli.SHARED if flag.value not in (None, False)]
+        os.environ["MSCN_DATA_DIR"] = _path(data)
+    common = [text for flag in cli.SHARED for text in _handed(flag)]
     for name in names:
         expected = CATALOGUE[name].expected.get(preset, "not measured")
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
         launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
-    if cli.dry_run():
+    if cli.dry_run() or cli.shard()[1] > 1 or preset == "tuning":
         return
     print("== figures and tables", flush=True)
-    drawn = [handed(flags.FLAGS[flag]) for flag in ("results_dir", "plots_dir")]
+    drawn = [text for flag in ("results_dir", "plots_dir") for text in _handed(flags.FLAGS[flag])]
     launch.python("benchmarks.plot", *names, f"--preset={preset}", *drawn)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {pathlib.Path(_PLOTS_DIR.value) / preset}"
     print(f"{where}; {minutes} min {seconds} s")
 
 
+def _handed(flag) -> list[str]:
+    """A flag as the benchmarks get it, which run from the repository's root: paths are meant from here."""
+    values = flag.value if isinstance(flag.value, list) else [] if flag.value in (None, False) else [flag.value]
+    if flag.name.endswith("_dir"):
+        values = map(_path, values)
+    elif flag.name == "gin_file":  # One that is not here may be the project's.
+        values = [_path(value) if pathlib.Path(value).is_file() else value for value in values]
+    return [f"--{flag.name}={value}" for value in values]
+
+
+def _path(text: str) -> str:
+    return str(pathlib.Path(text).expanduser().resolve())
+
+
 if __name__ == "__main__":
-    app.run(main)
+    cli.start(main)

@@ -8,6 +8,7 @@ import pathlib
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 
 from absl import app, flags, logging
 
@@ -37,7 +38,8 @@ _PROCESSES = flags.DEFINE_integer("processes", None, "Number of these processes.
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print configuration, shapes, memory and FLOPs; train nothing.")
 
-SHARED = (_DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _ENGINE, _ADDRESS, _TASK_CPUS, _SHARD, _DRY_RUN)
+SHARED = (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _ENGINE, _ADDRESS, _TASK_CPUS, _SHARD)
+SHARED += (_COORDINATOR, _PROCESSES, _PROCESS, _DRY_RUN)
 """Flags that `python -m benchmarks run` hands on to each benchmark."""
 
 MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, ImportError)
@@ -47,6 +49,11 @@ MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, Im
 def presets() -> list[str]:
     """The presets that there are: folders of `gin/` with a file per benchmark."""
     return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes"})
+
+
+def has_preset(name: str, chosen: str) -> bool:
+    """Whether a benchmark has a preset."""
+    return (GIN / chosen / f"{name}.gin").is_file()
 
 
 def preset() -> str:
@@ -122,12 +129,7 @@ def main(name: str) -> None:
             if len(argv) > 1:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
             choose_devices()
-            module = _module(name)
-            configuration.parse([*preset_files(name, _PRESET.value), *_GIN_FILE.value], _GIN_PARAM.value)
-            with configuration.scope(module.SCOPE):
-                jobs = module.jobs()
-            configuration.check()
-            engine.run(name, jobs)
+            engine.run(name, jobs(name))
         except MISTAKES as error:
             log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
             with contextlib.suppress(OSError):
@@ -135,10 +137,29 @@ def main(name: str) -> None:
             print(f"error: {in_one_line(error)}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
+    start(run)
+
+
+def start(main: Callable[[list[str]], None]) -> None:
+    """Parses the command line and calls `main` with what is left of it."""
     # --help shows the flags of the module that was started, unless others are registered for it.
-    for holder in (_PRESET, _GIN_FILE, _GIN_PARAM, *SHARED, _COORDINATOR, _PROCESSES, _PROCESS):
+    for holder in (_PRESET, *SHARED):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
-    app.run(run)
+    app.run(main)
+
+
+def jobs(name: str) -> list:
+    """The jobs of a benchmark, as flags and gin files say.
+
+    Raises:
+      ValueError: for whatever is wrong with these; a binding that nothing reads is.
+    """
+    module = _module(name)
+    configuration.parse([*preset_files(name, _PRESET.value), *_GIN_FILE.value], _GIN_PARAM.value)
+    with configuration.scope(module.SCOPE):
+        made = module.jobs()
+    configuration.check()
+    return made
 
 
 def preset_files(name: str, chosen: str | None) -> list[str]:
@@ -149,11 +170,10 @@ def preset_files(name: str, chosen: str | None) -> list[str]:
     """
     if chosen is None:
         return []
-    path = GIN / chosen / f"{name}.gin"
-    if not path.is_file():
-        having = [one for one in presets() if (GIN / one / f"{name}.gin").is_file()]
+    if not has_preset(name, chosen):
+        having = [one for one in presets() if has_preset(name, one)]
         raise ValueError(f"{name} has no preset {chosen!r}; there are {', '.join(having)}")
-    return [str(path)]
+    return [str(GIN / chosen / f"{name}.gin")]
 
 
 def choose_devices() -> None:

@@ -38,7 +38,7 @@ def jobs(
         able = [name for name, codec in codecs.CODECS.items() if codec.grey16]
         grid.check_choices("climate.real_codecs", real_codecs, able)
     made = []
-    for asked, dataset in grid.available(datasets, standin).items():
+    for asked, dataset in grid.available(SCOPE, datasets, standin).items():
         for seed in cli.seeds(seeds):
             made += rates_networks.jobs(
                 NAME, SCOPE, asked, dataset, resolution, seed, methods, budgets, lambda budget: {"budgets": [budget]}

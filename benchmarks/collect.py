@@ -6,9 +6,8 @@ Imports no JAX.
 import json
 import pathlib
 import re
-import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from benchmarks import records, run_folder
 from benchmarks.run_folder import Run
@@ -20,9 +19,18 @@ def cell_of(run_id: str) -> str:
     return run_id.rsplit("-", 1)[0]
 
 
+def _digest(run_id: str) -> str:
+    """The digest of the configuration, with which a run's id ends."""
+    return run_id.rsplit("-", 1)[-1]
+
+
 def _family(run_id: str) -> str:
     """The cell without its random seed."""
     return re.sub(r"-s\d+$", "", cell_of(run_id))
+
+
+def _finished(run: Run) -> str:
+    return run.provenance["finished"]
 
 
 def latest(runs: Iterable[Run]) -> list[Run]:
@@ -30,26 +38,31 @@ def latest(runs: Iterable[Run]) -> list[Run]:
 
     A mean over seeds of different configurations would mean nothing.
     """
-    chosen: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.provenance["finished"]):
+    chosen: dict[str, dict[str, Run]] = {}
+    for run in sorted(runs, key=_finished):
         run_id = run.provenance["run_id"]
-        digest = run_id.rsplit("-", 1)[1]
-        same = [one for one in chosen.get(_family(run_id), []) if one.provenance["run_id"].endswith(f"-{digest}")]
-        chosen[_family(run_id)] = [one for one in same if one.provenance["run_id"] != run_id] + [run]
-    return [run for runs in chosen.values() for run in runs]
+        same = chosen.setdefault(_family(run_id), {})
+        if same and _digest(next(iter(same))) != _digest(run_id):
+            same.clear()
+        same[run_id] = run
+    return sorted((run for same in chosen.values() for run in same.values()), key=_finished)
 
 
-def merged(committed: Sequence[dict], new: Sequence[dict]) -> list[dict]:
+def merged(committed: Sequence[dict], new: Sequence[dict], new_ids: Collection[str]) -> list[dict]:
     """Committed rows that stay, in their order, then new rows.
 
-    A committed row goes where its cell has new rows, and where its family has new rows of another configuration.
+    A committed row goes where its cell has been run again, and where its family has a new run of another configuration.
+
+    Args:
+      committed: rows, each with its `run_id`.
+      new: rows of the new runs.
+      new_ids: ids of the new runs, also of those without rows.
     """
-    cells = {cell_of(run_id) for run_id in {row["run_id"] for row in new}}
-    digests = {_family(run_id): run_id.rsplit("-", 1)[1] for run_id in {row["run_id"] for row in new}}
+    cells, digests = set(map(cell_of, new_ids)), {_family(run_id): _digest(run_id) for run_id in new_ids}
     going = {
         run_id
         for run_id in {row["run_id"] for row in committed}
-        if cell_of(run_id) in cells or digests.get(_family(run_id)) not in (None, run_id.rsplit("-", 1)[1])
+        if cell_of(run_id) in cells or digests.get(_family(run_id), _digest(run_id)) != _digest(run_id)
     }
     return [row for row in committed if row["run_id"] not in going] + list(new)
 
@@ -60,25 +73,20 @@ def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pa
     Raises:
       ValueError: for a damaged file, which it names; nothing is written then.
     """
-    folder = runs_dir / preset / benchmark
-    found = [run_folder.load(path.parent) for path in sorted(folder.glob(f"*/{run_folder.RUN}"))]
-    runs = latest(run for run in found if run is not None)
-    if not runs:
-        return []
-    contents = {}
+    runs = latest(_runs(runs_dir / preset / benchmark))
+    new_ids, contents = [run.provenance["run_id"] for run in runs], {}
     for suffix, columns in records.TABLES[benchmark].items():
         path = results_dir / preset / f"{benchmark}{suffix}.csv"
-        committed = run_folder.read_rows(path, columns) if path.exists() else []
+        committed = records.read_rows(path, columns) if path.exists() else []
         new = [row for run in runs if suffix in run.tables for row in run.rows(suffix)]
-        rows = merged(committed, new)
+        rows = merged(committed, new, new_ids)
         if not suffix and (gone := {r["run_id"] for r in committed} - {r["run_id"] for r in rows}):
             print(f"{path}: rows of another configuration go: {', '.join(sorted(gone))}", file=sys.stderr, flush=True)
-        if rows:
-            contents[path] = run_folder.as_csv(rows, columns)
+        if rows or committed:
+            contents[path] = records.as_csv(rows, columns)
     path = results_dir / preset / f"{benchmark}.provenance.jsonl"
-    contents[path] = "".join(
-        json.dumps(line) + "\n" for line in merged(_provenance(path), [run.provenance for run in runs])
-    )
+    if lines := merged(_provenance(path), [run.provenance for run in runs], new_ids):
+        contents[path] = "".join(json.dumps(line) + "\n" for line in lines)
     changed = [path for path, text in contents.items() if not path.exists() or path.read_text() != text]
     for path in changed:
         with replaced(path) as out:
@@ -95,14 +103,30 @@ def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pa
     return changed
 
 
+def _runs(folder: pathlib.Path) -> Iterator[Run]:
+    """The runs of a benchmark that are done.
+
+    Raises:
+      ValueError: for a damaged one, with what to delete.
+    """
+    for path in sorted(folder.glob(f"*/{run_folder.RUN}")):
+        try:
+            yield run_folder.load(path.parent)
+        except ValueError as error:
+            raise ValueError(f"{error}; delete {path} and run the benchmark again") from error
+
+
 def _provenance(path: pathlib.Path) -> list[dict]:
-    lines = path.read_text().splitlines() if path.exists() else []
+    """The lines of a provenance file.
+
+    Raises:
+      ValueError: where one of them is damaged.
+    """
+    if not path.exists():
+        return []
     try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        [line["run_id"] for line in lines]
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged; restore it (git checkout) or delete it") from error
-
-
-def forget(folder: pathlib.Path) -> None:
-    """Deletes a run folder with its checkpoints."""
-    shutil.rmtree(folder, ignore_errors=True)
+    return lines

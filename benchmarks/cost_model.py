@@ -119,7 +119,7 @@ def jobs(
     made = []
     for case, (asked, resolution) in cases.items():
         grid.check_choices("cost_model.cases", [asked], data.DATA_SETS)
-        dataset = grid.find(asked, standins.get(asked, []), resolution)
+        dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolution)
         alone = {"cases": {case: (asked, resolution)}}
         scope = (SCOPE, asked, "mscn", case)
         job = table1_modulations.job(NAME, scope, dataset, resolution, "mscn", budget, 0, alone)

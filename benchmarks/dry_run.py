@@ -57,8 +57,8 @@ def _show(console: Console, jobs: list[TrainingJob], estimates: dict[Hashable, E
         table.add_row(*_line(job), *cost)
     try:
         train = first.signals("train")
-        counts = f"{len(train)} training signals of {train.name} ({train.source}), {len(first.judged)} test signals"
-        print(f"data set {first.dataset}: {counts}", end="")
+        counts = f"{len(train)} training signals of {train.name} ({train.source}), {len(first.judged)}"
+        print(f"data set {first.dataset}: {counts} {training.evaluate_on} signals", end="")
     except data.MissingDataError as error:
         print(f"data set {first.dataset}: not here. {error}\nsignals", end="")
     size = first.setup.modality.size(first.setup.resolution)

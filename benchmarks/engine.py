@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -22,14 +23,17 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-da
 
 
 def run(benchmark: str, jobs: list[Job]) -> None:
-    """Runs the jobs that are not done where the flags say, stores what they give, and collects the results."""
+    """Runs the jobs that are not done where the flags say, stores what they give, and collects the results.
+
+    Raises:
+      ValueError: where jobs are judged on a split that the preset is not for.
+    """
+    _check_splits(jobs)
     if cli.dry_run():
         dry_run.show(jobs)
         return
     index, count = cli.shard()
-    trainings = list(dict.fromkeys(job.training for job in jobs))
-    chosen = set(trainings[index::count])
-    due = [job for job in jobs if job.training in chosen and not done(job)]
+    due = [job for job in part(jobs, index, count) if not done(job)]
     try:
         if cli.on_ray():
             from benchmarks import ray_engine
@@ -45,12 +49,34 @@ def run(benchmark: str, jobs: list[Job]) -> None:
         print(f"part {index} of {count} is done; once all are: python -m benchmarks collect --preset={cli.preset()}")
 
 
+def part(jobs: Sequence[Job], index: int, count: int) -> list[Job]:
+    """Part `index` of `count` parts of the jobs; those that share a training are in one part."""
+    trainings = list(dict.fromkeys(job.training for job in jobs))
+    chosen = set(trainings[index::count])
+    return [job for job in jobs if job.training in chosen]
+
+
+def _check_splits(jobs: Sequence[Job]) -> None:
+    """Keeps results of the test split and of the validation split in folders of their own; preset custom has either.
+
+    Raises:
+      ValueError: for rows of the validation split in another preset's folder than tuning, or the other way round.
+    """
+    wanted = {"tuning": "validation", "custom": None}.get(cli.preset(), "test")
+    for job in jobs:
+        if wanted and job.split not in (None, wanted):
+            raise ValueError(
+                f"Training.evaluate_on is {job.split!r}, results of preset {cli.preset()!r} are of the {wanted} split; "
+                f"{'leave that to the preset' if wanted == 'validation' else 'tune with --preset=tuning, or with none'}"
+            )
+
+
 def done(job: Job) -> bool:
     """Whether the job's run folder is whole, which is said; where it is damaged, that is said, and it is not done."""
     try:
         found = run_folder.load(job.folder) is not None
     except ValueError as error:
-        print(f"{error}: doing it again", file=sys.stderr)
+        print(f"{error}; the run is done again", file=sys.stderr)
         found = False
     found = bool(devices.agreed(found))
     if found:

@@ -144,12 +144,17 @@ def kept(setup: Setup, state: meta.TrainState, codes: np.ndarray) -> tuple[np.nd
     return tuple(np.count_nonzero(np.asarray(counted)[:, part], axis=1) for part in (is_weight, ~is_weight))
 
 
+def judged_dataset(job: TrainingJob) -> str:
+    """Name of the data set whose signals the job is judged on: Kodak's validation split is of other photographs."""
+    return job.judged.name if job.split == "validation" else job.dataset
+
+
 def common(job: TrainingJob) -> dict:
     """What every row of a run has, whatever the file."""
     return {
         "experiment": job.benchmark,
         "preset": job.preset,
-        "dataset": job.dataset,
+        "dataset": judged_dataset(job),
         "source": job.judged.source,
         "method": job.method,
         "seed": job.seed,

@@ -161,7 +161,7 @@ def jobs(
         raise ValueError(f"fig2.rounds is {rounds}; the paper's are 4 to 20, for budgets of 0.8^k")
     return [
         _job(asked, dataset, method, k, seed, resolution or data.DATA_SETS[dataset].resolution, adam_signals)
-        for asked, dataset in grid.available(datasets, standin).items()
+        for asked, dataset in grid.available(SCOPE, datasets, standin).items()
         for seed in cli.seeds(seeds)
         for method in methods
         for k in sorted(rounds)
@@ -264,7 +264,7 @@ def _images(job: TrainingJob, fitted: evaluation.Fitted) -> dict[str, bytes]:
         strip = np.concatenate(list(pictures), axis=1)
         picture = io.BytesIO()
         PIL.Image.fromarray(strip if strip.shape[-1] == 3 else strip[..., 0]).save(picture, format="png")
-        files[f"images/{job.dataset}_{job.judged.source}_{label}.png"] = picture.getvalue()
+        files[f"images/{evaluation.judged_dataset(job)}_{job.judged.source}_{label}.png"] = picture.getvalue()
     return files
 
 

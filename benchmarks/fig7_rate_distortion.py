@@ -43,7 +43,7 @@ def jobs(
     grid.check("fig7", methods=methods, valid=[*METHODS, "coin"], datasets=datasets, standin=standin)
     if real_codecs:
         grid.check_choices("fig7.real_codecs", real_codecs, codecs.CODECS)
-    found = grid.available(datasets, standin)
+    found = grid.available(SCOPE, datasets, standin)
     grid.check_choices("fig7.datasets", list(found.values()), budgets)
     made = []
     for asked, dataset in found.items():

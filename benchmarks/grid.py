@@ -34,33 +34,42 @@ def check_choices(name: str, chosen: list[str], valid: Collection[str]) -> None:
             raise ValueError(f"{name} has {choice!r}; valid: {', '.join(valid)}")
 
 
-def available(datasets: list[str], standin: str | None) -> dict[str, str]:
+def available(scope: str, datasets: list[str], standin: str | None) -> dict[str, str]:
     """Data set asked for -> itself, or the stand-in where it is not here and there is one; see `find`.
 
     Data sets that would become the same one are there once.
     """
     found = {}
     for asked in datasets:
-        name = find(asked, [] if standin is None else [standin])
+        name = find(scope, asked, [] if standin is None else [standin])
         if name not in found.values():
             found[asked] = name
     return found
 
 
-def find(name: str, standins: Sequence[str], resolution: int | None = None) -> str:
+def find(scope: str, asked: str, standins: Sequence[str], resolution: int | None = None) -> str:
     """The data set, or where it is not here the first of its stand-ins that is, which is said.
+
+    It is here where the split that jobs are judged on is, see `Training.evaluate_on`.
 
     Raises:
       MissingDataError: where none is; not for a dry run, which needs no data.
     """
+    split = configuration.bound("Training.evaluate_on", scope, asked) or "test"
+    return _first([asked, *standins], split, resolution)
+
+
+def _first(names: list[str], split: str, resolution: int | None) -> str:
+    """See `find`."""
+    name, *standins = names
     known = data.DATA_SETS[name]
     try:
         if not known.embedded:
-            data.load(name, "test", resolution=resolution or known.resolution)
+            data.load(name, split, resolution=resolution or known.resolution)
     except data.MissingDataError as error:
         if standins:
             print(f"{error} Going on with the stand-in {standins[0]}.")
-            return find(standins[0], standins[1:], resolution)
+            return _first(standins, split, resolution)
         if not cli.dry_run():
             raise
     return name

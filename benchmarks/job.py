@@ -52,6 +52,11 @@ class Job:
         return f"{self.cell}-{self.digest}"
 
     @property
+    def split(self) -> str | None:
+        """Split of its data set that it is judged on; None for a job that compares nothing by it."""
+        return None
+
+    @property
     def training(self) -> str:
         """Id of the training that this job shares with others, which must run one after the other; else its own id."""
         return self.id
@@ -98,6 +103,11 @@ class TrainingJob(Job):
     def signals(self, split: str) -> data.Signals:
         """The signals of a split."""
         return data.load(self.dataset, split, resolution=self.setup.resolution)
+
+    @property
+    def split(self) -> str | None:
+        """See `Job.split`."""
+        return self.setup.training.evaluate_on
 
     @property
     def judged(self) -> data.Signals:

@@ -29,14 +29,17 @@ class Look(NamedTuple):
     marker: str = ""
 
 
-def record(path: pathlib.Path, method: str, look: Look) -> None:
-    """Adds one method to a methods.json, in place of its previous entry. Atomic, locked."""
+def record(path: pathlib.Path, looks: dict[str, Look]) -> bool:
+    """Adds methods to a methods.json, in place of their previous entries; whether that changes it. Atomic, locked."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(path.with_name(f".{path.name}.lock")):
-        known = {**read(path), method: look}
-        entries = {name: {key: text for key, text in each._asdict().items() if text} for name, each in known.items()}
+        before = read(path)
+        if (known := before | looks) == before:
+            return False
+        entries = {name: {key: text for key, text in look._asdict().items() if text} for name, look in known.items()}
         with replaced(path) as out:
             out.write(json.dumps(entries, indent=2) + "\n")
+    return True
 
 
 def read(path: pathlib.Path) -> dict[str, Look]:

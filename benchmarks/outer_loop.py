@@ -42,6 +42,11 @@ class VariantJob(TrainingJob):
         return f"{NAME}-{self._cell(f'{self.variant}-{self.method}')}"
 
     @property
+    def split(self) -> str | None:
+        """None: always the validation split, as no test signal must choose how to train."""
+        return None
+
+    @property
     def decides(self) -> tuple:
         """See `Job.decides`."""
         judged = (self.judged_at, self.signals_judged, self.inner_steps)
@@ -109,7 +114,7 @@ def jobs(
     grid.check("outer_loop", methods=methods, valid=METHODS, datasets=[dataset], standin=None)
     if list(judged_at) != sorted(set(judged_at)) or not judged_at or judged_at[0] <= 0 or judged_at[-1] != 1:
         raise ValueError(f"outer_loop.judged_at must rise to 1, got {judged_at}")
-    found = grid.find(dataset, standins)
+    found = grid.find(SCOPE, dataset, standins)
     known, made = {}, []
     for seed in cli.seeds(seeds):
         for variant in variants:

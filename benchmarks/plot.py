@@ -29,6 +29,8 @@ def main(argv: list[str]) -> None:
 
 def _chosen(names: list[str], results: pathlib.Path) -> list[str]:
     """The benchmarks to draw; a ValueError says why there are none, or which one cannot be drawn."""
+    if results.name == "tuning":
+        raise ValueError("results of preset tuning are of the validation split, figures and tables show test signals")
     if unknown := [name for name in names if name not in CATALOGUE]:
         raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(CATALOGUE)}")
     there = [name for name in CATALOGUE if (results / f"{name}.csv").exists()]

@@ -23,27 +23,29 @@ _LEVELS = 65535
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecJob(Job):
-    """A file format on the test signals of one data set.
+    """A file format on the signals of one data set.
 
     Attributes:
       dataset: a key of `data.DATA_SETS`.
       resolution: pixels or latitudes per side.
       method: a key of `codecs.CODECS`.
-      limit: number of test signals; None for all.
+      limit: number of signals; None for all.
+      split: see `Job.split`.
     """
 
     dataset: str
     resolution: int
     method: str
     limit: int | None
+    split: str = "test"
 
     stop_step = ""
     """A file format is not trained."""
 
     @property
     def judged(self) -> data.Signals:
-        """The test signals."""
-        return data.load(self.dataset, "test", resolution=self.resolution)
+        """The signals that are coded."""
+        return data.load(self.dataset, self.split, resolution=self.resolution)
 
     @property
     def cell(self) -> str:
@@ -61,7 +63,7 @@ class CodecJob(Job):
         revision = f" (options {codec.revision})" if codec.revision > 1 else ""
         noun = f"{data.DATA_SETS[self.dataset].modality.name}s"
         count = min(len(self.judged), self.limit or len(self.judged))
-        return f"{self.method}{revision}: {codec.settings}, the first {count} test {noun}, {codecs.versions()}"
+        return f"{self.method}{revision}: {codec.settings}, the first {count} {self.split} {noun}, {codecs.versions()}"
 
     @property
     def digest(self) -> str:
@@ -69,7 +71,7 @@ class CodecJob(Job):
         return hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
     def run(self) -> Result:
-        """One row per test signal and setting."""
+        """One row per signal and setting."""
         tested, rows, files = rates.test_signals(self, self.limit), [], {}
         for index, signal in enumerate(tested):
             files |= rates.shown_part(self, index, signal, "original")
@@ -90,7 +92,7 @@ def jobs(benchmark: str, scope: str, asked: str, dataset: str, resolution: int, 
             print(f"left out: {missing}")
             continue
         with configuration.scope(scope, asked, name):
-            limit = Training().test_signals
+            training = Training()
         made.append(
             CodecJob(
                 benchmark=benchmark,
@@ -98,7 +100,8 @@ def jobs(benchmark: str, scope: str, asked: str, dataset: str, resolution: int, 
                 dataset=dataset,
                 resolution=resolution,
                 method=name,
-                limit=limit,
+                limit=training.test_signals,
+                split=training.evaluate_on,
             )
         )
     return made

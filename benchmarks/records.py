@@ -3,7 +3,7 @@
 import csv
 import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -225,33 +225,62 @@ TABLES = {
 
 _TEXTS = ("experiment", "preset", "dataset", "source", "method", "budget_unit", "inner_optimizer", "trained_on", "kind")
 _TEXTS += ("run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine", "precision", "code")
+_TEXTS += ("tile",)
 """Columns of texts; all others hold numbers."""
+
+
+def as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:
+    """Rows as the text of a CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row[name] for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def read_rows(path: pathlib.Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """The rows of a CSV as text, so that they can be written again to the letter.
+
+    Raises:
+      ValueError: where the file is empty, cut, garbled, or has other columns than `columns`, if these are given.
+    """
+    try:
+        text = path.read_bytes().decode()
+        names, *lines = csv.reader(io.StringIO(text, newline=""), strict=True) if text else [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(_damaged(path, str(error))) from error
+    if not names or (columns is not None and names != list(columns)):
+        raise ValueError(_damaged(path, f"its columns are {', '.join(names) or 'missing'}"))
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(names):
+            raise ValueError(_damaged(path, f"line {number} is not whole"))
+    if not text.endswith("\n") or "\0" in text:
+        number = text.partition("\0")[0].count("\n") + 1
+        raise ValueError(_damaged(path, f"line {number} is not whole"))
+    return [dict(zip(names, line, strict=True)) for line in lines]
 
 
 def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """The rows of a CSV that has at least `columns`, empty where there is no such file yet.
 
     Raises:
-      ValueError: where the file is damaged: a column is missing, a row is cut or a number is garbled.
+      ValueError: where the file is damaged, a column is missing, or something else stands where a number belongs.
     """
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)
-    try:
-        text = path.read_bytes().decode()
-        lines = list(csv.reader(io.StringIO(text), strict=True))
-        rows = pd.read_csv(io.StringIO(text))
-    except (ValueError, csv.Error, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    read_rows(path)
+    rows = pd.read_csv(path)
     if missing := [column for column in columns if column not in rows]:
-        raise ValueError(f"{path} has no column {missing[0]!r}, expected {', '.join(columns)}: move it away or redo it")
-    cut = [number for number, line in enumerate(lines, start=1) if len(line) != len(lines[0])]
-    if cut or not text.endswith("\n"):
-        raise ValueError(f"{path} is damaged: line {cut[0] if cut else len(lines)} is not whole")
+        raise ValueError(_damaged(path, f"it has no column {missing[0]!r}"))
     for column in set(columns).difference(_TEXTS):
         garbled = rows.loc[pd.to_numeric(rows[column], errors="coerce").isna(), column].dropna()
         if len(garbled):
-            raise ValueError(f"{path} is damaged: {column} is {garbled.iloc[0]!r}, not a number")
+            raise ValueError(_damaged(path, f"{column} is {garbled.iloc[0]!r}, not a number"))
     if "source" in rows and (wrong := set(rows["source"].dropna()) - {"real", "subset", "standin"}):
-        raise ValueError(f"{path} is damaged: source is {wrong.pop()!r}, not real, subset or standin")
+        raise ValueError(_damaged(path, f"source is {wrong.pop()!r}, not real, subset or standin"))
     return rows
+
+
+def _damaged(path: pathlib.Path, why: str) -> str:
+    return f"{path} is damaged: {why}; restore it (git checkout) or delete it"

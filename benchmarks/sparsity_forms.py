@@ -74,7 +74,7 @@ def jobs(
         raise ValueError(f"forms.budgets is {budgets}; fractions in (0, 1] are valid")
     return [
         _job(asked, dataset, method, budget, seed, resolution or data.DATA_SETS[dataset].resolution)
-        for asked, dataset in grid.available(datasets, standin).items()
+        for asked, dataset in grid.available(SCOPE, datasets, standin).items()
         for seed in cli.seeds(seeds)
         for budget in budgets
         for method in methods

@@ -55,7 +55,7 @@ def jobs(
         raise ValueError("table1.budgets is empty; the paper's are 64, 128, 256, 512, 1024")
     made = []
     for asked in datasets:
-        dataset = grid.find(asked, standins.get(asked, []), resolutions.get(asked))
+        dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
         for seed in cli.seeds(seeds):
             for budget in budgets:
@@ -143,7 +143,7 @@ def _shown(job: TrainingJob, state: TrainState, fitted: evaluation.Fitted, array
     for label, values in kept.items():
         content = io.BytesIO()
         np.savez_compressed(content, values=setup.modality.compact(values))
-        files[f"values/{job.dataset}_{job.judged.source}_{label}.npz"] = content.getvalue()
+        files[f"values/{evaluation.judged_dataset(job)}_{job.judged.source}_{label}.npz"] = content.getvalue()
     return files
 
 

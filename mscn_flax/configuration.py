@@ -40,7 +40,7 @@ _bound: dict[Binding, object] = {}
 """What the files and the command line have bound."""
 
 _asked: set[Binding] = set()
-"""Those of the command line."""
+"""Those that the person has written: on the command line, and in gin files other than the project's."""
 
 _origins: dict[Binding, Binding] = {}
 """Parameter in the full scope of a job -> the binding that it takes its value from."""
@@ -65,10 +65,7 @@ def parse(files: Sequence[str], parameters: Sequence[str]) -> None:
         if (folder := str(pathlib.Path(file).resolve().parent)) not in sys.path:
             sys.path.append(folder)
     try:
-        gin.parse_config_files_and_bindings(list(files), [], skip_unknown=False, finalize_config=False)
-        of_files = _flat(gin.config._CONFIG)
-        with gin.unlock_config():
-            gin.parse_config(list(parameters), skip_unknown=False)
+        gin.parse_config_files_and_bindings(list(files), list(parameters), skip_unknown=False, finalize_config=False)
         gin.finalize()
     except OSError as error:
         raise ValueError(f"cannot read a gin file: {error}") from error
@@ -76,14 +73,11 @@ def parse(files: Sequence[str], parameters: Sequence[str]) -> None:
         raise ValueError(_with_valid_names(str(error))) from error
     _bound.clear()
     _bound.update(_flat(gin.config._CONFIG))
+    paths = [path for path in map(pathlib.Path, files) if path.is_file() and ROOT / "gin" not in path.resolve().parents]
+    written = "\n".join([*parameters, *(path.read_text() for path in paths)])
+    keys = set(re.findall(r"^([^\s=#]+)\s*=", written, re.MULTILINE))
     _asked.clear()
-    _asked.update(_named_by(parameters), {b for b, value in _bound.items() if of_files.get(b) != value})
-
-
-def _named_by(parameters: Sequence[str]) -> set[Binding]:
-    """The bindings that `--gin_param`s name, also where they repeat what a file says."""
-    keys = {text.split("=")[0].strip() for text in parameters}
-    return {binding for binding in _bound if str(binding) in keys}
+    _asked.update(binding for binding in _bound if str(binding) in keys)
 
 
 def _flat(config: dict) -> dict[Binding, object]:
@@ -122,64 +116,75 @@ def _rank(scope: str, names: Sequence[str]) -> int | None:
     return rank
 
 
+def bound(name: str, *names: str) -> object | None:
+    """What `Configurable.parameter` is bound to inside `scope(*names)`, None without a binding; nothing is consumed."""
+    with scope(*names):
+        try:
+            return gin.query_parameter(f"{'/'.join(names)}/{name}")
+        except ValueError:
+            return None
+
+
 def operative(*scopes: str) -> str:
     """Gin text of what has been built in some full scopes, defaults included."""
     kept = {key: values for key, values in gin.config._OPERATIVE_CONFIG.items() if key[0] in scopes}
     return gin.config._config_str(kept, 100, 4).rstrip()
 
 
-def unused() -> tuple[list[Binding], dict[Binding, Binding]]:
-    """The bindings that nothing built so far has consumed, and for each that others shadow everywhere one of these."""
-    read = {
-        Binding(scope, selector, parameter)
-        for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items()
-        for parameter in values
-    }
-    consumed = {_origins[inside] for inside in read if inside in _origins}
-    left = [binding for binding in _bound if binding not in consumed and binding.selector != "gin.macro"]
-    shadows = {}
-    for inside in read:
-        for binding in left:
-            same = binding[1:] == inside[1:]
-            if same and inside in _origins and _rank(binding.scope, inside.scope.split("/")) is not None:
-                shadows[binding] = _origins[inside]
-    return left, shadows
+def unused() -> list[Binding]:
+    """The bindings that nothing built so far has consumed."""
+    consumed = {_origins[inside] for inside in _read() if inside in _origins}
+    return [binding for binding in _bound if binding not in consumed and binding.selector != "gin.macro"]
+
+
+def _read() -> set[Binding]:
+    """The parameters, each in its full scope, of everything built so far."""
+    operative = gin.config._OPERATIVE_CONFIG.items()
+    return {Binding(scope, selector, parameter) for (scope, selector), values in operative for parameter in values}
+
+
+def _shadowed() -> dict[Binding, list[Binding]]:
+    """Each binding in whose place something built so far has taken more particular ones, and these."""
+    shadowed = {}
+    for inside in sorted(_read() & set(_origins)):
+        for binding in _bound:
+            if binding[1:] != inside[1:] or binding == _origins[inside]:
+                continue
+            if _rank(binding.scope, inside.scope.split("/")) is not None:
+                shadowed.setdefault(binding, {})[_origins[inside]] = None
+    return {binding: list(by) for binding, by in shadowed.items()}
 
 
 def check() -> None:
-    """To be called once everything is built: says which bindings of the command line had no effect.
+    """To be called once everything is built: says which bindings that the person has written had no effect.
 
-    A binding that a more particular one replaces everywhere is a warning on standard error.
+    A binding in whose place others count, everywhere or somewhere, is a warning on standard error.
 
     Raises:
-      ValueError: for a binding of the command line that nothing consumed, with the nearest that would have been.
+      ValueError: for a binding that nothing consumed, with the nearest that would have been.
     """
-    left, shadows = unused()
-    for binding in left:
-        if binding in shadows:
-            by = shadows[binding]
-            if binding in _asked:
-                print(
-                    f"warning: {binding} = {_bound[binding]!r} has no effect: {by} = {_bound[by]!r} is more particular",
-                    file=sys.stderr,
-                )
-        elif binding in _asked:
+    left, shadowed = set(unused()), _shadowed()
+    for binding in sorted(_asked):
+        by = [b for b in shadowed.get(binding, []) if b not in _asked and _bound[b] != _bound[binding]]
+        if by:
+            others = ", ".join(f"{other} = {_bound[other]!r}" for other in by)
+            where = ":" if binding in left else " where"
+            said = f"{binding} = {_bound[binding]!r} has no effect{where} {others} is more particular"
+            print(f"warning: {said}", file=sys.stderr)
+        elif binding in left and binding not in shadowed:
             raise ValueError(f"nothing reads {binding}; {_nearest(binding)}")
 
 
 def _nearest(wrong: Binding) -> str:
     """What would have been consumed in place of a binding that was not."""
-    read = [
-        Binding(scope, selector, parameter)
-        for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items()
-        for parameter in values
-        if scope in _scopes
-    ]
-    for same in (lambda b: b[1:] == wrong[1:], lambda b: b.parameter == wrong.parameter, lambda b: True):
-        if candidates := sorted({str(binding) for binding in read if same(binding)}):
-            close = difflib.get_close_matches(str(wrong), candidates, n=1, cutoff=0)
-            return f"did you mean {close[0]!r}?"
-    return "nothing has been built"
+    read = [binding for binding in _read() if binding.scope in _scopes]
+    same = [binding for binding in read if binding[1:] == wrong[1:]]
+    same = same or [binding for binding in read if binding.parameter == wrong.parameter]
+    # Where neither is right, scopes would only hide what is alike.
+    same = same or [binding._replace(scope="") for binding in read]
+    if not same:
+        return "nothing has been built"
+    return f"did you mean {difflib.get_close_matches(str(wrong), sorted(set(map(str, same))), n=1, cutoff=0)[0]!r}?"
 
 
 def _with_valid_names(message: str) -> str:

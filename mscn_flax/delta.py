@@ -55,17 +55,10 @@ class DeltaSiren:
     in_dim: int = 2
 
     @functools.cached_property
-    def _template(self) -> PyTree:
-        coords = jax.ShapeDtypeStruct((1, self.in_dim), jnp.float32)
-        # Zeros of NumPy: these are cached, so they must not belong to what is being traced at the first call.
-        shapes = jax.eval_shape(self.siren.init, jax.random.key(0), coords)["params"]
-        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-
-    @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
         """The network's arrays, in the order of the flat vector."""
         parts, start = [], 0
-        for path, leaf in jax.tree.leaves_with_path(self._template):
+        for path, leaf in jax.tree.leaves_with_path(_zeros(self.siren, self.in_dim)):
             name, kind = (key.key for key in path)
             layer = self.siren.depth - 1 if name == "output" else int(name.removeprefix("layer_"))
             parts.append(Part(layer, kind, start, leaf.shape))
@@ -96,8 +89,17 @@ class DeltaSiren:
 
     def tree(self, flat: Float[Array, " P"]) -> PyTree:
         """The inverse of `flat`."""
-        return ravel_pytree(jax.tree.map(jnp.asarray, self._template))[1](flat)
+        return ravel_pytree(jax.tree.map(jnp.asarray, _zeros(self.siren, self.in_dim)))[1](flat)
 
     def apply(self, variables: PyTree, coords: Float[Array, "N d"], delta: Float[Array, " P"]) -> Float[Array, "N c"]:
         """Values at `coords` of the network with parameters theta0 + delta."""
         return self.siren.apply({"params": self.tree(self.flat(variables["params"]) + delta)}, coords)
+
+
+@functools.cache  # Grids have thousands of learners of one network.
+def _zeros(siren: Siren, in_dim: int) -> PyTree:
+    """Zeros of the shapes of a network's parameters."""
+    coords = jax.ShapeDtypeStruct((1, in_dim), jnp.float32)
+    # Zeros of NumPy: these are cached, so they must not belong to what is being traced at the first call.
+    shapes = jax.eval_shape(siren.init, jax.random.key(0), coords)["params"]
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

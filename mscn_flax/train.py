@@ -253,7 +253,7 @@ def step_of(setup: Setup, mesh: Mesh) -> Callable:
     )
 
 
-def batch(setup: Setup, source: Sequence, step: int, mesh: Mesh) -> Points:
+def batch(setup: Setup, source: grain.MapDataset, step: int, mesh: Mesh) -> Points:
     """Coordinates and targets of an outer step, laid out over the devices as the step wants them."""
     rng = np.random.default_rng([setup.seed, step])
     sampling = setup.training.sampling(setup.learner.inner_steps, step)

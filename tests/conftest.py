@@ -11,8 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # computed is the same. Processes that tests start inherit it. `XLA_FLAGS= ./run_all.sh --tests` tests with them.
 os.environ.setdefault("XLA_FLAGS", launch.COMPILE_FAST["XLA_FLAGS"])
 
+import absl.flags
+import gin
 import jax
 import pytest
+from absl.testing import flagsaver
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
@@ -36,3 +39,25 @@ def data_dir() -> str:
     if not (pathlib.Path(folder) / "cifar10" / "cifar10_subset.npz").is_file():
         pytest.skip("MSCN_DATA_DIR does not name a folder with cifar10/cifar10_subset.npz")
     return folder
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """Function of (benchmark, *gin parameters) -> its jobs as the command line makes them; nothing is trained.
+
+    Data sets are not here, unless the function's `data_dir` says where: stand-ins take their place, or a dry run.
+    """
+    from benchmarks import cli
+
+    def made(name, *parameters, preset="smoke", files=(), flags=("--dry_run",), data_dir=tmp_path / "no_data"):
+        asked = [f"--preset={preset}"] if preset else []
+        asked += [f"--gin_file={file}" for file in files] + [f"--gin_param={parameter}" for parameter in parameters]
+        monkeypatch.setenv("MSCN_DATA_DIR", str(data_dir))
+        absl.flags.FLAGS.unparse_flags()
+        absl.flags.FLAGS(["test", *asked, *flags])
+        gin.clear_config()  # A benchmark that is imported only now adds names to it.
+        return cli.jobs(name)
+
+    with flagsaver.flagsaver():
+        yield made
+    gin.clear_config()

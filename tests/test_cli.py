@@ -88,6 +88,24 @@ def test_dry_run_shows_sizes_and_trains_nothing(tmp_path):
     assert not list(tmp_path.rglob("checkpoints"))
 
 
+@pytest.mark.parametrize(("asked", "runs"), [([], 6), (["--seeds=2"], 4)])
+def test_gins_seeds_count_unless_the_command_line_has_some(asked, runs, tmp_path):
+    seeds = "--gin_param=forms.seeds=[0, 1, 2]"
+    done = python_m("benchmarks", "run", "--preset=smoke", "--dry_run", "--only=sparsity_forms", seeds, *asked)
+    assert done.returncode == 0, done.stderr
+    assert f"{runs} runs on sdf2d" in done.stdout
+
+
+def test_a_gin_file_is_meant_from_where_the_user_stands(tmp_path):
+    (tmp_path / "my.gin").write_text("forms.method = ['structured']")
+    more = ["--only=sparsity_forms", "--preset=smoke", "--dry_run", "--gin_file=my.gin"]
+    command = [sys.executable, "-m", "benchmarks", "run", *more]
+    environment = os.environ | {"PYTHONPATH": str(records.REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Did you mean 'methods'" in done.stderr.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize("module", ["benchmarks", "benchmarks.plot", "benchmarks.table1_modulations"])
 def test_help_describes_the_flags(module):
     done = python_m(module, "--help")
@@ -96,8 +114,10 @@ def test_help_describes_the_flags(module):
 
 
 def test_drawing_what_is_not_there_says_how_to_make_it(tmp_path):
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "growth.csv").touch()
     done = python_m("benchmarks.plot", "table1_modulations", f"--results_dir={tmp_path}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--only table1_modulations" in done.stderr
     done = python_m("benchmarks.plot", "tabel1", f"--results_dir={tmp_path}")
     assert "there are table1_modulations" in done.stderr

@@ -315,7 +315,7 @@ def fig7_rows(method, bits, budget, bpp, psnr):
 def test_methods_from_outside_take_part(tmp_path):
     """A network and a file codec that the repository does not know, with and without a recorded look."""
     folder = tmp_path / "quick"
-    looks.record(folder / "methods.json", "top_n", looks.Look("Top-n", "#7a0177", ":", "h"))
+    looks.record(folder / "methods.json", {"top_n": looks.Look("Top-n", "#7a0177", ":", "h")})
     style.use(looks.read(folder / "methods.json"))
     write_table1(tmp_path, ("top_n", 0, 16, 0, 0.01), ("mscn", 0, 16, 0, 0.008))
     drawn = table1_modulations.draw(Results(folder))
@@ -352,7 +352,8 @@ def test_looks_are_recorded_one_by_one(tmp_path):
     path = tmp_path / "methods.json"
     assert looks.read(path) == {}
     for name, look in (("a", looks.Look("A")), ("b", looks.Look(marker="x")), ("a", looks.Look("A again"))):
-        looks.record(path, name, look)
+        assert looks.record(path, {name: look})
+        assert not looks.record(path, {name: look})
     assert looks.read(path) == {"a": looks.Look("A again"), "b": looks.Look(marker="x")}
     style.use(looks.read(path))
     assert style.label("a") == "A again"
@@ -407,15 +408,15 @@ def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda text: "", "cannot be read"),
+        (lambda text: "", "its columns are missing"),
         (lambda text: text.splitlines()[0] + "\n", "has none"),
         (lambda text: text[:-40], "line 3 is not whole"),
         (lambda text: text.rstrip("\n"), "line 3 is not whole"),
         (lambda text: text.replace("0.008", "0.0x8"), "mse is '0.0x8', not a number"),
         (lambda text: text.replace("subset,mscn", "susbet,mscn", 1), "source is 'susbet'"),
         (lambda text: text.replace("psnr_db", "psnr_bd", 1), "no column 'psnr_db'"),
-        (lambda text: text.replace("cifar10", '"cifar10', 1), "cannot be read"),
-        (lambda text: text.replace("cifar10", "\udcff", 1), "cannot be read"),
+        (lambda text: text.replace("cifar10", '"cifar10', 1), "unexpected end of data"),
+        (lambda text: text.replace("cifar10", "\udcff", 1), "can't decode"),
     ],
 )
 def test_a_damaged_csv_is_named(damage, words, tmp_path):
@@ -431,4 +432,4 @@ def test_a_damaged_csv_is_named(damage, words, tmp_path):
 def test_a_damaged_csv_ends_in_one_line(tmp_path):
     write(tmp_path / "quick" / "growth.csv", [{"factor": "points", "value": 1}])
     error = the_error(plot(f"--results_dir={tmp_path}", f"--plots_dir={tmp_path / 'plots'}"))
-    assert "growth.csv has no column 'device'" in error
+    assert "growth.csv is damaged: it has no column 'device'" in error
