@@ -68,8 +68,13 @@ def check(
       replaceable: whether what exists can be replaced at all.
 
     Raises:
-      ValueError: where a target is or holds an input, by whatever name, or exists and may not be replaced.
+      ValueError: where a target is or holds an input, by whatever name, exists and may not be replaced, or lies where
+        nothing can be written.
     """
+    for target in targets:
+        folder = next(path for path in target.absolute().parents if path.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise ValueError(f"{target} cannot be written: {folder} is no folder that can be written to")
     needed = {_identity(path): path for given in inputs for path in _within(given)}
     for target in targets:
         for path in _within(target) if replaceable(target) else filter(pathlib.Path.exists, [target]):

@@ -143,7 +143,7 @@ class Trained(NamedTuple):
 
 def train(
     setup: Setup,
-    signals: Sequence,
+    signals: Sequence | np.ndarray,
     *,
     stop: int | None = None,
     checkpoints: pathlib.Path | None = None,
@@ -200,7 +200,7 @@ def train(
     return Trained(state, start, compile_s, train_s)
 
 
-def batches(signals: Sequence, batch_size: int, seed: int) -> grain.MapDataset:
+def batches(signals: Sequence | np.ndarray, batch_size: int, seed: int) -> grain.MapDataset:
     """Shuffled batches without end: `batches(...)[step]` is B signals stacked, a function of seed and step alone.
 
     Every epoch has its own order.

@@ -65,7 +65,7 @@ def signals_of(name: str, resolution: int | None) -> tuple[Sequence, str, Modali
 
 @gin.configurable("codec")
 def train_codec(
-    signals: Sequence,
+    signals: Sequence | np.ndarray,
     modality: Modality,
     *,
     modulations: int,
@@ -113,7 +113,7 @@ def train_codec(
 
 def train_model(
     setup: Setup,
-    signals: Sequence,
+    signals: Sequence | np.ndarray,
     *,
     bits: int = 5,
     encoding_steps: int | None = None,
