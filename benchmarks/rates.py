@@ -6,7 +6,7 @@ import PIL.Image
 from benchmarks import evaluation, records
 from benchmarks.cell import Cell
 from mscn_flax.atomic import replaced
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of figure 7's strip, and the top left corner of the part shown."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import codecs, rates, records, runner
 from benchmarks.cell import Cell
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.progress import Progress
 
 

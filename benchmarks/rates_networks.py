@@ -14,7 +14,7 @@ from mscn_flax import codec, data, meta, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities.base import targets_to_8_bit
+from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import LatentModulatedSiren, Siren
 from mscn_flax.stream import parse

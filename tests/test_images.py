@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mscn_flax.modalities import IMAGES
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (7, 9), (16, 24), (3, 20), (33, 8)])

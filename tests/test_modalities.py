@@ -17,7 +17,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, MODALITIES, VOXELS, Sampling
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import Siren
 from mscn_flax.stream import explain, parse

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 Signal = np.ndarray | dict[str, np.ndarray]
 """One signal as its modality has it, or several with an axis in front: an array, or arrays by name."""
@@ -229,36 +229,3 @@ class Modality(abc.ABC):
     def film(self, signals: Signal, side: int, frames: int) -> Float[np.ndarray, "F N d"] | None:
         """Coordinates of the frames of a turn around the first signal, None where there is no such thing."""
         return None
-
-
-def psnr_8_bit(values: UInt8[np.ndarray, "H W c"], targets: UInt8[np.ndarray, "H W c"]) -> float:
-    """PSNR in dB, added up row by row: a large picture's numbers in floating point take gigabytes."""
-    import jax.numpy as jnp
-
-    from mscn_flax import metrics
-
-    rows = zip(values, targets, strict=True)
-    squares = sum(int(np.square(row.astype(np.int32) - wanted).sum()) for row, wanted in rows)
-    return float(metrics.psnr(jnp.asarray(squares / (255**2 * values.size), jnp.float32)))
-
-
-def array_to_targets(arrays: np.ndarray, axes: int) -> Float[np.ndarray, "*B N c"]:
-    """8-bit arrays, scaled to [0, 1], or float32 ones as they are, as targets.
-
-    Args:
-      arrays: [*B, *shape, c].
-      axes: extents of the shape.
-
-    Raises:
-      ValueError: where the arrays are neither 8-bit nor float32.
-    """
-    if arrays.dtype == np.uint8:
-        arrays = arrays.astype(np.float32) / np.float32(255)
-    if arrays.dtype != np.float32:
-        raise ValueError(f"signals must be uint8 or float32, got {arrays.dtype}")
-    return arrays.reshape(*arrays.shape[: -axes - 1], -1, arrays.shape[-1])
-
-
-def targets_to_8_bit(values: Float[np.ndarray, "..."]) -> np.ndarray:
-    """Values clipped to [0, 1] and rounded to 8 bits, the inverse of `array_to_targets` on its range."""
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
