@@ -7,7 +7,7 @@ import PIL.Image
 
 from benchmarks import evaluation, records
 from benchmarks.job import TrainingJob
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of figure 7's strip, and the top left corner of the part shown."""

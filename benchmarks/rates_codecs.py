@@ -13,7 +13,7 @@ from benchmarks import cli, codecs, rates
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.progress import Progress
 from mscn_flax.train import Training
 

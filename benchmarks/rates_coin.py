@@ -12,8 +12,8 @@ from benchmarks.run_folder import Result
 from mscn_flax import meta
 from mscn_flax.finetune import AdamFit
 from mscn_flax.modalities import Points
-from mscn_flax.modalities.base import array_to_targets
 from mscn_flax.modalities.grids import grid_coordinates
+from mscn_flax.modalities.values import array_to_targets
 
 
 @gin.configurable

@@ -14,7 +14,7 @@ from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, meta, model
 from mscn_flax.coder import Coder
-from mscn_flax.modalities.base import targets_to_8_bit
+from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.stream import parse

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mscn_flax.modalities import IMAGES
-from mscn_flax.modalities.base import array_to_targets
+from mscn_flax.modalities.values import array_to_targets
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (7, 9), (16, 24), (3, 20), (33, 8)])
@@ -31,7 +31,3 @@ def test_the_image_goes_on_by_reflection():
 def test_a_wrong_number_of_patches_is_refused():
     with pytest.raises(ValueError, match="3 patches where its size makes 4"):
         IMAGES.check_header(16, 16, 3, 8)
-
-
-def test_no_figure_shows_images_of_table_1():
-    assert not len(IMAGES.shown(np.zeros((5, 64, 3), np.float32), 8, 2))

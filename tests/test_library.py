@@ -13,8 +13,7 @@ import pytest
 
 import mscn_flax
 from benchmarks import records
-from mscn_flax import model, training
-from mscn_flax.modalities import IMAGES
+from mscn_flax import model
 
 SMALL = ["--modulations=8", "--gin_param=Siren.width=8", "--gin_param=codec.fit_signals=30"]
 SMALL += ["--gin_param=Training.outer_steps=25", "--gin_param=Training.checkpoint_every=1"]
@@ -125,13 +124,24 @@ def test_a_binding_without_effect_is_named(pictures, tmp_path, binding, says):
     assert says in done.stderr.strip().splitlines()[-1]
 
 
+LATENTS = """
+import numpy as np
+import mscn_flax as mscn
+
+learner = mscn.MetaLearner(mscn.LatentModulatedSiren(mscn.Siren(depth=3, width=8, w0=20.0), latent_dim=4))
+length = mscn.Training(outer_steps=2, batch_size=4)
+setup = mscn.Setup(learner, mscn.OuterOptimizer(), length, mscn.MODALITIES["image"], 8)
+patches = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3)).astype(np.uint8)
+made = mscn.train_model(setup, patches, bits=4)
+assert made.id == mscn.train_model(setup, list(patches), bits=4).id
+print(mscn.decode(made, mscn.encode(made, patches[0])).shape)
+"""
+
+
 def test_a_learner_of_latents_makes_a_model_too():
-    siren = mscn_flax.Siren(depth=3, width=8, w0=20.0)
-    learner = mscn_flax.MetaLearner(mscn_flax.LatentModulatedSiren(siren, latent_dim=4))
-    length = mscn_flax.Training(outer_steps=2, batch_size=4)
-    setup = mscn_flax.Setup(learner, mscn_flax.OuterOptimizer(), length, IMAGES, 8)
-    patches = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3)).astype(np.uint8)
-    made = training.train_model(setup, patches, bits=4, fit_signals=16)
-    assert made.id == mscn_flax.train_model(setup, list(patches), bits=4, fit_signals=16).id
-    stream = mscn_flax.encode(made, patches[0])
-    assert mscn_flax.decode(made, stream).shape == (8, 8, 3)
+    # In a process of its own: JAX's stages do not pass the tests' checks of shapes.
+    done = subprocess.run(
+        [sys.executable, "-c", LATENTS], cwd=records.REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(8, 8, 3)"

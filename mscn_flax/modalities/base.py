@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 Signal = np.ndarray | dict[str, np.ndarray]
 """One signal as its modality has it, or several with an axis in front: an array, or arrays by name."""
@@ -53,39 +53,22 @@ class Sampling:
 
 
 class Modality(abc.ABC):
-    """One kind of signal. `side` is its size: pixels, latitudes or voxels per side.
+    """One kind of signal. `side` is its size: pixels, latitudes or voxels per side of a part, which has a code."""
 
-    Attributes:
-      name: in models, streams and scopes of gin.
-      noun: name for people.
-      part: name for people of what has a code of its own.
-      point: name for people of the points of a part, in the plural.
-      rate: unit of a rate.
-      dims: d, columns of the coordinates.
-      in_dim: inputs of the base network; fewer than `dims` where the coordinates are rays through space.
-      extra_channels: outputs of the base network beyond the channels of a signal: the density of a scene.
-      axes: extents of a part's array, its channels apart.
-      several: whether a signal may be several, with a code each.
-      patch_side: pixels per side of the patches that have a code each in a new model; None where a signal has one.
-      in_memory: how many signals of a data set the training of a codec keeps in memory.
-      readable: endings of the files that a signal is read from.
-      writable: endings of the files that it is written to; the first is the usual one.
-    """
-
-    name: str
-    noun: str
+    name: str  # In models, streams and scopes of gin.
+    noun: str  # For people, as are `part` of a signal, `point` of a part and the unit of a `rate`.
     part: str
     point = "pixels"
     rate: str
-    dims: int
-    in_dim: int
-    extra_channels = 0
-    axes = 2
-    several = False
-    patch_side: int | None = None
-    in_memory = 1000
-    readable: tuple[str, ...]
-    writable: tuple[str, ...]
+    dims: int  # Columns of the coordinates.
+    in_dim: int  # Inputs of the base network: fewer where coordinates are rays, which are seen at points of space.
+    extra_channels = 0  # Outputs of the base network beyond a signal's channels: the density of a scene.
+    axes = 2  # Of a part's array, besides its channels.
+    several = False  # Whether one signal may be several, which are its parts.
+    patch_side: int | None = None  # Of the patches that new models code, where these are a signal's parts.
+    in_memory = 1000  # How many signals of a data set a codec is trained on at most.
+    readable: tuple[str, ...]  # Endings of files that `read` takes.
+    writable: tuple[str, ...]  # Endings of files that `write` makes, the usual one first.
 
     # Points.
 
@@ -251,36 +234,3 @@ class Modality(abc.ABC):
     def film(self, signals: Signal, side: int, frames: int) -> Float[np.ndarray, "F N d"] | None:
         """Coordinates of the frames of a turn around the first signal, None where there is no such thing."""
         return None
-
-
-def psnr_8_bit(values: UInt8[np.ndarray, "H W c"], targets: UInt8[np.ndarray, "H W c"]) -> float:
-    """PSNR in dB, added up row by row: a large picture's numbers in floating point take gigabytes."""
-    import jax.numpy as jnp
-
-    from mscn_flax import metrics
-
-    rows = zip(values, targets, strict=True)
-    squares = sum(int(np.square(row.astype(np.int32) - wanted).sum()) for row, wanted in rows)
-    return float(metrics.psnr(jnp.asarray(squares / (255**2 * values.size), jnp.float32)))
-
-
-def array_to_targets(arrays: np.ndarray, axes: int) -> Float[np.ndarray, "*B N c"]:
-    """8-bit arrays, scaled to [0, 1], or float32 ones as they are, as targets.
-
-    Args:
-      arrays: [*B, *shape, c].
-      axes: extents of the shape.
-
-    Raises:
-      ValueError: where the arrays are neither 8-bit nor float32.
-    """
-    if arrays.dtype == np.uint8:
-        arrays = arrays.astype(np.float32) / np.float32(255)
-    if arrays.dtype != np.float32:
-        raise ValueError(f"signals must be uint8 or float32, got {arrays.dtype}")
-    return arrays.reshape(*arrays.shape[: -axes - 1], -1, arrays.shape[-1])
-
-
-def targets_to_8_bit(values: Float[np.ndarray, "..."]) -> np.ndarray:
-    """Values clipped to [0, 1] and rounded to 8 bits, the inverse of `array_to_targets` on its range."""
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from mscn_flax.modalities.base import MAX_POINTS, Cameras, Modality, Points, Sampling, Signal, array_to_targets
+from mscn_flax.modalities.base import MAX_POINTS, Cameras, Modality, Points, Sampling, Signal
+from mscn_flax.modalities.values import array_to_targets
 
 
 class Grid(Modality):

@@ -8,8 +8,9 @@ import PIL.ImageOps
 from jaxtyping import Float, Int, UInt8
 
 from mscn_flax.atomic import replaced
-from mscn_flax.modalities.base import MAX_POINTS, Cameras, Signal, psnr_8_bit, targets_to_8_bit
+from mscn_flax.modalities.base import MAX_POINTS, Cameras, Signal
 from mscn_flax.modalities.grids import Grid
+from mscn_flax.modalities.values import psnr_8_bit, targets_to_8_bit
 
 
 class Images(Grid):

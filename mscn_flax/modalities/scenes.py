@@ -14,17 +14,9 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float, UInt8
 
-from mscn_flax.modalities.base import (
-    MAX_POINTS,
-    Cameras,
-    Modality,
-    Points,
-    Sampling,
-    Signal,
-    psnr_8_bit,
-    targets_to_8_bit,
-)
+from mscn_flax.modalities.base import MAX_POINTS, Cameras, Modality, Points, Sampling, Signal
 from mscn_flax.modalities.cameras import camera_rays, pixels_of, read_intrinsics, read_numbers, ring, turntable
+from mscn_flax.modalities.values import psnr_8_bit, targets_to_8_bit
 
 Scene = dict[str, np.ndarray]
 """One scene, or several with an axis in front."""
