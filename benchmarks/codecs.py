@@ -213,8 +213,10 @@ def register(codec: Codec) -> Codec:
     """Adds a codec to `CODECS` and returns it.
 
     Raises:
-      ValueError: if another codec has its name.
+      ValueError: if another codec has its name, or gin could not have it as a scope.
     """
+    if not codec.name.isidentifier():
+        raise ValueError(f"a codec's name is a gin scope: letters, digits and underscores, not {codec.name!r}")
     if CODECS.setdefault(codec.name, codec) != codec:
         raise ValueError(f"there is another codec {codec.name!r} already; there are {', '.join(CODECS)}")
     return codec
