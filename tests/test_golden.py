@@ -1,9 +1,10 @@
 """Nothing changed: rows, models and streams of an earlier version come out as they were.
 
-`tests/golden` holds what the commit before the benchmarks became lists of jobs gave: rows of two cells of each
+`tests/golden` holds what the commits before the benchmarks became lists of jobs gave: rows of two cells of each
 benchmark at preset smoke, on the embedded stand-ins, without times; one cell of Table 1 and one of figure 2 at preset
 quick; a small model of each modality with a stream and what it decodes to. Rounding differs between machines, so that
-rows are compared to the letter on a machine like the one they come from and within a thousandth elsewhere.
+rows are compared to the letter on a machine like the one they come from and within a thousandth elsewhere. Bytes are
+those of the exact range coder.
 `MSCN_GOLDEN_QUICK=1` compares those of preset quick too (two minutes).
 """
 
