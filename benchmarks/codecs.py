@@ -151,9 +151,9 @@ def _avif(image: np.ndarray, quality: int) -> bytes:
         "AVIF",
         quality=quality,
         subsampling="4:4:4",  # The higher PSNR at equal size, at any rate and resolution.
-        # At equal size, speeds 3 and 4 are level on photographs (six of CID22, -0.06 to +0.08 dB:
-        # results/quick/fig7_rate_distortion_avif_tuning.csv) and 4 takes 0.55 times as long; 5 loses up to 0.26 dB,
-        # 6 half a decibel. At 32x32, 4 loses 0.2 dB.
+        # At equal size, speeds 3 and 4 are level on photographs (six of CID22, -0.06 to +0.08 dB) and 4 takes 0.55
+        # times as long; 5 loses up to 0.26 dB, 6 half a decibel (results/tuning/archive/NOTES.md, "Figure 7"). At
+        # 32x32, 4 loses 0.2 dB.
         speed=3 if min(image.shape[:2]) < 256 else 4,
         codec="aom",
         advanced={"tune": "psnr"},  # The default is tuned for perception: 1 dB less.
@@ -213,8 +213,10 @@ def register(codec: Codec) -> Codec:
     """Adds a codec to `CODECS` and returns it.
 
     Raises:
-      ValueError: if another codec has its name.
+      ValueError: if another codec has its name, or gin could not have it as a scope.
     """
+    if not codec.name.isidentifier():
+        raise ValueError(f"a codec's name is a gin scope: letters, digits and underscores, not {codec.name!r}")
     if CODECS.setdefault(codec.name, codec) != codec:
         raise ValueError(f"there is another codec {codec.name!r} already; there are {', '.join(CODECS)}")
     return codec

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from benchmarks import records, run_folder
+from benchmarks import looks, records, run_folder
 from benchmarks.run_folder import Run
 from mscn_flax.atomic import replaced
 
@@ -70,6 +70,8 @@ def merged(committed: Sequence[dict], new: Sequence[dict], new_ids: Collection[s
 def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pathlib.Path) -> list[pathlib.Path]:
     """Brings a benchmark's CSVs, provenance and files of figures up to date with its run folders; the files changed.
 
+    Looks of methods from outside the repository go to `methods.json`.
+
     Raises:
       ValueError: for a damaged file, which it names; nothing is written then.
     """
@@ -91,6 +93,10 @@ def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pa
     for path in changed:
         with replaced(path) as out:
             out.write(contents[path])
+    said = [dict(run.provenance["look"]) for run in runs if "look" in run.provenance]
+    methods = results_dir / preset / "methods.json"
+    if said and looks.record(methods, {look.pop("method"): looks.Look(**look) for look in said}):
+        changed.append(methods)
     for run in runs:
         for name in run.files:
             kind, _, rest = name.partition("/")

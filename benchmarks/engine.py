@@ -111,8 +111,10 @@ def store(job: Job, result: Result) -> None:
     """Writes the run folder of a job; of several processes the first does."""
     if not devices.is_first():
         return
-    finished = {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")}
-    run_folder.store(job.folder, job.benchmark, result, dict(result.provenance) | finished)
+    said = {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")}
+    if job.look is not None:
+        said["look"] = {"method": job.method} | job.look._asdict()
+    run_folder.store(job.folder, job.benchmark, result, dict(result.provenance) | said)
     rows = result.tables[""]
     psnr = [float(row["psnr_db"]) for row in rows if row.get("psnr_db")]
     quality = f"{np.mean(psnr):.2f} dB over " if psnr else ""

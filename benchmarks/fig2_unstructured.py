@@ -220,9 +220,10 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     fits = []
     if how.two_steps:
         fits.append((evaluation.fit(setup, state, evaluation.test_points(job, setup.training.test_signals)), {}))
-    keep = how.adam.schedule(how.pruned) if how.pruned else None
-    fitted = evaluation.fit(setup, state, evaluation.test_points(job, how.adam_signals), how.adam.encode, keep)
-    fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))
+    if setup.learner.shares_pattern:  # Adam knows of no other pattern.
+        keep = how.adam.schedule(how.pruned) if how.pruned else None
+        fitted = evaluation.fit(setup, state, evaluation.test_points(job, how.adam_signals), how.adam.encode, keep)
+        fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))
     rows = [row for fitted, regime in fits for row in _rows(job, state, fitted, regime)]
     files = _images(job, fits[0][0]) if job.seed == 0 else {}
     return Result({"": rows, "_layers": _layers(job, state)}, files)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 import flax.linen as nn
 
 from benchmarks import cli
+from benchmarks.looks import Look
+from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import data
 from mscn_flax.meta import TrainState
@@ -54,6 +56,11 @@ class Job:
     @property
     def split(self) -> str | None:
         """Split of its data set that it is judged on; None for a job that compares nothing by it."""
+        return None
+
+    @property
+    def look(self) -> Look | None:
+        """Look of its method in figures, where that comes from outside the repository."""
         return None
 
     @property
@@ -108,6 +115,12 @@ class TrainingJob(Job):
     def split(self) -> str | None:
         """See `Job.split`."""
         return self.setup.training.evaluate_on
+
+    @property
+    def look(self) -> Look | None:
+        """See `Job.look`."""
+        known = METHODS.get(self.method)
+        return known and known.look
 
     @property
     def judged(self) -> data.Signals:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 
+from benchmarks.looks import Look
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -22,15 +23,13 @@ class Method:
         Table 1 and in figure 7, a `DeltaSiren` in figure 2.
       learner: (field, budget) -> the learner.
       unit: what a number of the code is called: modulations or latents.
-      label: name in figures and tables; None for the name that it is registered by.
-      colour: of its curves and bars, any of Matplotlib's; None for the next free one.
+      look: name and style in figures and tables, for a method from outside the repository.
     """
 
     field: Callable[[Siren | DeltaSiren, int], Field]
     learner: Callable[[Field, int], MetaLearner]
     unit: str = "modulations"
-    label: str | None = None
-    colour: str | None = None
+    look: Look | None = None
 
 
 METHODS: dict[str, Method] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import cli, codecs, rates
 from benchmarks.job import Job
+from benchmarks.looks import Look
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
 from mscn_flax.modalities.values import array_to_targets
@@ -46,6 +47,11 @@ class CodecJob(Job):
     def judged(self) -> data.Signals:
         """The signals that are coded."""
         return data.load(self.dataset, self.split, resolution=self.resolution)
+
+    @property
+    def look(self) -> Look | None:
+        """See `Job.look`."""
+        return codecs.CODECS[self.method].look
 
     @property
     def cell(self) -> str:

@@ -14,6 +14,7 @@ from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, meta, model
 from mscn_flax.coder import Coder
+from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
@@ -108,7 +109,8 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     adapt_s = (time.perf_counter() - began) / ends[-1]
     trained_on = f"{train.name} ({train.source})"
     models = {bits: model.fit(coder, trained_codes, bits, gin=job.gin, trained_on=trained_on) for bits in how.bits}
-    for bits, shared in models.items():
+    # The file of a model says nothing of a learner from outside the repository.
+    for bits, shared in models.items() if type(job.setup.learner) is MetaLearner else ():
         shared.save(job.folder / f"model_{bits}b.safetensors")
     coder.render(codes[0])  # Compiled before anything is timed.
 

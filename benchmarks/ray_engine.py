@@ -7,6 +7,7 @@ the machines share the folder of the runs.
 """
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -21,7 +22,7 @@ from benchmarks import cli, collect, engine, launch
 from benchmarks.job import Job
 from benchmarks.records import REPOSITORY
 from benchmarks.run_folder import Result
-from mscn_flax import devices
+from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
 
 RETRIES = 20
@@ -49,7 +50,8 @@ def run(benchmark: str, jobs: list[Job]) -> None:
     with _cluster() as ray, Progress(f"{benchmark} on Ray", count, unit="run") as progress:
         needs = _needs(_machines(ray))
         task = ray.remote(max_retries=RETRIES, **_options(needs))(_compute)
-        running = {task.remote(queue, str(cli.runs_dir().resolve())): queue for queue in queues}
+        common = (str(cli.runs_dir().resolve()), configuration.imported())
+        running = {task.remote(queue, *common): queue for queue in queues}
         while running:
             ready, _ = ray.wait(list(running), timeout=5)
             for results in ready:
@@ -152,12 +154,14 @@ def _reason(error: Exception) -> str:
     return cli.in_one_line(getattr(error, "cause", error))
 
 
-def _compute(jobs: list[Job], runs_dir: str) -> Iterator[tuple[str, Result]]:
+def _compute(jobs: list[Job], runs_dir: str, modules: list[str]) -> Iterator[tuple[str, Result]]:
     """In a worker: what each job prints, and what it gives.
 
     Raises:
       RuntimeError: in one line, where something is wrong; what has been given counts.
     """
+    for module in modules:  # They may register data sets and file codecs.
+        importlib.import_module(module)
     devices.choose()
     cli.set_runs_dir(runs_dir)
     for job in jobs:

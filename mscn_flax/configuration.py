@@ -80,6 +80,11 @@ def parse(files: Sequence[str], parameters: Sequence[str]) -> None:
     _asked.update(binding for binding in _bound if str(binding) in keys)
 
 
+def imported() -> list[str]:
+    """Names of the modules that gin files import."""
+    return sorted({statement.module for statement in gin.config._IMPORTS})
+
+
 def _flat(config: dict) -> dict[Binding, object]:
     return {
         Binding(scope, selector, parameter): copy.copy(value)

@@ -30,13 +30,13 @@ class Quantizer:
 
     A symbol says which of the 2^bits levels it is; the first and the last symbol come with an excess, which says how
     many levels beyond. If such values were clipped instead, pictures unlike the training pictures would lose decibels,
-    and those like them up to 0.14 dB at 4 bits (results/quick/codec_excess_tuning.csv).
+    and those like them up to 0.14 dB at 4 bits (results/tuning/archive/codec_excess_tuning.csv).
 
     The mean of an entry is itself a level, the first of the upper half, so that entries that hardly vary cost hardly
     anything; that leaves one level less above the mean than below, which matters at 1 or 2 bits. The step of an entry
     grows with the square root of its standard deviation, half-way between one step for all entries, as in COIN++, and a
     step in proportion to the deviation. At equal rate all three lose about as much; at an equal number of bits one step
-    for all loses most (results/quick/fig7_rate_distortion_quantiser_tuning.csv).
+    for all loses most (results/tuning/archive/fig7_rate_distortion_quantiser_tuning.csv).
 
     >>> quantizer = Quantizer(bits=2, low=np.array(-1, np.float32), step=np.array(0.5, np.float32), beyond=3)
     >>> levels = quantizer.quantize(np.array([-1.1, 0.2, 1.4, 9.0]))

@@ -104,16 +104,20 @@ def test_a_gin_file_of_ones_own_is_checked_like_the_command_line(build, tmp_path
 
 
 def whole_grids(name: str, preset: str) -> list[list[str]]:
-    """Parameters that ask for all methods, variants and cases that a preset's files say something of, grid by grid."""
+    """Parameters that ask for all methods, variants and data that a preset's files say something of, grid by grid."""
     every = {
-        "fig2_unstructured": f"fig2.methods={list(fig2_unstructured.METHODS)}",
-        "sparsity_forms": f"forms.methods={list(sparsity_forms.FORMS)}",
-        "fig7_rate_distortion": "fig7.methods=['mscn', 'coin_pp', 'coin_pp_reference', 'coin']",
-        "climate_rate_distortion": "climate.methods=['mscn', 'coin_pp', 'coin_pp_reference']",
-        "cost_model": "cost_model.cases={'images': ('cifar10', 32), 'maps': ('era5', 9), 'solids': ('solids', 16)}",
+        "table1_modulations": ["table1.datasets=['cifar10', 'era5', 'shapenet10', 'srn_cars']"],
+        "fig2_unstructured": [f"fig2.methods={list(fig2_unstructured.METHODS)}"],
+        "sparsity_forms": [f"forms.methods={list(sparsity_forms.FORMS)}"],
+        "fig7_rate_distortion": [
+            "fig7.methods=['mscn', 'coin_pp', 'coin_pp_reference', 'coin']",
+            "fig7.coin_sizes={'photos': [(2, 12)], 'kodak': [(2, 12)]}",
+        ],
+        "climate_rate_distortion": ["climate.methods=['mscn', 'coin_pp', 'coin_pp_reference']"],
+        "cost_model": ["cost_model.cases={'images': ('cifar10', 32), 'maps': ('era5', 9), 'solids': ('solids', 16)}"],
     }
     if name != "outer_loop":
-        return [[every[name]] if name in every else []]
+        return [every.get(name, [])]
     # One by one: a preset that does not change the steps of a variant may make it the same as another.
     text = (cli.GIN / "outer_loop.gin").read_text() + (cli.GIN / preset / "outer_loop.gin").read_text()
     return [[f"outer_loop.variants=['{variant}']"] for variant in {"base", *re.findall(r"^(\w+)/", text, re.MULTILINE)}]

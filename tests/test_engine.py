@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from ray.cluster_utils import Cluster
 
-from benchmarks import records
+from benchmarks import collect, records
 
 # Ray forks to start its own processes, which do not use this one's JAX.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")
@@ -138,7 +138,8 @@ def test_a_lost_machine_costs_no_row(cluster, tmp_path):
     )
     os.kill(worker, signal.SIGKILL)  # It would end by itself, a moment after its machine's own process.
     cluster.remove_node(machine, allow_graceful=False)
-    assert not list(lost.glob("*.done"))
+    cell = collect.cell_of(lost.name)
+    assert not list(lost.parent.glob(f"{cell}-*/run.json"))
     cluster.add_node(**MACHINE)
     assert started.wait(LIMIT_S) == 0, (folder / "err").read_text()
 
@@ -155,7 +156,7 @@ def test_a_lost_machine_costs_no_row(cluster, tmp_path):
 
     on_ray, here = provenance(folder, name), provenance(alone, name)
     assert {run: line["gin"] for run, line in on_ray.items()} == {run: line["gin"] for run, line in here.items()}
-    (again,) = (line for run, line in on_ray.items() if (lost / f"{run}.done").exists())
+    (again,) = (line for run, line in on_ray.items() if collect.cell_of(run) == cell)
     assert again["resumed_at_step"] >= 4
     assert "table1_modulations on Ray  run 4/4" in (folder / "err").read_text()
     assert len((folder / "err").read_text().splitlines()) < 40
@@ -173,6 +174,29 @@ def test_a_run_that_fails_leaves_the_others_their_rows(cluster, tmp_path):
     assert [line["resumed_at_step"] for line in found.values()] == [0, 10]
     assert rows(folder, "fig2_unstructured")["run_id"].nunique() == 2
     wait_for(lambda: not processes(folder), "the end of all workers")
+
+
+OWN = """
+import numpy as np
+from mscn_flax import data
+
+def _read(split, resolution, folder):
+    return data.Arrays("noise", "standin", list(np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)))
+
+data.register("noise", data.DataSet(_read, resolution=8, embedded=True))
+"""
+
+
+def test_a_data_set_from_outside_reaches_the_workers(cluster, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.gin").write_text("import own\ninclude 'gin/smoke/table1_modulations.gin'\n")
+    few = ["--gin_param=table1.datasets=['noise']", "--gin_param=table1.methods=['mscn']"]
+    few += ["--gin_param=table1.budgets=[8]", "--gin_param=table1/Training.outer_steps=2"]
+    folder = tmp_path / "cluster"
+    started = start([TABLE1[0], f"--gin_file={tmp_path / 'own.gin'}", *few], folder, *on(cluster))
+    assert started.wait(LIMIT_S) == 0, (folder / "err").read_text()
+    found = records.read(folder / "results" / "custom" / "table1_modulations.csv")
+    assert set(found["dataset"]) == {"noise"}
 
 
 def test_more_cores_than_a_machine_has_are_not_waited_for(cluster, tmp_path):

@@ -1,7 +1,7 @@
 """Name -> data set: what it is, and who reads it.
 
 To add a data set, write its TFDS builder in a package of its own beside `photos`, a function that says where it comes
-from in `pictures`, `maps`, `volumes` or `scenery`, and a line here.
+from in `pictures`, `maps`, `volumes` or `scenery`, and a line here; or `register` one from a file of your own.
 """
 
 import functools
@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mscn_flax.data import arrays
@@ -20,15 +21,15 @@ class DataSet(NamedTuple):
     """How a data set is read.
 
     Attributes:
-      reader: module of this package and its function of (split, resolution, folder of local copies); imported when
-        the data set is read, because it needs TFDS.
+      reader: function of (split, resolution, folder of local copies) that gives `Signals`. Of the data sets of this
+        package the names of module and function, because they need TFDS: imported when the data set is read.
       resolution: pixels a side, latitudes or voxels a side in the experiments that do not say otherwise.
       channels: c, values per point.
       modality: what kind of signals they are.
       embedded: needs no files, so that it is always there; its first use at a resolution may take minutes to make it.
     """
 
-    reader: str
+    reader: str | Callable[[str, int, pathlib.Path | None], Signals]
     resolution: int
     channels: int = 3
     modality: Modality = IMAGES
@@ -56,6 +57,19 @@ DATA_SETS = {
 }
 
 
+def register(name: str, data_set: DataSet) -> None:
+    """Makes a data set known.
+
+    Raises:
+      ValueError: for a name that another data set has, or that gin could not have as a scope.
+    """
+    if DATA_SETS.get(name, data_set) != data_set:
+        raise ValueError(f"there is a data set {name!r} already; choose another name")
+    if not name.isidentifier():
+        raise ValueError(f"a data set's name is a gin scope: letters, digits and underscores, not {name!r}")
+    DATA_SETS[name] = data_set
+
+
 @functools.cache
 def load(name: str, split: str, *, resolution: int, data_dir: str | None = None) -> Signals:
     """The signals of one split: exported arrays where they are there, else what TFDS has prepared or prepares now.
@@ -79,7 +93,10 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
     exported = arrays.path(folder / arrays.FOLDER, name, resolution, split) if folder else None
     if exported and exported.is_file():
         return arrays.read(exported)
-    module, function = DATA_SETS[name].reader.split(".")
+    reader = DATA_SETS[name].reader
+    if callable(reader):
+        return reader(split, resolution, folder)
+    module, function = reader.split(".")
     try:
         read = getattr(importlib.import_module(f"mscn_flax.data.{module}"), function)
     except ModuleNotFoundError as error:
