@@ -8,6 +8,7 @@ import gin
 import numpy as np
 import PIL.Image
 import pytest
+import rooms
 
 from mscn_flax import __main__ as cli
 from mscn_flax import devices
@@ -45,8 +46,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def trained(folder) -> pathlib.Path:
     path = folder / "model.safetensors"
-    cli.main(["train", "-o", str(path), "--pictures", str(folder), *TRAIN])
-    gin.clear_config()
+    rooms.train("-o", str(path), "--pictures", str(folder), *TRAIN)
     return path
 
 
@@ -120,7 +120,10 @@ def test_what_exists_is_replaced_by_force_alone(pictures, capsys, command):
     _says(capsys, "exists already; name another output, or replace it by --force")
     assert _contents(pictures) == before
     gin.clear_config()
-    cli.main([*command, "--force"])
+    if command[0] == "train":
+        rooms.train(*command[1:], "--force", folder=pictures)
+    else:
+        cli.main([*command, "--force"])
     assert _contents(pictures) != before
 
 

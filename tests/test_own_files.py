@@ -19,10 +19,14 @@ def _in_this_process(monkeypatch):
 
 
 def train(path, name, *more):
-    tiny = ["--modulations=8", "--gin_param=codec/Training.outer_steps=3", "--gin_param=codec.fit_signals=8"]
+    tiny = [
+        "--modulations=8",
+        "--gin_param=codec/Training.outer_steps=3",
+        f"--gin_param=codec/{name}/codec.fit_signals=8",
+    ]
     tiny += [f"--gin_param=codec/{name}/{binding}" for binding in ("Siren.width=8", "Siren.depth=3", *more)]
     data = {"map": "sphere_fields", "volume": "solids", "scene": "balls"}[name]
-    cli.main(["train", "-o", str(path), f"--data={data}", f"--resolution={rooms.SIDE[name]}", *tiny])
+    rooms.train("-o", str(path), f"--data={data}", f"--resolution={rooms.SIDE[name]}", *tiny)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +34,7 @@ def train(path, name, *more):
 )
 def test_a_file_of_ones_own_comes_back(name, ending, says, tmp_path, capsys):
     modality, path, signal = MODALITIES[name], tmp_path / "m.safetensors", rooms.signal(name, seed=4)
-    train(path, name, "codec.stride=2")
+    train(path, name, "Training.stride=2")
     modality.write(tmp_path / f"a{ending}", signal)
     cli.main(["encode", str(tmp_path / f"a{ending}"), "--model", str(path)])
     assert says in capsys.readouterr().out
@@ -43,7 +47,7 @@ def test_a_file_of_ones_own_comes_back(name, ending, says, tmp_path, capsys):
 
 def test_a_scene_of_ones_own_comes_back_seen_by_any_camera(tmp_path, capsys):
     path, scene = tmp_path / "m.safetensors", rooms.signal("scene", seed=5)
-    train(path, "scene", "codec/Training.outer_steps=3", "Camera.samples_per_ray=4")
+    train(path, "scene", "Training.outer_steps=3", "Training.rays=8", "Camera.samples_per_ray=4")
     SCENES.write(tmp_path / "scenes" / "ours", scene)
     # A folder of scenes stands for them, a scene for itself.
     for given in (tmp_path / "scenes", tmp_path / "scenes" / "ours"):
