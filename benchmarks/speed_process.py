@@ -161,7 +161,7 @@ def flops(settings: dict) -> dict[str, int]:
     forward = metrics.siren_flops(settings["resolution"] ** 2, 2, settings["width"], settings["depth"], 3)
     products = 3 if settings["code"] == "delta" else 2
     of_one = {
-        "meta_step": metrics.meta_step_flops(forward, settings["inner_steps"], matmul_dtype=products),
+        "meta_step": metrics.meta_step_flops(forward, settings["inner_steps"], products=products),
         "encode": forward * settings["inner_steps"] * products,
         "decode": forward,
     }

@@ -127,7 +127,7 @@ def test_constant_units_go_into_the_next_biases():
     params["layer_01"]["kernel"][:, 3:9] = 0  # Constant, not zero: their biases are not.
     small = compact.compact(FIELD.siren, params)
     assert small["layer_01"]["kernel"].shape == (16, 10)
-    expected = FIELD.siren.apply({"params": params}, COORDS)
+    expected = FIELD.siren.apply({"params": jax.device_put(params)}, COORDS)
     np.testing.assert_allclose(compact.apply(FIELD.siren, small, COORDS), expected, atol=1e-4)
 
 
