@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
+import traceback
 import unicodedata
 import warnings
 import zipfile
@@ -190,14 +191,16 @@ def _field(path: pathlib.Path, variables: Mapping, temperature: str, latitude: s
 @contextlib.contextmanager
 def _reading(path: pathlib.Path) -> Iterator[None]:
     """Names the file in whatever its library raises."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"):
+        try:
             yield
-    except FileNotFoundError as error:
-        raise ValueError(f"there is no file {path}") from error
-    except Exception as error:  # zipfile, h5py and scipy raise whatever their parsers do.
-        says = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise ValueError(f"{path} cannot be read, it may be cut or corrupt: {says}") from error
+        except FileNotFoundError as error:
+            raise ValueError(f"there is no file {path}") from error
+        except Exception as error:  # zipfile, h5py and scipy raise whatever their parsers do.
+            says = next(iter(str(error).splitlines()), "") or type(error).__name__
+            # What scipy half opened is closed now, with warnings that nobody needs, not whenever it is collected.
+            traceback.clear_frames(error.__traceback__)
+            raise ValueError(f"{path} cannot be read, it may be cut or corrupt: {says}") from error
 
 
 def _is_npz(path: pathlib.Path) -> bool:
@@ -263,7 +266,7 @@ def _rows(path: pathlib.Path, lat: np.ndarray) -> np.ndarray:
     order = np.argsort(-lat, kind="stable")
     gaps = -np.diff(lat[order])
     inside = len(lat) > 1 and np.isfinite(lat).all() and np.abs(lat).max() < 90.01
-    if not inside or gaps.min() <= 0 or gaps.max() > _HOLE * np.median(gaps):
+    if not inside or gaps.min() <= 0 or gaps.max() > _HOLE * _usual(gaps):
         raise ValueError(f"{path} does not cover the globe: {_ends(lat)} are no latitudes in degrees, step by step")
     if 90 - lat.max() > 1.01 * gaps[0] or 90 + lat.min() > 1.01 * gaps[-1]:
         raise ValueError(f"{path} does not cover the globe: its latitudes, {_ends(lat)} degrees, miss a pole")
@@ -276,9 +279,9 @@ def _columns(path: pathlib.Path, lon: np.ndarray) -> np.ndarray:
         raise ValueError(f"{path} has longitudes that are not finite")
     order = np.argsort(lon % 360, kind="stable")
     gaps = _around(lon[order])
-    order = order[gaps > 0.05 * np.median(gaps[gaps > 0])] if len(order) > 1 else order
+    order = order[gaps > 0.05 * _usual(gaps[gaps > 0])] if len(order) > 1 else order
     gaps = _around(lon[order])
-    if len(order) < 2 or gaps.max() > _HOLE * np.median(gaps):
+    if len(order) < 2 or gaps.max() > _HOLE * _usual(gaps):
         raise ValueError(f"{path} does not cover the globe: its longitudes, {_ends(lon)} degrees, do not go around it")
     return order
 
@@ -287,6 +290,11 @@ def _around(lon: np.ndarray) -> np.ndarray:
     """Degrees from each longitude to the next; from the last to the first."""
     east = lon % 360
     return np.diff(east, append=east[:1] + 360)
+
+
+def _usual(gaps: np.ndarray) -> float:
+    """The median, of an even number of gaps the smaller of the two in the middle: a region has two unlike gaps."""
+    return float(np.percentile(gaps, 50, method="lower"))
 
 
 def _ends(line: np.ndarray) -> str:
