@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
+import sys
 import traceback
 import unicodedata
 import warnings
@@ -26,17 +27,14 @@ _ENGINES = {
 }
 """First bytes of NetCDF 3 and 4 -> what xarray opens them with."""
 
+# What such files often are instead.
 _OTHERS = {
     b"CDF\x05": "NetCDF with 64-bit data; convert it by `nccopy -k nc4`",
     b"GRIB": "GRIB; convert it to NetCDF",
     b"\x0e\x03\x13\x01": "HDF4; convert it to NetCDF",
     b"PK": "a zip archive; unpack it",
     b"\x1f\x8b": "compressed by gzip; unpack it",
-    b"BZh": "compressed by bzip2; unpack it",
-    b"\xfd7zXZ": "compressed by xz; unpack it",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it",
 }
-"""First bytes of what such files often are instead."""
 
 _NAMES = {
     "temperature": ("t2m", "2t", "tas", "temperature", "t2m_k", "tas_k", "trefht", "air"),
@@ -191,6 +189,7 @@ def _field(path: pathlib.Path, variables: Mapping, temperature: str, latitude: s
 @contextlib.contextmanager
 def _reading(path: pathlib.Path) -> Iterator[None]:
     """Names the file in whatever its library raises."""
+    hook = sys.unraisablehook
     with warnings.catch_warnings(action="ignore"):
         try:
             yield
@@ -198,9 +197,12 @@ def _reading(path: pathlib.Path) -> Iterator[None]:
             raise ValueError(f"there is no file {path}") from error
         except Exception as error:  # zipfile, h5py and scipy raise whatever their parsers do.
             says = next(iter(str(error).splitlines()), "") or type(error).__name__
-            # What scipy half opened is closed now, with warnings that nobody needs, not whenever it is collected.
+            # What they half opened is closed here and now, and what that has to complain about is not printed.
+            sys.unraisablehook = lambda _: None
             traceback.clear_frames(error.__traceback__)
-            raise ValueError(f"{path} cannot be read, it may be cut or corrupt: {says}") from error
+            raise ValueError(f"{path} cannot be read, it may be cut or corrupt: {says}") from None
+        finally:
+            sys.unraisablehook = hook
 
 
 def _is_npz(path: pathlib.Path) -> bool:

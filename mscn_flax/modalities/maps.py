@@ -84,6 +84,7 @@ class Maps(Grid):
 
         They are brought to the grid of `side` latitudes: exactly where it is a part of theirs, by bilinear
         interpolation otherwise. Where no side is given, they keep their shape, if their grid has both poles.
+        A file that misses a part of the globe, or values, is refused.
 
         Args:
           path: NetCDF 3 or 4 as the Copernicus store and climate models have it, or an .npz with temperature,
@@ -108,7 +109,8 @@ class Maps(Grid):
         else:
             import xarray  # Takes a second.
 
-            coords = {"time": np.arange(len(kelvin)), "latitude": lat, "longitude": lon}
+            index = ("time", np.arange(len(kelvin)), {"long_name": "index of the map: a stream holds no times"})
+            coords = {"time": index, "latitude": lat, "longitude": lon}
             told = {"units": "K", "long_name": "2 metre temperature"}
             maps = xarray.DataArray(kelvin, coords, ("time", "latitude", "longitude"), attrs=told)
             maps.to_dataset(name="t2m").to_netcdf(buffer, engine="h5netcdf")
