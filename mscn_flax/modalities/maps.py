@@ -95,8 +95,8 @@ class Maps(Grid):
             shape = (len(field.lat), len(field.lon)) if side is None else self.shape(side)
             if len(field) * shape[0] * shape[1] > MAX_POINTS:
                 raise ValueError(f"{path} has {len(field)} maps, which are more than {MAX_POINTS} points")
-            blocks = [to_unit(_on_grid(kelvin, field.lat, field.lon, shape)) for kelvin in field.blocks()]
-        return np.concatenate(blocks)[..., None]
+            blocks = [_on_grid(kelvin, field.lat, field.lon, shape).astype(np.float32) for kelvin in field.blocks()]
+        return to_unit(np.concatenate(blocks))[..., None]
 
     def write(self, path: pathlib.Path, signal: Float[np.ndarray, "T H W 1"]) -> None:
         """NetCDF or .npz in kelvin, as `read` reads it."""
