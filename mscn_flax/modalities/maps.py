@@ -7,16 +7,12 @@ import numpy as np
 from jaxtyping import Float
 
 from mscn_flax.atomic import replaced
+from mscn_flax.modalities import map_files
+from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.modalities.grids import Grid
 
 LOW_K, HIGH_K = 202.66, 320.93
 """Extremes of ERA5's 46 x 90 training set (COIN++'s code), which become 0 and 1 at every size and in every data set."""
-
-_NAMES = {
-    "temperature": ("t2m", "temperature", "tas", "t2m_K", "tas_K"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon"),
-}
 
 
 def to_unit(kelvin: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -88,21 +84,19 @@ class Maps(Grid):
 
         They are brought to the grid of `side` latitudes: exactly where it is a part of theirs, by bilinear
         interpolation otherwise. Where no side is given, they keep their shape, if their grid has both poles.
+        A file that misses a part of the globe, or values, is refused.
 
         Args:
-          path: NetCDF as the Copernicus store delivers it, or an .npz with temperature, latitude and longitude, as
-            users of COIN++ have it.
+          path: NetCDF 3 or 4 as the Copernicus store and climate models have it, or an .npz with temperature,
+            latitude and longitude, as users of COIN++ have it. See `map_files`.
           side: latitudes.
         """
-        kelvin, lat, lon = _arrays(path)
-        if kelvin.ndim == 2:
-            kelvin = kelvin[None]
-        if kelvin.ndim != 3 or kelvin.shape[1:] != (len(lat), len(lon)):
-            raise ValueError(f"{path} has temperatures of shape {kelvin.shape} for {len(lat)} x {len(lon)} points")
-        if not np.isfinite(kelvin).all() or kelvin.min() < 100 or kelvin.max() > 400:
-            raise ValueError(f"{path} has temperatures that are not finite numbers of kelvin between 100 and 400")
-        shape = kelvin.shape[1:] if side is None else self.shape(side)
-        return to_unit(_on_grid(kelvin, lat, lon, shape).astype(np.float32))[..., None]
+        with map_files.opened(path) as field:
+            shape = (len(field.lat), len(field.lon)) if side is None else self.shape(side)
+            if len(field) * shape[0] * shape[1] > MAX_POINTS:
+                raise ValueError(f"{path} has {len(field)} maps, which are more than {MAX_POINTS} points")
+            blocks = [_on_grid(kelvin, field.lat, field.lon, shape).astype(np.float32) for kelvin in field.blocks()]
+        return to_unit(np.concatenate(blocks))[..., None]
 
     def write(self, path: pathlib.Path, signal: Float[np.ndarray, "T H W 1"]) -> None:
         """NetCDF or .npz in kelvin, as `read` reads it."""
@@ -115,7 +109,8 @@ class Maps(Grid):
         else:
             import xarray  # Takes a second.
 
-            coords = {"time": np.arange(len(kelvin)), "latitude": lat, "longitude": lon}
+            index = ("time", np.arange(len(kelvin)), {"long_name": "index of the map: a stream holds no times"})
+            coords = {"time": index, "latitude": lat, "longitude": lon}
             told = {"units": "K", "long_name": "2 metre temperature"}
             maps = xarray.DataArray(kelvin, coords, ("time", "latitude", "longitude"), attrs=told)
             maps.to_dataset(name="t2m").to_netcdf(buffer, engine="h5netcdf")
@@ -127,48 +122,27 @@ class Maps(Grid):
         return f"RMSE {np.sqrt(np.mean(np.square(kelvin))):.2f} K, largest error {np.abs(kelvin).max():.2f} K"
 
 
-def _arrays(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Temperatures, latitudes and longitudes of a file."""
-    try:
-        if path.suffix == ".nc":
-            import xarray  # Takes a second.
-
-            with xarray.open_dataset(path, engine="h5netcdf") as opened:
-                found = {name: opened[name].values for name in opened.variables}
-        else:
-            with np.load(path) as opened:
-                found = {name: opened[name] for name in opened.files}
-    except FileNotFoundError as error:
-        raise ValueError(f"there is no file {path}") from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as {path.suffix[1:]}: {error}".splitlines()[0]) from error
-    arrays = []
-    for what, names in _NAMES.items():
-        name = next((name for name in names if name in found), None)
-        if name is None:
-            raise ValueError(f"{path} has no {what}: none of {', '.join(names)} is in {', '.join(found) or 'it'}")
-        arrays.append(np.asarray(found[name], np.float64))
-    return tuple(arrays)
-
-
-def _on_grid(kelvin: np.ndarray, lat: np.ndarray, lon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Maps [T, H, W] on our grid."""
-    import xarray  # Takes a second.
-
-    maps = xarray.DataArray(kelvin, {"lat": lat, "lon": lon % 360}, ("time", "lat", "lon"))
-    maps = maps.sortby("lat", ascending=False).sortby("lon")
-    wanted = {"lat": latitudes(shape[0]), "lon": longitudes(shape[1])}
-    try:
-        return maps.sel(wanted, method="nearest", tolerance=1e-3).values
-    except KeyError:
-        import scipy.interpolate  # Takes a third of a second; only maps on other grids need it.
-
-    # Longitudes go on around the globe; beyond the last latitude the map ends, and its last row stands for the pole.
-    lat, lon = maps["lat"].values, maps["lon"].values
+def _on_grid(
+    kelvin: Float[np.ndarray, "T h w"], lat: np.ndarray, lon: np.ndarray, shape: tuple[int, int]
+) -> Float[np.ndarray, "T H W"]:
+    """Maps on our grid, from latitudes that fall and longitudes that rise."""
+    # Longitudes go on around the globe.
     lon = np.concatenate([lon[-1:] - 360, lon, lon[:1] + 360])
-    at = np.stack(np.meshgrid(np.clip(-wanted["lat"], -lat[0], -lat[-1]), wanted["lon"], indexing="ij"), axis=-1)
-    around = np.pad(maps.values, ((0, 0), (0, 0), (1, 1)), mode="wrap")
+    around = np.pad(kelvin, ((0, 0), (0, 0), (1, 1)), mode="wrap")
+    north, east = latitudes(shape[0]), longitudes(shape[1])
+    rows, columns = _nearest(-lat, -north), _nearest(lon, east)
+    if max(np.abs(lat[rows] - north).max(), np.abs(lon[columns] - east).max()) < 1e-3:
+        return around[:, rows[:, None], columns]
+    import scipy.interpolate  # Takes a third of a second; only maps on other grids need it.
+
+    # Beyond the last latitude the map ends, and its last row stands for the pole.
+    at = np.stack(np.meshgrid(np.clip(-north, -lat[0], -lat[-1]), east, indexing="ij"), axis=-1)
     return np.stack([scipy.interpolate.RegularGridInterpolator((-lat, lon), each)(at) for each in around])
+
+
+def _nearest(rising: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Index of the number next to each wanted one."""
+    return np.searchsorted((rising[1:] + rising[:-1]) / 2, wanted)
 
 
 MAPS = Maps()
