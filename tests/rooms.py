@@ -1,6 +1,9 @@
 """Small signals of every modality, for the tests of what they have in common."""
 
+import pathlib
+
 import numpy as np
+import PIL.Image
 
 from mscn_flax.data.climate.made_up import random_map
 from mscn_flax.data.scenes.made_up import random_scene
@@ -35,3 +38,15 @@ def signals(name: str, count: int = 4):
         return maps(count)
     made = [signal(name, seed) for seed in range(count)]
     return {key: np.stack([one[key] for one in made]) for key in made[0]} if name == "scene" else np.stack(made)
+
+
+def write_scene(folder: pathlib.Path, made: dict[str, np.ndarray]) -> None:
+    """A scene in SRN's format, with Pillow."""
+    for part in ("rgb", "pose"):
+        (folder / part).mkdir(parents=True)
+    for index, (view, pose) in enumerate(zip(made["views"], made["poses"], strict=True)):
+        PIL.Image.fromarray(view).save(folder / "rgb" / f"{index:06}.png")
+        (folder / "pose" / f"{index:06}.txt").write_text(" ".join(map(repr, pose.ravel().tolist())) + "\n")
+    # As SRN has it, for pictures of 128 pixels whatever their own size.
+    lens = " ".join(map(str, (128 / made["views"].shape[1] * made["intrinsics"]).tolist()))
+    (folder / "intrinsics.txt").write_text(f"{lens} 0.0\n0. 0. 0.\n1.\n128 128\n")

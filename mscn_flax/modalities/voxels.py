@@ -52,7 +52,7 @@ class Voxels(Grid):
                 mesh = trimesh.load(path, file_type=ending[1:], force="mesh")
                 inside = filled(getattr(mesh, "triangles", np.zeros((0, 3, 3))), side or 64)
             if not inside.any():
-                raise ValueError(f"no voxel of {len(inside)}^3 is inside")
+                raise ValueError(f"it is empty: none of {len(inside)}^3 voxels is inside")
         except Exception as error:  # trimesh raises whatever its parsers do.
             reason = str(error).strip() or type(error).__name__
             raise ValueError(f"{path} cannot be read as {ending[1:]}: {reason.splitlines()[0]}") from error
