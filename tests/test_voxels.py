@@ -95,6 +95,16 @@ def test_seams_are_no_holes(tmp_path):
         assert VOXELS.read(tmp_path / f"{name}.glb", side).sum() == (side - 2) ** 3
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_units_and_places_of_meshes_are_of_no_account(unit, tmp_path):
+    shape = trimesh.creation.torus(1, 0.3)
+    shape.export(tmp_path / "a.obj")
+    shape.apply_translation([3, -2, 1]).apply_scale(unit).export(tmp_path / "b.obj", digits=16)
+    voxels, same = (VOXELS.read(tmp_path / name, 16) for name in ("a.obj", "b.obj"))
+    # But for rounding where a vertex lies between two voxels.
+    assert np.mean(voxels != same) < 0.005
+
+
 def open_meshes():
     """Surfaces that are no boundary of a solid."""
     for mesh in (trimesh.creation.box((1, 1, 1)), trimesh.creation.icosphere(1), trimesh.creation.cylinder(1, 3)):

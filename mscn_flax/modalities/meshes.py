@@ -36,11 +36,11 @@ def filled(triangles: Float[np.ndarray, "n 3 3"], side: int) -> Bool[np.ndarray,
     if not len(triangles):
         raise ValueError("the mesh has no faces")
     points = np.asarray(triangles, np.float64).reshape(-1, 3)
-    if not np.isfinite(points).all():
-        raise ValueError("the mesh has vertices that are not finite")
+    if not np.abs(points).max() < 1e30:  # Nor where it is NaN.
+        raise ValueError("the mesh has vertices that are not finite, or beyond 1e30")
     low, high = points.min(axis=0), points.max(axis=0)
     points = points - (low + high) / 2
-    if high.max() == low.min() or np.linalg.matrix_rank(points - points.mean(axis=0), rtol=1e-6) < 3:
+    if (high - low).max() < 1e-30 or np.linalg.matrix_rank(points - points.mean(axis=0), rtol=1e-6) < 3:
         raise ValueError("the mesh is a point, a line or a plane, which no solid is")
     points *= (side - 3) / (high - low).max()
     # Vertices that a thousandth of a voxel parts are one, whatever their textures and normals.

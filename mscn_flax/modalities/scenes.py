@@ -209,7 +209,8 @@ def _read_view(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:
                 raise ValueError("it has more than 8 bits per value; save it with 8 first")
             view = opened.convert("RGBA")
     except Exception as error:  # Pillow raises whatever its decoders do.
-        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(f"{path} cannot be read: {reason.splitlines()[0]}") from error
     white = PIL.Image.new("RGBA", view.size, "white")
     return np.asarray(PIL.Image.alpha_composite(white, view).convert("RGB"))
 

@@ -49,7 +49,7 @@ class Voxels(Grid):
             else:
                 import trimesh  # Takes half a second.
 
-                mesh = trimesh.load(path, file_type=ending[1:], force="mesh")
+                mesh = trimesh.load(path, file_type=ending[1:], force="mesh", process=False)
                 inside = filled(getattr(mesh, "triangles", np.zeros((0, 3, 3))), side or 64)
             if not inside.any():
                 raise ValueError(f"it is empty: none of {len(inside)}^3 voxels is inside")
