@@ -36,7 +36,9 @@ def pairs(
     """
     sources = []
     for given in inputs:
-        inside = sorted(filter(takes, given.iterdir())) if given.is_dir() and not takes(given) else [given]
+        listed = given.is_dir() and not takes(given)
+        # Names that begin with a dot are the system's.
+        inside = sorted(path for path in given.glob("[!.]*") if takes(path)) if listed else [given]
         if not inside:
             raise ValueError(f"{given} has nothing that looks like {what}")
         sources += inside

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL.Image
 
 from benchmarks.records import REPOSITORY
 from mscn_flax.data.climate.made_up import random_map
@@ -51,3 +52,15 @@ def train(*arguments: str, folder: pathlib.Path = REPOSITORY) -> None:
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
+
+
+def write_scene(folder: pathlib.Path, made: dict[str, np.ndarray]) -> None:
+    """A scene in SRN's format, with Pillow."""
+    for part in ("rgb", "pose"):
+        (folder / part).mkdir(parents=True)
+    for index, (view, pose) in enumerate(zip(made["views"], made["poses"], strict=True)):
+        PIL.Image.fromarray(view).save(folder / "rgb" / f"{index:06}.png")
+        (folder / "pose" / f"{index:06}.txt").write_text(" ".join(map(repr, pose.ravel().tolist())) + "\n")
+    # As SRN has it, for pictures of 128 pixels whatever their own size.
+    lens = " ".join(map(str, (128 / made["views"].shape[1] * made["intrinsics"]).tolist()))
+    (folder / "intrinsics.txt").write_text(f"{lens} 0.0\n0. 0. 0.\n1.\n128 128\n")

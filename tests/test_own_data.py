@@ -37,12 +37,14 @@ def test_folders_of_ones_own_become_data_sets(tmp_path):
         VOXELS.write(tmp_path / "shapenet10" / split / "chair" / "a.npy", rooms.signal("volume", seed))
         cars = tmp_path / "srn_cars" / f"cars_{split.replace('validation', 'val')}"
         SCENES.write(cars / "s", rooms.signal("scene", seed))
+        SCENES.write(cars / ".trash", rooms.signal("scene", seed))
     maps = data.load("era5", "test", resolution=10, data_dir=str(tmp_path))
     assert (maps.name, maps.source, len(maps)) == ("era5", "real", 3)
     np.testing.assert_allclose(maps[1], rooms.signal("map", 2)[1], atol=2e-7)
     volumes = data.load("shapenet10", "validation", resolution=8, data_dir=str(tmp_path))
     np.testing.assert_array_equal(volumes[0], rooms.signal("volume", 1))
     scenes = data.load("srn_cars", "train", resolution=4, data_dir=str(tmp_path))
+    assert len(scenes) == 1
     assert scenes[0]["views"].shape == (5, 4, 4, 3)
     assert scenes.source == "real"
 

@@ -1,28 +1,17 @@
 """Scenes: their rays, and the folders of SRN's data sets."""
 
-import pathlib
-
+import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
 import rooms
 
+from mscn_flax import outputs
 from mscn_flax.data.scenes.made_up import random_scene
+from mscn_flax.data.scenes.scenes_dataset_builder import folders_digest
 from mscn_flax.modalities import SCENES, Sampling
-from mscn_flax.modalities.cameras import read_cameras, turntable
+from mscn_flax.modalities.cameras import read_cameras
 from mscn_flax.modalities.scenes import NovelViews
-
-
-def write(folder: pathlib.Path, made: dict[str, np.ndarray]) -> None:
-    """SRN's format, with Pillow."""
-    for part in ("rgb", "pose"):
-        (folder / part).mkdir(parents=True)
-    for index, (view, pose) in enumerate(zip(made["views"], made["poses"], strict=True)):
-        PIL.Image.fromarray(view).save(folder / "rgb" / f"{index:06}.png")
-        (folder / "pose" / f"{index:06}.txt").write_text(" ".join(map(repr, pose.ravel().tolist())) + "\n")
-    # As SRN has it, for pictures of 128 pixels whatever their own size.
-    lens = " ".join(map(str, (128 / made["views"].shape[1] * made["intrinsics"]).tolist()))
-    (folder / "intrinsics.txt").write_text(f"{lens} 0.0\n0. 0. 0.\n1.\n128 128\n")
 
 
 def test_a_view_has_the_rays_of_its_pixels():
@@ -66,7 +55,7 @@ def test_a_film_goes_around_the_first_scene():
 
 def test_scenes_of_srn_are_read(tmp_path):
     made = random_scene(np.random.default_rng(0), 16, count=3)
-    write(tmp_path / "s", made)
+    rooms.write_scene(tmp_path / "s", made)
     found = SCENES.read(tmp_path / "s")
     np.testing.assert_array_equal(found["views"], made["views"])
     for name in ("poses", "intrinsics"):
@@ -85,18 +74,108 @@ def test_scenes_of_srn_are_read(tmp_path):
         (lambda folder: (folder / "pose" / "000001.txt").unlink(), "000001.txt is missing"),
         (lambda folder: (folder / "pose" / "000001.txt").write_text("1 2 3"), "has 3 numbers, needed are 16"),
         (lambda folder: (folder / "intrinsics.txt").write_text("f 1"), "not a number"),
-        (lambda folder: (folder / "intrinsics.txt").write_text("131.25"), "1 numbers, too few"),
+        (lambda folder: (folder / "pose" / "000001.txt").write_bytes(b"\xff\xfe"), "not a number"),
+        (lambda folder: (folder / "intrinsics.txt").unlink(), "intrinsics.txt is missing"),
         (lambda folder: (folder / "rgb" / "000001.png").write_bytes(b"\x89PNG"), "cannot be read"),
         (lambda folder: PIL.Image.new("RGB", (8, 9)).save(folder / "rgb" / "000001.png"), "squares of one size"),
         (lambda folder: [path.unlink() for path in (folder / "rgb").iterdir()], "no rgb/"),
     ],
 )
 def test_wrong_scenes_are_named(spoil, says, tmp_path):
-    write(tmp_path / "s", random_scene(np.random.default_rng(0), 16, count=3))
+    rooms.write_scene(tmp_path / "s", random_scene(np.random.default_rng(0), 16, count=3))
     spoil(tmp_path / "s")
     with pytest.raises(ValueError, match=says) as raised:
         SCENES.read(tmp_path / "s")
     assert "\n" not in str(raised.value)
+
+
+def test_hidden_files_are_skipped_and_capitals_alike(tmp_path):
+    folder = tmp_path / "scenes" / "s"
+    rooms.write_scene(folder, random_scene(np.random.default_rng(0), 16, count=2))
+    as_it_was, digest = SCENES.read(folder), folders_digest([folder])
+    for hidden in ("._intrinsics.txt", ".DS_Store", "rgb/._000000.png", "rgb/.x.png", "pose/._000000.txt", "../._s"):
+        (folder / hidden).write_bytes(b"\0\5\x16\7")
+    rooms.write_scene(folder.parent / ".trash", random_scene(np.random.default_rng(0), 16, count=2))
+    assert folders_digest([folder]) == digest
+    (folder / "rgb" / "000000.png").rename(folder / "rgb" / "000000.PNG")
+    (folder / "pose" / "000001.txt").rename(folder / "pose" / "000001.TXT")
+    for name, value in SCENES.read(folder).items():
+        np.testing.assert_array_equal(value, as_it_was[name])
+    assert len(read_cameras(folder, 8)["poses"]) == 2
+    [(source, _)] = outputs.pairs([folder.parent], None, ".mscn", SCENES.takes, "a scene")
+    assert source == folder
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_views_of_any_mode_are_seen_on_white(mode, tmp_path):
+    rng = np.random.default_rng(0)
+    rooms.write_scene(tmp_path / "s", random_scene(rng, 16, count=2))
+    pixels = rng.integers(0, 256, (16, 16, 4)).astype(np.uint8)
+    view = PIL.Image.fromarray(pixels if mode in ("RGBA", "LA") else pixels[..., :3]).convert(mode)
+    view.save(tmp_path / "s" / "rgb" / "000001.png")
+    seen = np.asarray(view.convert("RGBA")).astype(float)
+    opaque = seen[..., 3:] / 255
+    found = SCENES.read(tmp_path / "s")["views"][1]
+    np.testing.assert_allclose(found, opaque * seen[..., :3] + (1 - opaque) * 255, atol=1)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 2), (16, 16, 3), (16, 16, 4)])
+def test_views_of_16_bits_are_refused(shape, tmp_path):
+    rooms.write_scene(tmp_path / "s", random_scene(np.random.default_rng(0), 16, count=2))
+    values = np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
+    (tmp_path / "s" / "rgb" / "000001.png").write_bytes(imagecodecs.png_encode(values))
+    with pytest.raises(ValueError, match=r"000001.png .* more than 8 bits"):
+        SCENES.read(tmp_path / "s")
+
+
+def test_damaged_scenes_are_one_line(tmp_path):
+    made, rng = random_scene(np.random.default_rng(0), 16, count=2), np.random.default_rng(0)
+    rooms.write_scene(tmp_path / "s", made)
+    for path in (path for path in sorted((tmp_path / "s").rglob("*")) if path.is_file()):
+        whole = path.read_bytes()
+        for _ in range(20):
+            content = bytearray(whole[: rng.integers(len(whole))] if rng.uniform() < 0.5 else whole)
+            for at in rng.integers(max(len(content), 1), size=2 if content else 0):
+                content[at] = rng.integers(256)
+            path.write_bytes(content)
+            try:
+                found = SCENES.read(tmp_path / "s", 8)
+            except ValueError as error:
+                assert str(tmp_path) in str(error)  # noqa: PT017
+                assert "\n" not in str(error)  # noqa: PT017
+            else:
+                assert SCENES.split(found, 8, 3)["views"].shape == (1, 2, 8, 8, 3)
+        path.write_bytes(whole)
+
+
+def test_corrected_files_have_another_name(tmp_path):
+    """What is prepared from scenes is known by their cameras, and by names and sizes of their pictures."""
+    rooms.write_scene(tmp_path / "s", random_scene(np.random.default_rng(0), 16, count=2))
+    names = {folders_digest([tmp_path / "s"])}
+    for number, (path, content) in enumerate(
+        {
+            "pose/000000.txt": (tmp_path / "s" / "pose" / "000001.txt").read_bytes(),
+            "intrinsics.txt": b"16 8 8 0\n0 0 0\n1\n16 16\n",
+            "rgb/000000.png": b"of another size",
+            "rgb/000002.png": b"",
+            "pose/000002.txt": b"",
+        }.items()
+    ):
+        (tmp_path / "s" / path).write_bytes(content)
+        names.add(folders_digest([tmp_path / "s"]))
+        assert len(names) == number + 2
+
+
+def test_scenes_that_people_have(field_files):
+    hidden = SCENES.read(field_files / "scene_appledouble", 32)
+    assert hidden["views"].shape == (2, 32, 32, 3)
+    np.testing.assert_allclose(hidden["intrinsics"], [32.8, 16, 16])
+    flagged = SCENES.read(field_files / "scene_world2cam_flag_1", 32)
+    np.testing.assert_allclose(flagged["intrinsics"], [32.8, 16, 16])
+    np.testing.assert_allclose(flagged["poses"][0], np.linalg.inv(hidden["poses"][0]))
+    for name, says in (("scene_nsvf_4x4", "lines of 4, 4, 4, 4 numbers"), ("scene_grey16", "more than 8 bits")):
+        with pytest.raises(ValueError, match=says):
+            SCENES.read(field_files / name, 32)
 
 
 def test_a_scene_takes_the_place_of_a_scene_and_of_nothing_else(tmp_path):
@@ -108,23 +187,3 @@ def test_a_scene_takes_the_place_of_a_scene_and_of_nothing_else(tmp_path):
         SCENES.write(tmp_path / "s", rooms.signal("scene"))
     assert (tmp_path / "s" / "diary.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
-
-
-def test_cameras_are_needed(tmp_path):
-    with pytest.raises(ValueError, match="has no pose"):
-        read_cameras(tmp_path / "s", 8)
-
-
-def test_a_turntable_sees_all_of_the_ball_between_its_depths():
-    near, far, side = 0.8, 1.8, 64
-    cameras = turntable(near, far, side, 6)
-    points = np.random.default_rng(0).normal(size=(1000, 3))
-    points *= (far - near) / 2 / np.linalg.norm(points, axis=1, keepdims=True)
-    for pose in cameras["poses"].astype(np.float64):
-        x, y, depth = ((points - pose[:3, 3]) @ pose[:3, :3]).T
-        assert near - 1e-6 <= depth.min()
-        assert depth.max() <= far + 1e-6
-        focal, column, row = cameras["intrinsics"]
-        seen = np.stack([focal * x / depth + column, focal * y / depth + row])
-        assert -1e-3 <= seen.min() < 4
-        assert side - 4 < seen.max() <= side + 1e-3

@@ -39,10 +39,14 @@ class LocalFilesConfig(tfds.core.BuilderConfig):
 
 
 def files_below(folder: pathlib.Path | None, endings: Sequence[str]) -> list[pathlib.Path]:
-    """All files below a folder with one of the endings, in order; none where there is no folder."""
+    """All files below a folder with one of the endings, in order; none where there is no folder.
+
+    Capitals are alike; what lies below a name that begins with a dot is the system's.
+    """
     if not (folder and folder.is_dir()):
         return []
-    return sorted(path for path in folder.rglob("*") if path.suffix in endings)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
+    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
 
 def local_file(data_dir: pathlib.Path | None, file: pathlib.Path, content: str, standin: str) -> pathlib.Path:

@@ -13,7 +13,7 @@ def srn_cars(split: str, resolution: int, data_dir: pathlib.Path | None) -> Scen
     folder = data_dir and data_dir / "srn_cars"
     names = {"train": "cars_train", "validation": "cars_val", "test": "cars_test"}
     found = {
-        part: sorted(path.parent for path in (folder / name).glob("*/intrinsics.txt")) if folder else []
+        part: sorted(path.parent for path in (folder / name).glob("[!.]*/intrinsics.txt")) if folder else []
         for part, name in names.items()
     }
     if missing := [names[part] for part, scenes in found.items() if not scenes]:

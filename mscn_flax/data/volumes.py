@@ -17,9 +17,9 @@ def shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Vo
         raise MissingDataError(
             f"$MSCN_DATA_DIR/shapenet10/{missing[0]} has no {' or '.join(VOXELS.readable)}. Register at "
             "https://shapenet.org (terms: research, no redistribution), download ShapeNetCore.v2, and put each model's "
-            "models/model_normalized.solid.binvox or .obj, of the ten largest classes, into "
-            "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; .npy of "
-            f"{resolution}^3 voxels will do too. Without: use `kaykit_voxels`, or the embedded stand-in `solids`."
+            "models/model_normalized.solid.binvox, of the ten largest classes, into "
+            "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; closed meshes and .npy of voxels will "
+            "do too (its own .obj are not closed). Without: use `kaykit_voxels`, or the embedded stand-in `solids`."
         )
     return _volumes("shapenet10", "real", split, voxels_builder.VoxelsConfig(side=resolution, files=found))
 

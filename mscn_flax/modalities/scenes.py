@@ -15,7 +15,7 @@ import PIL.Image
 from jaxtyping import Float, UInt8
 
 from mscn_flax.modalities.base import MAX_POINTS, Cameras, Modality, Points, Sampling, Signal
-from mscn_flax.modalities.cameras import camera_rays, pixels_of, read_intrinsics, read_numbers, ring, turntable
+from mscn_flax.modalities.cameras import camera_rays, pixels_of, read_cameras, ring, turntable, visible
 from mscn_flax.modalities.values import psnr_8_bit, targets_to_8_bit
 
 Scene = dict[str, np.ndarray]
@@ -145,24 +145,19 @@ class Scenes(Modality):
         return (path / "intrinsics.txt").is_file()
 
     def read(self, path: pathlib.Path, side: int | None = None) -> Scene:
-        """A folder in SRN's format: rgb/*.png, pose/*.txt (16 numbers, camera to world) and intrinsics.txt."""
-        pictures = sorted((path / "rgb").glob("*.png"))
+        """A folder in SRN's format: rgb/*.png and the cameras that `read_cameras` reads."""
+        pictures = visible(path / "rgb", ".png")
         if not pictures:
             raise ValueError(f"{path} has no rgb/*.png: a scene is a folder with rgb/, pose/ and intrinsics.txt")
-        views, poses = [], []
-        for picture in pictures:
-            poses.append(read_numbers(path / "pose" / f"{picture.stem}.txt", 16).reshape(4, 4))
-            try:
-                with PIL.Image.open(picture) as opened:
-                    view = opened.convert("RGBA")
-            except OSError as error:
-                raise ValueError(f"{picture} cannot be read: {error}") from error
-            white = PIL.Image.new("RGBA", view.size, "white")
-            views.append(np.asarray(PIL.Image.alpha_composite(white, view).convert("RGB")))
+        views = [_read_view(picture) for picture in pictures]
         shapes = {view.shape for view in views}
         if len(shapes) != 1 or views[0].shape[0] != views[0].shape[1]:
             raise ValueError(f"{path} has views of shapes {sorted(shapes)}, needed are squares of one size")
-        return record(np.stack(views), np.stack(poses), read_intrinsics(path, len(views[0])), side)
+        cameras = read_cameras(path, len(views[0]), [picture.stem for picture in pictures])
+        try:
+            return record(np.stack(views), cameras["poses"], cameras["intrinsics"], side)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def check_writable(self, path: pathlib.Path) -> None:
         if path.suffix not in self.writable:
@@ -203,6 +198,21 @@ class Scenes(Modality):
         places = signals["poses"][0, :, :3, 3]
         poses = ring(np.linalg.norm(places, axis=1).mean(), places[:, 2].mean(), frames)
         return _all_rays({"poses": poses, "intrinsics": signals["intrinsics"][0] / 2}, side // 2)
+
+
+def _read_view(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture of 8 bits per value, of any mode, on white."""
+    try:
+        with PIL.Image.open(path, formats=["PNG"]) as opened:
+            # Pillow would cut RGB of 16 bits to 8, and all greys of 16 to white.
+            if opened.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in opened.tile):
+                raise ValueError("it has more than 8 bits per value; save it with 8 first")
+            view = opened.convert("RGBA")
+    except Exception as error:  # Pillow raises whatever its decoders do.
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(f"{path} cannot be read: {reason.splitlines()[0]}") from error
+    white = PIL.Image.new("RGBA", view.size, "white")
+    return np.asarray(PIL.Image.alpha_composite(white, view).convert("RGB"))
 
 
 def record(

@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mscn_flax.atomic import replaced
+from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.modalities.grids import Grid
+from mscn_flax.modalities.meshes import filled, surface
 
 
 class Voxels(Grid):
@@ -31,31 +33,30 @@ class Voxels(Grid):
         """The occupied voxels of a file, axes x, y, z.
 
         Args:
-          path: a cube of voxels, .binvox or .npy (occupied where it is above 0.5), or a mesh, which is scaled into the
-            cube with a margin of a voxel, its proportions kept, and filled.
-          side: voxels per side; a mesh takes 64 where None.
+          path: a cube of voxels, .binvox or .npy (booleans, or occupancies in [0, 1], occupied above 0.5), or a closed
+            mesh, which is scaled into the cube with a margin of a voxel, its proportions kept, and filled (`filled`).
+          side: voxels per side, to which other cubes are brought (`_resized`); a mesh takes 64 where None.
         """
-        if path.suffix not in self.readable:
+        ending = path.suffix.lower()
+        if ending not in self.readable:
             raise ValueError(f"{path} ends in none of {', '.join(self.readable)}")
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
         try:
-            if path.suffix == ".npy":
-                array = np.load(path)
-                if array.ndim == 4 and array.shape[-1] == 1:
-                    array = array[..., 0]
-                voxels = array > 0.5
+            if ending in (".npy", ".binvox"):
+                cube = _npy(path) if ending == ".npy" else _binvox(path)
+                inside = _resized(cube, side or len(cube))
             else:
                 import trimesh  # Takes half a second.
 
-                loaded = trimesh.load(path, force=None if path.suffix == ".binvox" else "mesh")
-                voxels = loaded.matrix if path.suffix == ".binvox" else _filled(loaded, side or 64)
-        except FileNotFoundError as error:
-            raise ValueError(f"there is no file {path}") from error
+                mesh = trimesh.load(path, file_type=ending[1:], force="mesh", process=False)
+                inside = filled(getattr(mesh, "triangles", np.zeros((0, 3, 3))), side or 64)
+            if not inside.any():
+                raise ValueError(f"it is empty: none of {len(inside)}^3 voxels is inside")
         except Exception as error:  # trimesh raises whatever its parsers do.
-            raise ValueError(f"{path} cannot be read as {path.suffix[1:]}: {error}".splitlines()[0]) from error
-        if voxels.ndim != 3 or len(set(voxels.shape)) != 1 or voxels.shape[0] != (side or voxels.shape[0]):
-            wanted = "with equal sides" if side is None else f"with sides of {side}"
-            raise ValueError(f"{path} has voxels of shape {voxels.shape}, needed is a cube {wanted}")
-        return voxels[..., None].astype(np.float32)
+            reason = str(error).strip() or type(error).__name__
+            raise ValueError(f"{path} cannot be read as {ending[1:]}: {reason.splitlines()[0]}") from error
+        return inside[..., None].astype(np.float32)
 
     def write(self, path: pathlib.Path, signal: Float[np.ndarray, "D D D 1"]) -> None:
         """Voxels above 0.5, or the surface between them."""
@@ -88,33 +89,50 @@ class Voxels(Grid):
         return np.packbits(values > 0.5, axis=-2)
 
 
-def surface(values: Float[np.ndarray, "D D D"]) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "m 3"]]:
-    """The surface where values are 0.5 by marching cubes: vertices in the unit cube, and triangles seen from outside.
+def _npy(path: pathlib.Path) -> np.ndarray:
+    """A cube [D, D, D] of booleans or occupancies, mapped from its file; nothing is unpickled."""
+    array = np.lib.format.open_memmap(path, mode="r")
+    _check_cube(array.shape[:3] if array.ndim == 4 and array.shape[3] == 1 else array.shape)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"it has values of the kind {array.dtype}, needed are booleans or occupancies in [0, 1]")
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= 1):  # Nor where they are NaN.
+        raise ValueError(f"it has values from {low} to {high}, needed are booleans or occupancies in [0, 1]")
+    return array.reshape(array.shape[:3])
 
-    Raises:
-      ValueError: where nothing is inside.
+
+def _binvox(path: pathlib.Path) -> Bool[np.ndarray, "D D D"]:
+    """The voxels of a file that counts runs of equal ones, in the order x, z, y."""
+    import trimesh  # Takes half a second.
+
+    with path.open("rb") as opened:
+        runs, shape, _, _ = trimesh.exchange.binvox.parse_binvox(opened)
+    _check_cube(tuple(shape.tolist()))
+    values, counts = runs[::2], runs[1::2]
+    if len(values) != len(counts) or counts.sum(dtype=np.int64) != shape.prod():
+        raise ValueError(f"it has {counts.sum(dtype=np.int64)} voxels, its header says {'x'.join(map(str, shape))}")
+    return np.repeat(values > 0, counts).reshape(shape).swapaxes(1, 2)
+
+
+def _check_cube(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or len(set(shape)) != 1 or not 1 <= shape[0] ** 3 <= MAX_POINTS:
+        raise ValueError(f"it has voxels of shape {shape}, needed is a cube of at most {MAX_POINTS}")
+
+
+def _resized(cube: np.ndarray, side: int) -> Bool[np.ndarray, "s s s"]:
+    """A cube of occupancies at another side: inside is a voxel of which more than half is occupied.
+
+    Exact for booleans: the overlaps of old and new voxels along an axis are counted in units of 1 / (old side * side).
     """
-    import skimage.measure  # Takes a second.
-
-    # Closed where the solid meets the side of the cube.
-    padded = np.pad(values, 1, constant_values=min(0.0, float(values.min())))
-    if padded.max() <= 0.5:
-        raise ValueError("the solid is empty: it has no surface")
-    vertices, faces, _, _ = skimage.measure.marching_cubes(padded, 0.5, gradient_direction="ascent")
-    return (vertices - 0.5) / len(values), faces
-
-
-def _filled(mesh, side: int) -> Bool[np.ndarray, "D D D"]:
-    """A mesh as solid voxels in the middle of a cube."""
-    if not len(mesh.faces):
-        raise ValueError("the mesh has no faces")
-    mesh.apply_translation(-mesh.bounds.mean(axis=0))
-    pitch = mesh.extents.max() / (side - 3)
-    inner = mesh.voxelized(pitch).fill().matrix
-    voxels = np.zeros((side, side, side), bool)
-    start = [(side - extent) // 2 for extent in inner.shape]
-    voxels[tuple(slice(a, a + extent) for a, extent in zip(start, inner.shape, strict=True))] = inner
-    return voxels
+    have = len(cube)
+    if have == side:
+        return np.asarray(cube > 0.5)
+    new, old = np.arange(side)[:, None], np.arange(have)
+    overlap = np.minimum((new + 1) * have, (old + 1) * side) - np.maximum(new * have, old * side)
+    weights = np.maximum(overlap, 0).astype(np.float64)
+    # Plane by plane: a large cube of floats would take a gigabyte.
+    planes = (np.tensordot(row[row > 0], cube[row > 0].astype(np.float64), 1) for row in weights)
+    return np.stack([2 * (weights @ plane @ weights.T) > have**3 for plane in planes])
 
 
 def _accuracy(values: np.ndarray, targets: np.ndarray) -> float:

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from mscn_flax.data.local_copy import LocalCopyConfig
 from mscn_flax.data.scenes.made_up import random_scene
 from mscn_flax.modalities import SCENES
+from mscn_flax.modalities.cameras import visible
 from mscn_flax.modalities.scenes import record
 
 KAYKIT = pathlib.Path("scenes") / "kaykit_multiview_128.npz"
@@ -32,7 +33,6 @@ class ScenesConfig(tfds.core.BuilderConfig):
         """`folders`: split -> a folder a scene (`Scenes.read`); or `kaykit` (`KAYKIT`); neither for made-up scenes."""
         name = f"{side}"
         if folders is not None:
-            # By name alone: hashing gigabytes of pictures would take longer than reading them.
             name += f"-{folders_digest([folder for split in sorted(folders) for folder in folders[split]])}"
         if kaykit is not None:
             name += f"-{LocalCopyConfig(path=kaykit).name}"
@@ -86,8 +86,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def folders_digest(folders: Sequence[pathlib.Path]) -> str:
-    """Names several scenes by the names of their folders and the number of their views."""
+    """Names several scenes by their cameras' files, and by names and sizes of their pictures.
+
+    Hashing gigabytes of pictures would take longer than reading them.
+    """
     digest = hashlib.sha256()
     for folder in folders:
-        digest.update(f"{folder.parent.name}/{folder.name} {len(list((folder / 'rgb').glob('*.png')))};".encode())
+        digest.update(f"{folder.parent.name}/{folder.name}\0".encode())
+        for path in [folder / "intrinsics.txt", *visible(folder / "pose", ".txt")]:
+            digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        for path in visible(folder / "rgb", ".png"):
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()[:12]

@@ -40,7 +40,7 @@ class VoxelsConfig(tfds.core.BuilderConfig):
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Solids: `Builder(config=VoxelsConfig(side=64))`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")  # Meshes are filled by flood, not column by column.
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.side**3 // 8
