@@ -9,8 +9,8 @@ Pair = tuple[pathlib.Path, pathlib.Path]
 
 
 def no_folder(path: pathlib.Path) -> bool:
-    """Whether a file that is written may take the place of what is there."""
-    return not path.is_dir()
+    """Whether a file that is written may take the place of what is there, which may be no device either."""
+    return not path.exists() or path.is_file()
 
 
 def pairs(
@@ -36,7 +36,8 @@ def pairs(
     """
     sources = []
     for given in inputs:
-        inside = sorted(filter(takes, given.iterdir())) if given.is_dir() and not takes(given) else [given]
+        is_folder = given.is_dir() and not takes(given)
+        inside = sorted(filter(takes, _visible(given))) if is_folder else [given]
         if not inside:
             raise ValueError(f"{given} has nothing that looks like {what}")
         sources += inside
@@ -84,6 +85,11 @@ def check(
         if not (force and replaceable(target)):
             remedy = ", or replace it by --force" if replaceable(target) else ""
             raise ValueError(f"{target} exists already; name another output{remedy}")
+
+
+def _visible(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """What is in a folder but for hidden files: `._photo.jpg` holds no picture, but macOS's notes on one."""
+    return (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _within(path: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -41,6 +41,15 @@ def data_dir() -> str:
     return folder
 
 
+@pytest.fixture(scope="session")
+def field_files(data_dir) -> pathlib.Path:
+    """Files as people have them, beside the local copies; the test is skipped where there are none."""
+    folder = pathlib.Path(data_dir).parent / "field_files"
+    if not folder.is_dir():
+        pytest.skip("there is no folder field_files beside MSCN_DATA_DIR")
+    return folder
+
+
 @pytest.fixture
 def build(tmp_path, monkeypatch):
     """Function of (benchmark, *gin parameters) -> its jobs as the command line makes them; nothing is trained.
