@@ -36,8 +36,9 @@ def pairs(
     """
     sources = []
     for given in inputs:
-        is_folder = given.is_dir() and not takes(given)
-        inside = sorted(filter(takes, _visible(given))) if is_folder else [given]
+        listed = given.is_dir() and not takes(given)
+        # Names that begin with a dot are the system's.
+        inside = sorted(path for path in given.glob("[!.]*") if takes(path)) if listed else [given]
         if not inside:
             raise ValueError(f"{given} has nothing that looks like {what}")
         sources += inside
@@ -85,11 +86,6 @@ def check(
         if not (force and replaceable(target)):
             remedy = ", or replace it by --force" if replaceable(target) else ""
             raise ValueError(f"{target} exists already; name another output{remedy}")
-
-
-def _visible(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """What is in a folder but for hidden files: `._photo.jpg` holds no picture, but macOS's notes on one."""
-    return (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _within(path: pathlib.Path) -> Iterator[pathlib.Path]:
