@@ -142,7 +142,8 @@ def load_model(path: pathlib.Path) -> Model:
     try:
         model = _assemble(json.loads(metadata["architecture"]), tensors, metadata)
     except _BROKEN as error:
-        raise ValueError(f"{path} is not a complete model: {type(error).__name__} {first_line(error)}") from error
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__} "
+        raise ValueError(f"{path} is not a complete model: {what}{first_line(error)}") from error
     if model.id != metadata.get("id"):
         raise ValueError(f"{path} has been altered: its content has another id than it says")
     return model
