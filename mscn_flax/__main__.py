@@ -3,13 +3,23 @@
 import argparse
 import pathlib
 import shutil
+import sys
 import time
+from collections.abc import Callable
+
+from mscn_flax.text import first_line, printable
 
 SUFFIX, DECODED = ".mscn", ".decoded"
 
+_ERRORS = (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, MemoryError)
+
 
 def main(arguments: list[str] | None = None) -> None:
-    """Parses and runs a command; an error is one line and exit status 2."""
+    """Parses and runs a command; an error is one line.
+
+    Exits with status 1 where a file could not be coded, once all others are; with status 2 where nothing could be
+    begun, and with 130 where it was interrupted.
+    """
     parser = argparse.ArgumentParser(prog="python -m mscn_flax", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="train | encode | decode | info")
 
@@ -52,9 +62,38 @@ def main(arguments: list[str] | None = None) -> None:
 
         devices.choose()
         options.run(options)
-    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
-        message = (str(error).strip() or type(error).__name__).splitlines()[0]
-        parser.exit(2, f"error: {message}\n")
+    except _ERRORS as error:
+        parser.exit(2, f"error: {_said(error, getattr(options, 'output', None))}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "interrupted\n")
+
+
+def _said(error: Exception, output: pathlib.Path | None) -> str:
+    """An error in one line; where the system's does not name the file, it is about the output."""
+    if isinstance(error, OSError) and error.strerror and (error.filename or output):
+        return printable(f"{error.filename or output}: {error.strerror}")
+    return first_line(error)
+
+
+def _each(pairs: list[tuple[pathlib.Path, pathlib.Path]], work: Callable[[pathlib.Path, pathlib.Path], str]) -> None:
+    """Does the work of each pair of input and output, and prints what it says; an error ends that pair alone.
+
+    Raises:
+      SystemExit: with status 1 at the end, if there was an error.
+    """
+    failed = 0
+    for source, target in pairs:
+        try:
+            print(printable(f"{source} -> {target}: {work(source, target)}"), flush=True)
+        except _ERRORS as error:
+            failed += 1
+            said, names = _said(error, target), [printable(str(path)) for path in (source, target)]
+            said = said if any(name in said for name in names) else f"{names[0]}: {said}"
+            print(f"error: {said}", file=sys.stderr, flush=True)
+    if len(pairs) > 1:
+        print(f"{len(pairs) - failed} of {len(pairs)} done")
+    if failed:
+        sys.exit(1)
 
 
 def _add_force(command: argparse.ArgumentParser) -> None:
@@ -100,7 +139,8 @@ def _encode(options: argparse.Namespace) -> None:
     pairs = outputs.pairs(options.inputs, options.output, SUFFIX, modality.takes, f"a {modality.noun}")
     sources, targets = zip(*pairs, strict=True)
     outputs.check(targets, [options.model, *sources], force=options.force)
-    for source, target in pairs:
+
+    def work(source, target):
         signal = modality.read(source, shared.coder.side)
         began = time.perf_counter()
         data = codec.encode(shared, signal)
@@ -110,8 +150,9 @@ def _encode(options: argparse.Namespace) -> None:
         with replaced(target, "wb") as out:
             out.write(data)
         coded = stream.parse(data)
-        said = f"{coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s"
-        print(f"{source} -> {target}: {said}", flush=True)
+        return f"{coded.size}, {len(data):,} bytes, {coded.rate}, {error}, {seconds:.2f} s"
+
+    _each(pairs, work)
 
 
 def _decode(options: argparse.Namespace) -> None:
@@ -128,16 +169,15 @@ def _decode(options: argparse.Namespace) -> None:
         modality.check_writable(target)
     read = [path for path in [options.model, options.cameras, *sources] if path]
     outputs.check(targets, read, force=options.force, replaceable=may)
-    for source, target in pairs:
+
+    def work(source, target):
         if not source.is_file():
             raise ValueError(f"there is no file {source}")
         began = time.perf_counter()
-        try:
-            signal = codec.decode(shared, source.read_bytes(), cameras)
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from error
-        modality.write(target, signal)
-        print(f"{source} -> {target}: {time.perf_counter() - began:.2f} s", flush=True)
+        modality.write(target, codec.decode(shared, source.read_bytes(), cameras))
+        return f"{time.perf_counter() - began:.2f} s"
+
+    _each(pairs, work)
 
 
 def _info(options: argparse.Namespace) -> None:

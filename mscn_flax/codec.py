@@ -38,7 +38,13 @@ def decode(model: Model, data: bytes, cameras: Cameras | None = None) -> Signal:
     stream, coder, modality = parse(data), model.coder, model.coder.modality
     codes = unpack(model, stream)
     coords, cameras = modality.rendered_at(cameras, coder.learner.field, coder.side)
-    values = coder.render(codes, coords, modality.stored)
+
+    def stored(values):
+        if not np.isfinite(values).all():
+            raise ValueError("the model gives values that are not finite")
+        return modality.stored(values)
+
+    values = coder.render(codes, coords, stored)
     return modality.join(values, stream.height, stream.width, coder.side, cameras)
 
 
@@ -67,6 +73,7 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
     if stream.modality is not coder.modality:
         raise ValueError(f"the stream holds a {stream.modality.noun}, the model another kind of signal")
     coder.modality.check_header(stream.height, stream.width, rows, coder.side)
+    coder.check_work(rows)
     if rows * _fewest_bits(model) > 8 * (len(stream.payload) + 8):
         raise ValueError(f"the stream claims {stream.height}x{stream.width} pixels, too many for its payload")
     decoder = entropy.Decoder(stream.payload)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -10,15 +11,22 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
-from mscn_flax import meta
+from mscn_flax import meta, metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.modalities import Modality, Signal
+from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
 
 _CHUNK = 16
 """Patches of 32 x 32 pixels that a device works on at a time; of larger signals fewer."""
+
+MAX_FLOPS = 1 << 49
+"""Floating-point operations of decoding one signal: 80 megapixels with the paper's network."""
+
+MAX_ENTRIES = 1 << 29
+"""Entries of all codes of one signal, open or not: 2 GiB."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,13 +66,30 @@ class Coder:
         """Which entries of a code a stream may hold: those of the shared mask; all where each signal has its own."""
         return np.ones(self.size, bool) if self.mask is None else self.mask.ravel()
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of decoding one point of a signal, see `metrics.siren_flops`."""
+        siren, samples = base_siren(self.learner.field), points_per_coordinate(self.learner.field)
+        return metrics.siren_flops(samples, self.modality.in_dim, siren.width, siren.depth, siren.out_dim)
+
+    def check_work(self, parts: int) -> None:
+        """Raises a ValueError where decoding so many parts takes hours or gigabytes: few bytes may ask for that."""
+        points, weights = parts * math.prod(self.modality.shape(self.side)), jax.tree.leaves(self.theta["field"])
+        # A latent vector's map runs once per part, all else once per point.
+        flops = points * self.flops + 2 * parts * sum(each.size for each in weights)
+        if flops > MAX_FLOPS or points > 2 * MAX_POINTS or parts * self.size > MAX_ENTRIES:
+            asked = f"{points:,} points, {parts * self.size:,} numbers, {flops:.1e} floating-point operations"
+            raise ValueError(f"the signal is too large for this model, whose decoder would need {asked}")
+
     def split(self, signal: Signal) -> Signal:
         """The parts of a signal that have a code each, along an axis in front.
 
         Raises:
           ValueError: for a signal that cannot be coded.
         """
-        return self.modality.split(signal, self.side, self.channels)
+        parts = self.modality.split(signal, self.side, self.channels)
+        self.check_work(len(self.modality.values(parts)))
+        return parts
 
     def adapt(self, parts: Signal) -> Float[np.ndarray, "n *code"]:
         """The gated codes of parts of one signal, or of many signals."""

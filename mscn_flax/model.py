@@ -4,9 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import pathlib
 
-import flax.linen as nn
 import jax
 import numpy as np
 import safetensors
@@ -14,15 +14,16 @@ import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Float, Int, UInt32
 
-from mscn_flax import entropy
+from mscn_flax import architecture, entropy
 from mscn_flax.atomic import replaced
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import MODALITIES
-from mscn_flax.quantize import Quantizer, check_bits
-from mscn_flax.rendering import Camera, RadianceField
-from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
+from mscn_flax.quantize import Quantizer
+from mscn_flax.rendering import Camera, RadianceField, points_per_coordinate
+from mscn_flax.siren import base_siren
+from mscn_flax.text import first_line, printable
 
 FORMAT = "mscn-flax model 1"
 
@@ -60,11 +61,7 @@ class Model:
     @functools.cached_property
     def id(self) -> str:
         """SHA-256, in hexadecimal, of weights, mask, quantiser, tables and architecture."""
-        digest = hashlib.sha256(_architecture(self).encode())
-        for name, tensor in sorted(_tensors(self).items()):
-            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-            digest.update(np.ascontiguousarray(tensor).tobytes())
-        return digest.hexdigest()
+        return _digest(_architecture(self), _tensors(self))
 
     def explain(self) -> str:
         """What it is, one line for each part, and the gin text."""
@@ -79,10 +76,11 @@ class Model:
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
                 f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {coder.channels} channels",
                 f"code       {stored} per {part}, {coder.steps} inner steps",
+                f"decoding   {coder.flops:,} floating-point operations per {coder.modality.point.removesuffix('s')}",
                 f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
-                f"trained on {self.trained_on or 'unknown'}",
+                f"trained on {printable(self.trained_on) or 'unknown'}",
                 "",
-                self.gin,
+                *map(printable, self.gin.splitlines()),
             ]
         )
 
@@ -137,59 +135,35 @@ def load_model(path: pathlib.Path) -> Model:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, not a dict
     except FileNotFoundError as error:
         raise ValueError(f"there is no model {path}") from error
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+    except (safetensors.SafetensorError, *_BROKEN) as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {first_line(error)}") from error
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} is a safetensors file, but not of format {FORMAT!r}")
     try:
         model = _assemble(json.loads(metadata["architecture"]), tensors, metadata)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is not a complete model: {type(error).__name__} {error}") from error
+    except _BROKEN as error:
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__} "
+        raise ValueError(f"{path} is not a complete model: {what}{first_line(error)}") from error
     if model.id != metadata.get("id"):
         raise ValueError(f"{path} has been altered: its content has another id than it says")
     return model
 
 
-_FIELDS = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera)}
-_NEWER = ("matmul_dtype",)
-"""Attributes that models did not have at first: those of then keep their ids."""
-_LEARNER = ("inner_steps", "meta_sgd", "adapt_gates")
+_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What content that is not as it should be can raise."""
+
+_MAX_ACTIVATIONS = 1 << 28
+"""Largest number of units times points of a part: a decoder holds a few such layers of float32 at a time."""
+
+_LEARNER = {"inner_steps": int, "meta_sgd": bool, "adapt_gates": bool}
 _UNSAID = ("kind", "image")
 """What a model's description leaves out: its id depends on it."""
-
-
-def _description(field: nn.Module | Camera) -> dict:
-    """A field's class and attributes, and those of its parts; newer ones only where they are not at their default.
-
-    Renamed attributes have the name that ids are made of.
-    """
-    fields = [f for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
-    values = {
-        f.metadata.get("id", f.name): getattr(field, f.name)
-        for f in fields
-        if f.name not in _NEWER or getattr(field, f.name) != f.default
-    }
-    return {"class": type(field).__name__} | {
-        name: _description(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
-    }
-
-
-def _build(description: dict) -> nn.Module | Camera:
-    """The inverse of `_description`, of known classes alone."""
-    kind = _FIELDS[description["class"]]
-    names = {f.metadata.get("id", f.name): f.name for f in dataclasses.fields(kind)}
-    attributes = {
-        names[name]: _build(value) if isinstance(value, dict) else value
-        for name, value in description.items()
-        if name != "class"
-    }
-    return kind(**attributes)
 
 
 def _architecture(model: Model) -> str:
     coder, learner = model.coder, model.coder.learner
     description = {
-        "field": _description(learner.field),
+        "field": architecture.describe(learner.field),
         "learner": {name: getattr(learner, name) for name in _LEARNER},
         "budget": None if learner.controller is None else learner.controller.budget,
         "bits": model.quantizer.bits,
@@ -198,6 +172,14 @@ def _architecture(model: Model) -> str:
         "kind": coder.modality.name,
     }
     return json.dumps({k: v for k, v in description.items() if (k, v) != _UNSAID}, sort_keys=True)
+
+
+def _digest(described: str, tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(described.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(np.ascontiguousarray(tensor).tobytes())
+    return digest.hexdigest()
 
 
 def _tensors(model: Model) -> dict[str, np.ndarray]:
@@ -210,55 +192,61 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
     return {name: np.asarray(value) for name, value in arrays.items()}
 
 
-def _assemble(architecture: dict, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Model:
-    """The inverse of `_architecture` and `_tensors`, with every shape checked."""
-    field = _build(architecture["field"])
-    siren = base_siren(field)
-    if not (siren.depth <= 1000 and siren.width <= 1 << 16 and 1 <= architecture["side"] <= 1 << 12):
-        raise ValueError("the network it describes is too large")
-    budget = architecture["budget"]
-    learner = MetaLearner(
-        field=field, controller=None if budget is None else BudgetController(budget=budget), **architecture["learner"]
-    )
-    named = {name.removeprefix("theta."): value for name, value in tensors.items() if name.startswith("theta.")}
-    theta = unflatten_dict(named, sep=".")
-    modality = MODALITIES[architecture.get(*_UNSAID)]
+def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Model:
+    """The inverse of `_architecture` and `_tensors`, with every type, value and shape checked."""
+    field, modality = architecture.build(told["field"]), MODALITIES[told.get(*_UNSAID)]
+    side, steps, bits = (architecture.checked(name, told[name], int) for name in ("side", "steps", "bits"))
+    controller = None
+    if told["budget"] is not None:
+        controller = BudgetController(budget=architecture.checked("budget", told["budget"], int))
+    options = {name: architecture.checked(name, told["learner"][name], kind) for name, kind in _LEARNER.items()}
+    learner = MetaLearner(field=field, controller=controller, **options)
+    if isinstance(field, Camera) or isinstance(field, RadianceField) != bool(modality.extra_channels):
+        raise ValueError(f"a {type(field).__name__} is no field of a {modality.noun}")
+    points = math.prod(modality.shape(side)) * points_per_coordinate(field)
+    if points * base_siren(field).width > _MAX_ACTIVATIONS:
+        raise ValueError(f"{points} points of {base_siren(field).width} units are more than {_MAX_ACTIVATIONS}")
+    theta = {name.removeprefix("theta."): each for name, each in tensors.items() if name.startswith("theta.")}
     wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, modality.dims), np.float32))
     wanted = {name: leaf.shape for name, leaf in flatten_dict(wanted, sep=".").items()}
-    if wrong := {name for name in wanted | named if wanted.get(name) != getattr(named.get(name), "shape", None)}:
+    if wrong := {name for name in wanted | theta if wanted.get(name) != getattr(theta.get(name), "shape", None)}:
         raise ValueError(f"{min(wrong)} is missing, too many, or of another shape")
+    for name, values in theta.items():
+        if values.dtype != np.float32 or not np.isfinite(values).all():
+            raise ValueError(f"{name} needs finite values of type float32")
     mask, mask_tables = tensors.get("mask"), tensors.get("mask_tables")
     if (mask is None) != learner.adapt_gates or (mask_tables is None) == learner.adapt_gates:
         raise ValueError("it needs either a shared mask or tables of the signals' masks")
-    coder = Coder(learner, theta, mask, architecture["side"], architecture["steps"], modality)
-    if np.prod(modality.shape(coder.side), dtype=np.float64) > 1 << 24:
-        raise ValueError("the signals that it describes are too large")
-    check_bits(architecture["bits"])
     tables, groups, excess_table = tensors["tables"], tensors["groups"], tensors["excess_table"]
     # A range for each entry, or one for all where each signal has its own mask: files have no arrays without an axis.
     ranges = (tensors["quantizer.low"], tensors["quantizer.step"])
     low, step = (each.reshape(() if mask is None else groups.shape) for each in ranges)
+    counts = [each for each in (tables, mask_tables, excess_table) if each is not None]
     consistent = (
-        (mask is None or mask.shape == field.code_shape)
-        and (mask_tables is None or mask_tables.shape == (coder.size, 2))
-        and groups.shape == (np.count_nonzero(coder.stored),)
-        and tables.ndim == 2
-        and tables.shape[1] == 1 << architecture["bits"]
+        (mask is None or (mask.dtype == bool and mask.shape == field.code_shape))
         and low.dtype == step.dtype == np.float32
-        and np.isfinite(low).all()
-        and np.isfinite(step).all()
-        and (step > 0).all()
-        and 0 <= groups.min() <= groups.max() < len(tables)
+        and groups.dtype == np.int32
+        and all(each.dtype == np.uint32 and (each.sum(axis=-1) == entropy.TOTAL).all() for each in counts)
+        and all(each.min() > 0 for each in counts)
+        and tables.ndim == 2
+        and tables.shape[1] == 1 << bits
         and excess_table.ndim == 1
         and len(excess_table) >= 2
-        and all(
-            (each.sum(axis=-1) == entropy.TOTAL).all() and each.min() > 0
-            for each in (tables, mask_tables, excess_table)
-            if each is not None
-        )
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
-    quantizer = Quantizer(architecture["bits"], low, step, len(excess_table) - 1)
-    told = {name: metadata.get(name, "") for name in ("gin", "trained_on")}
-    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, **told)
+    coder = Coder(learner, unflatten_dict(theta, sep="."), mask, side, steps, modality)
+    quantizer = Quantizer(bits, low, step, len(excess_table) - 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = quantizer.dequantize(np.array([[-quantizer.beyond], [quantizer.levels + quantizer.beyond]]))
+    consistent = (
+        (mask_tables is None or mask_tables.shape == (coder.size, 2))
+        and groups.shape == (np.count_nonzero(coder.stored),)
+        and 0 <= groups.min() <= groups.max() < len(tables)
+        and np.isfinite(ends).all()
+        and (step > 0).all()
+    )
+    if not consistent:
+        raise ValueError("mask, quantiser and tables do not fit each other")
+    said = {name: metadata.get(name, "") for name in ("gin", "trained_on")}
+    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, **said)

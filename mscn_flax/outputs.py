@@ -9,8 +9,8 @@ Pair = tuple[pathlib.Path, pathlib.Path]
 
 
 def no_folder(path: pathlib.Path) -> bool:
-    """Whether a file that is written may take the place of what is there."""
-    return not path.is_dir()
+    """Whether a file that is written may take the place of what is there, which may be no device either."""
+    return not path.exists() or path.is_file()
 
 
 def pairs(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from mscn_flax import codec, model
+from mscn_flax import architecture, codec, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
@@ -233,12 +233,12 @@ def test_newer_attributes_leave_the_ids_of_models_as_they_were(mscn):
     description = json.loads(model._architecture(mscn))["field"]
     before = {"class", "depth", "width", "w0", "out_dim", "sine", "centred", "uniform_bias", "shift"}
     assert set(description) == before
-    assert model._build(description | {"products": "bfloat16"}).matmul_dtype == "bfloat16"
+    assert architecture.build(description | {"products": "bfloat16"}).matmul_dtype == "bfloat16"
     rounded = dataclasses.replace(mscn.coder.learner.field, matmul_dtype="bfloat16")
-    assert model._description(rounded)["products"] == "bfloat16"
+    assert architecture.describe(rounded)["products"] == "bfloat16"
     camera = Camera(samples_per_ray=8)
-    assert model._description(camera) == {"class": "Camera", "near": 0.8, "far": 1.8, "samples": 8}
-    assert model._build(model._description(camera)) == camera
+    assert architecture.describe(camera) == {"class": "Camera", "near": 0.8, "far": 1.8, "samples": 8}
+    assert architecture.build(architecture.describe(camera)) == camera
 
 
 def _rewrite(path, change):
@@ -258,7 +258,7 @@ ALTERATIONS = {
     "another class": (lambda t, m: m.update(architecture=m["architecture"].replace('"Siren"', '"eval"')), "eval"),
     "a huge network": (
         lambda t, m: m.update(architecture=m["architecture"].replace('"depth": 3', '"depth": 900000')),
-        "large",
+        "depth must be from 2 to 64, is 900000",
     ),
     "no format": (lambda t, m: m.pop("format"), "format"),
     "tables": (lambda t, m: t["tables"].__setitem__((0, 0), 7), "do not fit"),

@@ -1,5 +1,6 @@
 """The command line `python -m mscn_flax`, in this process; the README's section is executed in test_readme."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -227,7 +228,7 @@ def _bad(tmp_path):
 @pytest.mark.parametrize("name", ["absent", "16 bits", "float", "transparent", "text", "frames"])
 def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name, capsys):
     path, message = _bad(tmp_path)[name]
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(SystemExit, match="1"):
         cli.main(["encode", str(path), "-o", str(tmp_path / "s.mscn"), "--model", str(trained)])
     _says(capsys, message)
     assert not (tmp_path / "s.mscn").exists()
@@ -238,7 +239,6 @@ def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name, ca
     [
         (["encode", "a.png", "--model", "absent"], "there is no model"),
         (["decode", "a.png", "-o", "out.jpg", "--model", "model.safetensors"], "must end in one of"),
-        (["decode", "a.png", "-o", "out.png", "--model", "model.safetensors"], "not an MSCN stream"),
         (["info", "absent"], "there is no file"),
         (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "would both become s/a.mscn; rename one"),
         (["train", "-o", "x", "--pictures", "model.safetensors"], "no picture"),
@@ -251,3 +251,74 @@ def test_wrong_arguments_end_in_one_line(folder, trained, monkeypatch, capsys, a
     with pytest.raises(SystemExit, match="2"):
         cli.main(arguments)
     _says(capsys, message)
+
+
+def _codes(arguments: list[str]) -> int:
+    """The exit status of a command."""
+    try:
+        cli.main(arguments)
+    except SystemExit as error:
+        return error.code
+    return 0
+
+
+def test_a_batch_goes_on_after_files_that_cannot_be_coded(folder, trained, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "in", ignore=shutil.ignore_patterns("*.safetensors"))
+    (tmp_path / "in" / "0.png").write_text("no picture")
+    (tmp_path / "in" / "aa.JPG").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "in" / "._a.png").write_text("a note")
+    model = ["--model", str(trained)]
+    assert _codes(["encode", str(tmp_path / "in"), "absent.png", "-o", str(tmp_path / "s"), *model]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "2 of 5 done"
+    errors = said.err.splitlines()
+    assert len(errors) == 3
+    assert all(name in line for name, line in zip(("0.png", "aa.JPG", "absent.png"), errors, strict=True))
+    streams = tmp_path / "s"
+    assert sorted(path.name for path in streams.iterdir()) == ["a.mscn", "b.mscn"]
+    (streams / "a.mscn").write_bytes((streams / "a.mscn").read_bytes()[:-1])
+    assert _codes(["decode", str(streams), "-o", str(tmp_path / "out"), *model]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "1 of 2 done"
+    assert f"error: {streams / 'a.mscn'}: the stream is truncated" in said.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.decoded.png"]
+
+
+def test_an_interruption_ends_in_one_line(folder, trained, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(IMAGES, "error", interrupted)
+    assert _codes(["encode", str(folder), "-o", str(tmp_path / "s"), "--model", str(trained)]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("unnamed", ["fsync", "replace"])
+def test_errors_of_the_system_name_the_output(folder, trained, tmp_path, capsys, monkeypatch, unnamed):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stream = tmp_path / "a.mscn"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, unnamed, full)
+        assert _codes(["encode", str(folder / "a.png"), "-o", str(stream), "--model", str(trained)]) == 1
+        assert capsys.readouterr().err == f"error: {stream}: No space left on device\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_control_characters_of_names_are_not_printed(folder, trained, tmp_path, capsys):
+    path = tmp_path / "a\x1b[2J\n.png"
+    shutil.copy(folder / "a.png", path)
+    assert _codes(["encode", str(path), "--model", str(trained)]) == 0
+    (tmp_path / "b\x1b.png").write_text("no picture")
+    assert _codes(["encode", str(tmp_path / "b\x1b.png"), "--model", str(trained)]) == 1
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert len(said.out.splitlines()) == len(said.err.splitlines()) == 1
+
+
+def test_a_device_is_not_replaced(folder, trained, capsys):
+    arguments = ["encode", str(folder / "a.png"), "-o", os.devnull, "--model", str(trained), "--force"]
+    assert _codes(arguments) == 2
+    _says(capsys, "exists already; name another output")

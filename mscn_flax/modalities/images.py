@@ -4,12 +4,12 @@ import pathlib
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 from jaxtyping import Float, Int, UInt8
 
 from mscn_flax.atomic import replaced
 from mscn_flax.modalities.base import MAX_POINTS, Cameras, Signal
 from mscn_flax.modalities.grids import Grid
+from mscn_flax.modalities.picture_files import read_picture
 from mscn_flax.modalities.values import psnr_8_bit, targets_to_8_bit
 
 
@@ -56,26 +56,16 @@ class Images(Grid):
         return f"{width}x{height} pixels in {parts} patches"
 
     def read(self, path: pathlib.Path, side: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
-        """A picture as 8-bit RGB, turned as its EXIF orientation says; grey, palette and CMYK pictures are converted.
+        """A picture as 8-bit sRGB, upright; grey, palette and CMYK pictures are converted.
 
         What RGB cannot hold is refused: transparency, more than 8 bits, several frames.
         """
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
-        try:
-            with PIL.Image.open(path) as opened:
-                if getattr(opened, "n_frames", 1) > 1:
-                    raise ValueError(f"{path} has {opened.n_frames} frames; save the one to encode by itself")
-                if opened.mode.startswith(("I", "F")) or getattr(opened, "tag_v2", {}).get(258, (8,))[0] > 8:
-                    raise ValueError(f"{path} has more than 8 bits per value; save it with 8 first")
-                picture = PIL.ImageOps.exif_transpose(opened)
-                if picture.has_transparency_data:
-                    picture = picture.convert("RGBA")
-                    if np.asarray(picture)[..., 3].min() < 255:
-                        raise ValueError(f"{path} has transparent pixels, which cannot be coded; flatten it first")
-                return np.array(picture.convert("RGB"))
-        except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+        picture = read_picture(path)
+        if picture.mode == "RGBA":
+            if picture.getchannel("A").getextrema()[0] < 255:
+                raise ValueError(f"{path} has transparent pixels, which cannot be coded; flatten it first")
+            picture = picture.convert("RGB")
+        return np.array(picture)
 
     def write(self, path: pathlib.Path, signal: UInt8[np.ndarray, "H W 3"]) -> None:
         """Without loss, in the format of the path's ending."""
@@ -97,4 +87,4 @@ IMAGES = Images()
 
 def pictures_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """The pictures of a folder and of all folders in it."""
-    return sorted(path for path in folder.rglob("*") if IMAGES.takes(path))
+    return sorted(path for path in folder.rglob("*") if IMAGES.takes(path) and not path.name.startswith("."))
