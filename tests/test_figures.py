@@ -387,7 +387,7 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008))
     for arguments, words in (
-        (["--preset=nope"], ["'nope'", "there are quick"]),
+        (["--preset=nope"], ["'nope'", "there are", "quick"]),
         ([f"--results_dir={tmp_path / 'empty'}"], ["'quick'", str(tmp_path / "empty")]),
         ([f"--results_dir={tmp_path / 'nothing'}"], ["'quick'", str(tmp_path / "nothing")]),
         (["table9"], ["'table9'", "table1_modulations"]),
