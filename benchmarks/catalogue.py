@@ -48,7 +48,7 @@ CATALOGUE = {
         paper="Figure 7",
         figures=("fig7_rate_distortion", "fig7_strip"),
         datasets="cifar10 (or photos), kodak",
-        methods="mscn, coin_pp, coin_pp_reference, coin; jpeg, jpeg2000, webp, avif, jpeg_xl, bpg",
+        methods="mscn, coin_pp, coin; jpeg, jpeg2000, webp, avif, jpeg_xl, bpg",
         expected={"smoke": "20 s", "quick": "15 min", "paper": "days on a GPU (not measured)"},
     ),
     "climate_rate_distortion": Entry(

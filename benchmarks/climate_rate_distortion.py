@@ -17,6 +17,7 @@ def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
     resolution: int = gin.REQUIRED,
+    recipes: list[str] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: list[int] = gin.REQUIRED,
     real_codecs: list[str] = gin.REQUIRED,
@@ -28,12 +29,13 @@ def jobs(
       datasets: keys of `data.DATA_SETS`, of maps.
       standin: data set that takes the place of one that is not here; None to stop instead.
       resolution: number of latitudes.
+      recipes: of `records.RECIPES`.
       methods: keys of `METHODS`.
       budgets: numbers per map.
       real_codecs: keys of `codecs.CODECS` with `grey16`.
       seeds: random seeds of the runs.
     """
-    grid.check("climate", methods=methods, valid=METHODS, datasets=datasets, standin=standin)
+    grid.check("climate", methods=methods, valid=METHODS, datasets=datasets, standin=standin, recipes=recipes)
     if real_codecs:
         able = [name for name, codec in codecs.CODECS.items() if codec.grey16]
         grid.check_choices("climate.real_codecs", real_codecs, able)
@@ -41,7 +43,16 @@ def jobs(
     for asked, dataset in grid.available(SCOPE, datasets, standin).items():
         for seed in cli.seeds(seeds):
             made += rates_networks.jobs(
-                NAME, SCOPE, asked, dataset, resolution, seed, methods, budgets, lambda budget: {"budgets": [budget]}
+                NAME,
+                SCOPE,
+                asked,
+                dataset,
+                resolution,
+                seed,
+                recipes,
+                methods,
+                budgets,
+                lambda budget: {"budgets": [budget]},
             )
         made += rates_codecs.jobs(NAME, SCOPE, asked, dataset, resolution, real_codecs)
     return made

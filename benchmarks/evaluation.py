@@ -157,6 +157,7 @@ def common(job: TrainingJob) -> dict:
         "dataset": judged_dataset(job),
         "source": job.judged.source,
         "method": job.method,
+        "recipe": job.recipe,
         "seed": job.seed,
         "run_id": job.id,
     }

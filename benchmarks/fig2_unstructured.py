@@ -139,6 +139,7 @@ METHODS = {
 def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
+    recipes: list[str] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     rounds: list[int] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
@@ -150,29 +151,52 @@ def jobs(
     Args:
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
+      recipes: of `records.RECIPES`.
       methods: keys of `METHODS`, or methods registered from outside (`methods.register`).
       rounds: k of the budgets 0.8^k.
       seeds: random seeds of the runs.
       resolution: pixels per side; None for the data set's own.
       adam_signals: number of test signals that are fitted by Adam too; None for all.
     """
-    grid.check("fig2", methods=methods, valid=[*METHODS, *methods_of_all.METHODS], datasets=datasets, standin=standin)
+    valid = [*METHODS, *methods_of_all.METHODS]
+    grid.check("fig2", methods=methods, valid=valid, datasets=datasets, standin=standin, recipes=recipes)
     if not rounds or min(rounds) < 0:
         raise ValueError(f"fig2.rounds is {rounds}; the paper's are 4 to 20, for budgets of 0.8^k")
     return [
-        _job(asked, dataset, method, k, seed, resolution or data.DATA_SETS[dataset].resolution, adam_signals)
+        _job(
+            asked,
+            dataset,
+            recipe,
+            method,
+            k,
+            seed,
+            resolution or data.DATA_SETS[dataset].resolution,
+            adam_signals,
+            shown=recipe == recipes[-1],
+        )
         for asked, dataset in grid.available(SCOPE, datasets, standin).items()
         for seed in cli.seeds(seeds)
+        for recipe in recipes
         for method in methods
         for k in sorted(rounds)
     ]
 
 
 def _job(
-    asked: str, dataset: str, name: str, k: int, seed: int, resolution: int, adam_signals: int | None
+    asked: str,
+    dataset: str,
+    recipe: str,
+    name: str,
+    k: int,
+    seed: int,
+    resolution: int,
+    adam_signals: int | None,
+    *,
+    shown: bool,
 ) -> TrainingJob:
     known, method = data.DATA_SETS[dataset], METHODS.get(name) or _from_outside(name)
-    with configuration.scope(SCOPE, asked, name):
+    scope, axes = (SCOPE, recipe, asked, name), {"datasets": [asked], "recipes": [recipe], "methods": [name]}
+    with configuration.scope(*scope):
         training, siren = Training(), Siren(out_dim=known.channels)
         learner = method.learner(siren, k, training.outer_steps)
         setup = Setup(learner, OuterOptimizer(), training, known.modality, resolution, seed)
@@ -190,13 +214,15 @@ def _job(
         benchmark=NAME,
         preset=cli.preset(),
         seed=seed,
-        gin=grid.gin_text((SCOPE, asked, name), datasets=[asked], methods=[name], rounds=[k], seeds=[seed]),
+        gin=grid.gin_text(scope, **axes, rounds=[k], seeds=[seed]),
         dataset=dataset,
         method=name,
         budget=0.8**k,
         setup=setup,
         evaluate=_evaluate,
         evaluation=how,
+        recipe=recipe,
+        shown=shown and seed == 0,
         stop=method.stop(learner, k, training.outer_steps),
         trained_as=method.shares_training,
     )
@@ -225,7 +251,7 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
         fitted = evaluation.fit(setup, state, evaluation.test_points(job, how.adam_signals), how.adam.encode, keep)
         fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))
     rows = [row for fitted, regime in fits for row in _rows(job, state, fitted, regime)]
-    files = _images(job, fits[0][0]) if job.seed == 0 else {}
+    files = _images(job, fits[0][0]) if job.shown else {}
     return Result({"": rows, "_layers": _layers(job, state)}, files)
 
 

@@ -23,6 +23,7 @@ NAME, SCOPE = "fig7_rate_distortion", "fig7"
 def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
+    recipes: list[str] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: dict[str, list[int]] = gin.REQUIRED,
     coin_sizes: dict[str, list[tuple[int, int]]] = gin.REQUIRED,
@@ -34,13 +35,15 @@ def jobs(
     Args:
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
+      recipes: of `records.RECIPES`.
       methods: keys of `METHODS`, or "coin".
       budgets: data set -> numbers per patch.
       coin_sizes: data set -> (number of sine layers, width) of COIN's networks.
       real_codecs: keys of `codecs.CODECS`; one whose program is not here is left out, which is said.
       seeds: random seeds of the runs.
     """
-    grid.check("fig7", methods=methods, valid=[*METHODS, "coin"], datasets=datasets, standin=standin)
+    valid = [*METHODS, "coin"]
+    grid.check("fig7", methods=methods, valid=valid, datasets=datasets, standin=standin, recipes=recipes)
     if real_codecs:
         grid.check_choices("fig7.real_codecs", real_codecs, codecs.CODECS)
     found = grid.available(SCOPE, datasets, standin)
@@ -56,6 +59,7 @@ def jobs(
                 dataset,
                 resolution,
                 seed,
+                recipes,
                 [method for method in methods if method != "coin"],
                 budgets[dataset],
                 lambda budget, dataset=dataset: {"budgets": {dataset: [budget]}},

@@ -2,11 +2,19 @@
 
 from collections.abc import Collection, Sequence
 
-from benchmarks import cli
+from benchmarks import cli, records
 from mscn_flax import configuration, data
 
 
-def check(name: str, *, methods: list[str], valid: Collection[str], datasets: list[str], standin: str | None) -> None:
+def check(
+    name: str,
+    *,
+    methods: list[str],
+    valid: Collection[str],
+    datasets: list[str],
+    standin: str | None,
+    recipes: Sequence[str] = (),
+) -> None:
     """Checks the axes that every grid has.
 
     Args:
@@ -15,12 +23,15 @@ def check(name: str, *, methods: list[str], valid: Collection[str], datasets: li
       valid: methods that there are.
       datasets: asked for.
       standin: asked for.
+      recipes: asked for; none for a grid that has no such axis.
 
     Raises:
       ValueError: for what there is not, or nothing at all, with the valid choices.
     """
     check_choices(f"{name}.methods", methods, valid)
     check_choices(f"{name}.datasets", datasets, data.DATA_SETS)
+    for recipe in recipes:
+        check_choices(f"{name}.recipes", [recipe], records.RECIPES)
     if standin is not None:
         check_choices(f"{name}.standin", [standin], data.DATA_SETS)
 

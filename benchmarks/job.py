@@ -25,12 +25,16 @@ class Job:
       benchmark: its name, a key of `records.TABLES`.
       preset: name of the preset, and of the folder of the results.
       seed: random seed of the run.
+      recipe: one of `records.RECIPES`, or empty: see there.
+      shown: whether it leaves files for figures; of the seeds and recipes of a preset one does.
       gin: a gin file that repeats this job alone.
     """
 
     benchmark: str
     preset: str
     seed: int = 0
+    recipe: str = ""
+    shown: bool = dataclasses.field(default=True, compare=False)
     gin: str = dataclasses.field(default="", repr=False, compare=False)
 
     @property
@@ -135,7 +139,7 @@ class TrainingJob(Job):
     @property
     def cell(self) -> str:
         """See `Job.cell`."""
-        return self._cell(f"{self.method}-{self.budget:g}")
+        return self._cell("-".join(filter(None, [f"{self.method}-{self.budget:g}", self.recipe])))
 
     def _cell(self, name: str) -> str:
         return f"{self.dataset}-{self.signals('train').source}-{name}-s{self.seed}"

@@ -74,5 +74,3 @@ def _gated(field: Field, budget: int) -> MetaLearner:
 register("functa", Method(_latents, _dense, unit="latents"))
 register("mscn", Method(_base, _gated))
 register("coin_pp", Method(_coin_pp_latents, _dense, unit="latents"))
-# With the inner learning rate of its own code, where a preset has tuned that of `coin_pp`.
-register("coin_pp_reference", Method(_coin_pp_latents, _dense, unit="latents"))

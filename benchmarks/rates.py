@@ -43,8 +43,8 @@ def row(job: TrainingJob, index: int, signal: np.ndarray, values: np.ndarray, le
 
 
 def shown_part(job: TrainingJob, index: int, image: np.ndarray, label: str) -> dict[str, bytes]:
-    """A file with the part of a decoded image that the strip shows; of Kodak and the first seed alone."""
-    if evaluation.judged_dataset(job) != "kodak" or job.seed or index not in SHOWN:
+    """A file with the part of a decoded image that the strip shows; of Kodak alone."""
+    if evaluation.judged_dataset(job) != "kodak" or not job.shown or index not in SHOWN:
         return {}
     top, left = SHOWN[index]
     picture = io.BytesIO()

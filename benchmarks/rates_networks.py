@@ -1,6 +1,7 @@
 """Rates of meta-learned networks: each is trained once and coded at several numbers of bits per modulation."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 
@@ -45,6 +46,7 @@ def jobs(
     dataset: str,
     resolution: int,
     seed: int,
+    recipes: list[str],
     methods: list[str],
     budgets: list[int],
     alone: Callable[[int], dict],
@@ -58,33 +60,35 @@ def jobs(
       dataset: data set that is here.
       resolution: pixels or latitudes per side.
       seed: random seed of the runs.
+      recipes: of `records.RECIPES`.
       methods: keys of `METHODS`.
       budgets: numbers per patch or map.
       alone: budget -> axis of the grid that has it alone, as `grid.gin_text` takes it.
     """
     known, made = data.DATA_SETS[dataset], []
-    for budget in budgets:
-        for name in methods:
-            method = METHODS[name]
-            with configuration.scope(scope, asked, name):
-                learner = method.learner(method.field(Siren(out_dim=known.channels), budget), budget)
-                setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
-                coding = Coding()
-            axes = {"datasets": [asked], "methods": [name], "seeds": [seed], "real_codecs": []} | alone(budget)
-            made.append(
-                TrainingJob(
-                    benchmark=benchmark,
-                    preset=cli.preset(),
-                    seed=seed,
-                    gin=grid.gin_text((scope, asked, name), **axes),
-                    dataset=dataset,
-                    method=name,
-                    budget=budget,
-                    setup=setup,
-                    evaluate=evaluate,
-                    evaluation=coding,
-                )
+    for budget, recipe, name in itertools.product(budgets, recipes, methods):
+        method, names = METHODS[name], (scope, recipe, asked, name)
+        with configuration.scope(*names):
+            learner = method.learner(method.field(Siren(out_dim=known.channels), budget), budget)
+            setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
+            coding = Coding()
+        axes = {"datasets": [asked], "recipes": [recipe], "methods": [name], "seeds": [seed], "real_codecs": []}
+        made.append(
+            TrainingJob(
+                benchmark=benchmark,
+                preset=cli.preset(),
+                seed=seed,
+                gin=grid.gin_text(names, **axes | alone(budget)),
+                dataset=dataset,
+                method=name,
+                budget=budget,
+                setup=setup,
+                evaluate=evaluate,
+                evaluation=coding,
+                recipe=recipe,
+                shown=seed == 0 and recipe == recipes[-1],
             )
+        )
     return made
 
 

@@ -18,12 +18,17 @@ HOME = REPOSITORY if _IN_REPOSITORY else pathlib.Path.cwd()
 PUBLISHED = REPOSITORY / ("results/published" if _IN_REPOSITORY else "benchmarks/published")
 """Published figures of other codes and papers, with their sources."""
 
+RECIPES = ("published", "best")
+"""How a method is trained: as its reference does, at the preset's size, or with what the search on the validation split
+found for it, which had as many trials for each method (`benchmarks/tune.py`)."""
+
 COLUMNS = (
     "experiment",  # the benchmark, e.g. table1_modulations
     "preset",  # smoke, quick, paper, ... or custom
     "dataset",
     "source",  # real, subset (of the real data) or standin (other data)
     "method",
+    "recipe",  # one of RECIPES; empty where all methods have one and the same
     "seed",
     "budget",  # non-zeros of the fitted code, as measured
     "budget_unit",  # modulations, latents, fraction or weights; of a file codec the name of its setting
@@ -63,10 +68,11 @@ RATE_COLUMNS = (
     "trained_on",  # what the network was trained on
 )
 
-MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "seed", "budget", "layer", "unit", "run_id")
+MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "recipe", "seed", "budget")
+MASK_COLUMNS += ("layer", "unit", "run_id")
 """One row per modulation that a run's shared mask keeps."""
 
-LAYER_COLUMNS = (*MASK_COLUMNS[:8], "kind", "kept", "size", "run_id")
+LAYER_COLUMNS = (*MASK_COLUMNS[:9], "kind", "kept", "size", "run_id")
 """One row per array of the network (`kind` is kernel or bias): entries kept, of all."""
 
 FORMS_SUMMARY_COLUMNS = (
@@ -75,6 +81,7 @@ FORMS_SUMMARY_COLUMNS = (
     "dataset",
     "source",
     "method",
+    "recipe",
     "seed",
     "budget",  # fraction of the gates
     "gates",
@@ -117,6 +124,7 @@ OUTER_LOOP_COLUMNS = (
     "source",
     "variant",
     "method",
+    "recipe",
     "budget",
     "seed",
     "outer_steps",  # of the whole run, to which its schedules refer
@@ -223,9 +231,9 @@ TABLES = {
 """Benchmark -> suffix of each of its CSVs, `results/<preset>/<benchmark><suffix>.csv` -> columns."""
 
 
-_TEXTS = ("experiment", "preset", "dataset", "source", "method", "budget_unit", "inner_optimizer", "trained_on", "kind")
-_TEXTS += ("run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine", "precision", "code")
-_TEXTS += ("tile",)
+_TEXTS = ("experiment", "preset", "dataset", "source", "method", "recipe", "budget_unit", "inner_optimizer")
+_TEXTS += ("trained_on", "kind", "run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine")
+_TEXTS += ("precision", "code", "tile")
 """Columns of texts; all others hold numbers."""
 
 

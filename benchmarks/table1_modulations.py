@@ -4,6 +4,7 @@ A stand-in is configured as the data set that it stands in for.
 """
 
 import io
+import itertools
 from collections.abc import Sequence
 
 import gin
@@ -34,6 +35,7 @@ def jobs(
     datasets: list[str] = gin.REQUIRED,
     standins: dict[str, list[str]] = gin.REQUIRED,
     resolutions: dict[str, int] = gin.REQUIRED,
+    recipes: list[str] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: list[int] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
@@ -44,11 +46,12 @@ def jobs(
       datasets: keys of `data.DATA_SETS`.
       standins: data set -> what takes its place where it is not here, in order; those without stop the run instead.
       resolutions: data set -> pixels, latitudes or voxels per side; those without have their own.
+      recipes: of `records.RECIPES`.
       methods: keys of `METHODS`.
       budgets: non-zeros per signal.
       seeds: random seeds of the runs.
     """
-    grid.check("table1", methods=methods, valid=METHODS, datasets=datasets, standin=None)
+    grid.check("table1", methods=methods, valid=METHODS, datasets=datasets, standin=None, recipes=recipes)
     for standin in (name for names in standins.values() for name in names):
         grid.check_choices("table1.standins", [standin], data.DATA_SETS)
     if not budgets:
@@ -57,12 +60,19 @@ def jobs(
     for asked in datasets:
         dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
-        for seed in cli.seeds(seeds):
-            for budget in budgets:
-                for method in methods:
-                    alone = {"datasets": [asked], "methods": [method], "budgets": [budget], "seeds": [seed]}
-                    scope = (SCOPE, asked, method)
-                    made.append(job(NAME, scope, dataset, resolution, method, budget, seed, alone, _evaluate))
+        axes = itertools.product(cli.seeds(seeds), budgets, recipes, methods)
+        for seed, budget, recipe, method in axes:
+            alone = {
+                "datasets": [asked],
+                "recipes": [recipe],
+                "methods": [method],
+                "budgets": [budget],
+                "seeds": [seed],
+            }
+            scope = (SCOPE, recipe, asked, method)
+            made.append(
+                job(NAME, scope, dataset, resolution, method, budget, seed, alone, recipe, recipe == recipes[-1])
+            )
     return made
 
 
@@ -75,7 +85,8 @@ def job(
     budget: int,
     seed: int,
     alone: dict,
-    evaluate=None,
+    recipe: str = "",
+    shown: bool = True,
 ) -> TrainingJob:
     """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `TrainingJob` has it."""
     known = data.DATA_SETS[dataset]
@@ -94,8 +105,10 @@ def job(
         method=method,
         budget=budget,
         setup=setup,
-        evaluate=evaluate or _evaluate,
+        evaluate=_evaluate,
         evaluation=seen,
+        recipe=recipe,
+        shown=shown and seed == 0,
     )
 
 
@@ -125,7 +138,7 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     if state.gates is not None and setup.learner.shares_pattern:
         common = evaluation.common(job) | {"budget": job.budget}
         masks = [common | {"layer": int(a), "unit": int(b)} for a, b in np.argwhere(np.asarray(state.gates.mask))]
-    return Result({"": rows, "_masks": masks}, _shown(job, state, fitted, arrays) if job.seed == 0 else {})
+    return Result({"": rows, "_masks": masks}, _shown(job, state, fitted, arrays) if job.shown else {})
 
 
 def _shown(job: TrainingJob, state: TrainState, fitted: evaluation.Fitted, arrays: Signal) -> dict[str, bytes]:

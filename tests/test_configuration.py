@@ -76,10 +76,14 @@ def test_a_binding_without_scope_takes_effect_or_is_warned_about(build, capsys):
 @pytest.mark.parametrize(
     ("name", "binding", "nearest"),
     [
-        ("table1_modulations", "table1/cifar11/mscn/Siren.width=16", "table1/cifar10/mscn/Siren.width"),
-        ("table1_modulations", "tabel1/Training.outer_steps=5", "table1/era5/mscn/Training.outer_steps"),
+        ("table1_modulations", "table1/cifar11/mscn/Siren.width=16", "table1/published/cifar10/mscn/Siren.width"),
+        ("table1_modulations", "tabel1/Training.outer_steps=5", "table1/published/era5/mscn/Training.outer_steps"),
         ("table1_modulations", "table1/functa/BudgetController.close_by=0.1", "mscn/BudgetController.close_by"),
-        ("fig7_rate_distortion", "fig7/mcsn/Training.outer_steps=5", "fig7/photos/mscn/Training.outer_steps"),
+        (
+            "fig7_rate_distortion",
+            "fig7/published/mcsn/Siren.width=5",
+            "fig7/published/photos/mscn/Siren.width",
+        ),
         ("fig7_rate_distortion", "fig7/jpeg/Siren.width=5", "Siren.width"),
         ("table1_modulations", "AdamFit.learning_rate=5", "OuterOptimizer.learning_rate"),
     ],
@@ -111,10 +115,10 @@ def whole_grids(name: str, preset: str) -> list[list[str]]:
         "fig2_unstructured": [f"fig2.methods={list(fig2_unstructured.METHODS)}"],
         "sparsity_forms": [f"forms.methods={list(sparsity_forms.FORMS)}"],
         "fig7_rate_distortion": [
-            "fig7.methods=['mscn', 'coin_pp', 'coin_pp_reference', 'coin']",
+            "fig7.methods=['mscn', 'coin_pp', 'coin']",
             "fig7.coin_sizes={'photos': [(2, 12)], 'kodak': [(2, 12)]}",
         ],
-        "climate_rate_distortion": ["climate.methods=['mscn', 'coin_pp', 'coin_pp_reference']"],
+        "climate_rate_distortion": ["climate.methods=['mscn', 'coin_pp']"],
         "cost_model": ["cost_model.cases={'images': ('cifar10', 32), 'maps': ('era5', 9), 'solids': ('solids', 16)}"],
     }
     if name != "outer_loop":

@@ -96,6 +96,7 @@ def test_figures_from_three_rows_without_jax(tmp_path):
             "dataset": "cifar10",
             "source": "subset",
             "method": "mscn",
+            "recipe": "",
             "seed": 0,
             "budget": budget,
             "layer": layer,
@@ -262,7 +263,7 @@ def test_figure_3_draws_layers_and_pictures(tmp_path):
     csv = tmp_path / "quick" / "fig2_unstructured.csv"
     write(csv, fig2_rows("mscn_meta_sgd", 0.4096, 0, (20, 22)))
     common = {key: fig2_rows("mscn_meta_sgd", 0.4096, 0, (20,))[0][key] for key in ("experiment", "preset", "dataset")}
-    common |= {"source": "real", "method": "mscn_meta_sgd", "seed": 0, "budget": 0.4096}
+    common |= {"source": "real", "method": "mscn_meta_sgd", "recipe": "", "seed": 0, "budget": 0.4096}
     common |= {"run_id": "celeb_a-real-mscn_meta_sgd-0.4096-s0-00"}
     sizes = {"kernel": (8, 16, 12), "bias": (4, 4, 3)}
     rows = [
@@ -334,6 +335,19 @@ def test_methods_from_outside_take_part(tmp_path):
     names = [text.get_text() for text in drawn["fig7_rate_distortion"].legends[0].get_texts()]
     assert names == ["Top-n", "my codec"]
     output.write(drawn, tmp_path / "plots")
+
+
+def test_recipes_are_told_apart_where_two_are_compared(tmp_path):
+    def names(*recipes):
+        points = [row | {"recipe": r} for r in recipes for b in (5, 32) for row in fig7_rows("mscn", b, 8, b, 20 + b)]
+        write(tmp_path / "quick" / "fig7_rate_distortion.csv", points)
+        return set(Results(tmp_path / "quick").compared("fig7_rate_distortion")["method"])
+
+    assert names("best") == {"mscn"}
+    assert names("published", "best") == {"mscn:published", "mscn:best"}
+    assert style.label("mscn:best") == "MSCN (best)"
+    assert style.look("mscn:published") == style.look("mscn") | {"markerfacecolor": "white"}
+    assert style.ordered(["jpeg", "mscn:best", "mscn:published"]) == ["mscn:published", "mscn:best", "jpeg"]
 
 
 def test_automatic_looks_can_be_told_apart_without_colours():

@@ -196,7 +196,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     done = run(tmp_path, "--gin_param=table1/OuterOptimizer.learning_rate=1e30")
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: photos-standin-mscn-16-s0-")
+    assert last.startswith("error: photos-standin-mscn-16-published-s0-")
     assert "outer step" in last
     gin_file = last.split("--gin_file=")[1].split("  (")[0]
     assert "learning_rate = 1e+30" in pathlib.Path(gin_file).read_text()
@@ -240,8 +240,8 @@ def test_rounds_of_pruning_share_one_training(tmp_path):
     lines = (tmp_path / "both" / "results" / "smoke" / "fig2_unstructured.provenance.jsonl").read_text().splitlines()
     for line in lines:
         found = json.loads(line)["gin"]
-        assert "fig2/sdf2d/meta_sparse_inr/PruningRounds.round_steps = 2" in found
-        assert "fig2/sdf2d/meta_sparse_inr/Training.outer_steps = 6" in found
+        assert "fig2/published/sdf2d/meta_sparse_inr/PruningRounds.round_steps = 2" in found
+        assert "fig2/published/sdf2d/meta_sparse_inr/Training.outer_steps = 6" in found
     for _, row in both.iterrows():
         assert row["kept_weights"] == round(row["weights"] * row["budget"])
         assert row["kept_biases"] == row["biases"]

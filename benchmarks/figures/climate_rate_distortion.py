@@ -21,7 +21,7 @@ TICKS_K = (0.2, 0.3, 0.5, 1, 2, 3, 5, 10)
 def draw(results: Results) -> Drawn:
     """The tables and the figure."""
     name = "climate_rate_distortion"
-    points = summary(results.rows(name, records.RATE_COLUMNS), "psnr_db")
+    points = summary(results.compared(name, records.RATE_COLUMNS), "psnr_db")
     heading = f"Maps of the globe, preset {results.preset}. PSNR"
     return {f"{name}.md": rate_tables.markdown(points, heading, "map"), name: _figure(points, results)}
 
@@ -69,6 +69,6 @@ def _draw_method(axis: plt.Axes, method: str, part: pd.DataFrame) -> dict[str, p
         (line,) = axis.plot(whole["rate"], whole["psnr"], **look | {"markerfacecolor": "white", "linewidth": 0.7})
         if not len(payload):  # A format without headers to take off.
             handles[f"{style.label(method)}, whole files"] = line
-        elif method == "mscn":
+        elif method.startswith("mscn"):
             handles["hollow: whole files"] = line
     return handles

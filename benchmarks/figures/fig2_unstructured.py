@@ -28,7 +28,7 @@ CELL = ["dataset", "source", "regime", "inner_steps", "method", "budget"]
 
 def draw(results: Results) -> Drawn:
     """The table behind the figure, and the figure."""
-    table = summary(results.rows("fig2_unstructured"))
+    table = summary(results.compared("fig2_unstructured"))
     text = table.to_csv(index=False, float_format="%.4f")
     return {"fig2_unstructured.csv": text, "fig2_unstructured": _figure(table, results)}
 

@@ -6,14 +6,14 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results
+from benchmarks.figures.results import Drawn, Results, kept
 
 METHOD = "mscn_meta_sgd"
 
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set."""
-    layers = records.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS)
+    layers = kept(records.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
     return {
         f"fig3_layers_{dataset}_{source}": _figure(part, results.title(dataset, source))
         for (dataset, source), part in layers[layers["method"] == METHOD].groupby(["dataset", "source"])

@@ -8,14 +8,14 @@ import pandas as pd
 import PIL.Image
 
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results
+from benchmarks.figures.results import Drawn, Results, kept
 
 METHODS = ("mscn_meta_sgd", "mscn_fixed_lr", "mscn_sparse_final", "meta_sparse_inr", "dense_narrow")
 
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set whose images are there."""
-    rows = results.rows("fig2_unstructured")
+    rows = kept(results.rows("fig2_unstructured"))
     rows = rows[(rows["seed"] == 0) & (rows["inner_optimizer"] != "adam") & (rows["signal_id"] == 0)]
     folder, drawn = results.folder / "fig2_unstructured_images", {}
     for (dataset, source), part in rows.groupby(["dataset", "source"]):

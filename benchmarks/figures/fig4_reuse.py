@@ -6,13 +6,13 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results
+from benchmarks.figures.results import Drawn, Results, kept
 
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set."""
     rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
-    masks = records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS)
+    masks = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
     drawn = {}
     for (dataset, source), part in masks[masks["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
         fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()

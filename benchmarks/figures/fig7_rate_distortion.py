@@ -12,7 +12,7 @@ from benchmarks.figures.results import Drawn, Results
 def draw(results: Results) -> Drawn:
     """The points of the curves, the tables and the figure."""
     name = "fig7_rate_distortion"
-    points = summary(results.rows(name, records.RATE_COLUMNS))
+    points = summary(results.compared(name, records.RATE_COLUMNS))
     heading = f"Figure 7, preset {results.preset}. PSNR of 8-bit values"
     return {
         f"{name}.csv": points.to_csv(index=False, float_format="%.5f"),

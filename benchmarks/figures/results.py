@@ -5,11 +5,12 @@ import pathlib
 from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import PIL.Image
 
 from benchmarks import records
-from benchmarks.figures.style import SOURCES
+from benchmarks.figures import style
 
 Drawn = dict[str, plt.Figure | list[PIL.Image.Image] | str]
 """Name -> content: a chart by its name without suffix, a film or the text of a table by its file's name."""
@@ -32,7 +33,18 @@ class Results:
 
     def title(self, dataset: str, source: str, *more: str) -> str:
         """Data set, whether it is the real one, and preset, as every figure names them."""
-        return " · ".join([f"{dataset}{SOURCES[source]}", f"preset {self.preset}", *filter(None, more)])
+        return " · ".join([f"{dataset}{style.SOURCES[source]}", f"preset {self.preset}", *filter(None, more)])
+
+    def compared(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
+        """The rows of a benchmark, see `rows`, with the recipe in the name of each method, as `style` has it.
+
+        Not where all have the same one.
+        """
+        rows = self.rows(name, columns)
+        if rows["recipe"].nunique() < 2:
+            return rows
+        recipe = rows["recipe"].fillna("")
+        return rows.assign(method=rows["method"] + np.where(recipe == "", "", style.RECIPE) + recipe)
 
     def rows(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
         """The rows of a benchmark, which have at least `columns`.
@@ -45,3 +57,9 @@ class Results:
         if not len(rows):
             raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
         return rows
+
+
+def kept(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the recipe that leaves values and pictures: the last that there is."""
+    last = [recipe for recipe in records.RECIPES if (rows["recipe"] == recipe).any()][-1:]
+    return rows[rows["recipe"].isna() | rows["recipe"].isin(last)]

@@ -13,6 +13,7 @@ import pandas as pd
 import seaborn as sns
 
 from benchmarks.looks import Look
+from benchmarks.records import RECIPES
 
 METHODS = {
     # Line style and marker differ as well, and the colours differ in lightness: legible in grey.
@@ -28,7 +29,6 @@ METHODS = {
     "maml_imp": Look("MAML + IMP", "#74c476", ":", ">"),
     "scratch": Look("scratch", "#252525", ":", "x"),
     "coin_pp": Look("COIN++", "#fc8d59", "--", "s"),
-    "coin_pp_reference": Look("COIN++, rate of its code", "#b35806", ":", "D"),
     "coin": Look("COIN", "#74c476", ":", ">"),
     "jpeg": Look("JPEG", "#a63603", "-", "v"),
     "jpeg2000": Look("JPEG 2000", "#238b45", "-.", "^"),
@@ -49,6 +49,9 @@ METHODS = {
 
 SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}
 """`source` column -> what follows the data set's name in titles."""
+
+RECIPE = ":"
+"""Between a method and its recipe where both are compared, e.g. "mscn:published"."""
 
 _others: dict[str, Look] = {}
 """Methods from outside the repository, in the order in which they were met."""
@@ -98,19 +101,28 @@ def _look(method: str) -> Look:
 
 
 def label(method: str) -> str:
-    """A method's name in legends and tables."""
-    return _look(method).label
+    """A method's name in legends and tables, with its recipe where it has one (`RECIPE`)."""
+    name, _, recipe = method.partition(RECIPE)
+    return _look(name).label + (f" ({recipe})" if recipe else "")
 
 
 def look(method: str, **more) -> dict:
-    """A method's style as keyword arguments of `Axes.plot` and `Axes.errorbar`; `more` overrides them."""
-    return {key: text for key, text in _look(method)._asdict().items() if key != "label"} | more
+    """A method's style as keyword arguments of `Axes.plot` and `Axes.errorbar`; `more` overrides them.
+
+    The published recipe has hollow markers.
+    """
+    name, _, recipe = method.partition(RECIPE)
+    hollow = {"markerfacecolor": "white"} if recipe == "published" else {}
+    return {key: text for key, text in _look(name)._asdict().items() if key != "label"} | hollow | more
 
 
 def ordered(methods: Iterable[str], own: Iterable[str] = METHODS) -> list[str]:
     """Those of the repository's methods `own` that are among `methods`, then the methods from outside."""
-    there = {method: _look(method) for method in methods}
-    return [method for method in dict.fromkeys((*own, *_others)) if method in there]
+    there = dict.fromkeys(methods)
+    for method in there:
+        _look(method.partition(RECIPE)[0])  # Those from outside are met.
+    names = dict.fromkeys((*own, *_others))
+    return [each for name in names for each in (name, *(f"{name}{RECIPE}{r}" for r in RECIPES)) if each in there]
 
 
 def grid(rows: int, columns: int, width: float, height: float, **options) -> tuple[plt.Figure, np.ndarray]:

@@ -29,7 +29,7 @@ CELL = ["dataset", "source", "method", "budget"]
 
 def draw(results: Results) -> Drawn:
     """The table's three forms and its figure."""
-    rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
+    rows = results.compared("table1_modulations", records.MODULATION_COLUMNS)
     # The other presets run smaller networks at other sizes.
     table = summary(rows, published() if results.preset == "paper" else published().head(0))
     name, heading, blocks = "table1_modulations", f"Table 1, preset {results.preset}.", _wide(table)
@@ -98,7 +98,7 @@ def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
             lines = {LABELS[c]: map(_value, at[c], at[f"{c}_ci95"]) for c in LABELS if part[c].notna().any()}
             if part["paper"].notna().any():
                 lines["paper"] = (f"{value:g}" if value >= 0 else "–" for value in at["paper"])
-            if method == "mscn":
+            if method.partition(style.RECIPE)[0] == "mscn":
                 lines["sparsity %"] = (f"{value:.1f}" if value >= 0 else "–" for value in at["sparsity_pct"])
             body += [[style.label(method), line, *cells] for line, cells in lines.items()]
         seeds, steps, signals = (sorted(part[c].unique()) for c in ("seeds", "outer_steps", "signals"))
