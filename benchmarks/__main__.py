@@ -1,4 +1,4 @@
-"""`python -m benchmarks` lists the benchmarks; `... run` runs and draws; `... collect` collects."""
+"""`python -m benchmarks` lists the benchmarks; `run`, `collect` and `tune` run and draw, collect, and search."""
 
 import os
 import pathlib
@@ -15,21 +15,28 @@ from benchmarks.catalogue import CATALOGUE
 _ONLY = flags.DEFINE_multi_enum("only", [], list(CATALOGUE), "Benchmark to run; repeatable. All by default.")
 _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.HOME / "plots"), "Where figures and tables go.")
 
-COMMANDS = ("run", "collect")
+COMMANDS = ("run", "collect", "tune")
 
 
 def main(argv: list[str]) -> None:
     """Lists, runs and draws, or collects."""
-    if argv[1:] and (len(argv) > 2 or argv[1] not in COMMANDS):
-        sys.exit(f"error: unexpected {' '.join(argv[1:])!r}; there are {', '.join(COMMANDS)}, or nothing for the list")
+    command, *more = argv[1:] or [""]
+    if more != [name for name in more if command == "tune" and name in CATALOGUE] or command not in ("", *COMMANDS):
+        sys.exit(
+            f"error: unexpected {' '.join(argv[1:])!r}; there are {', '.join(COMMANDS)} and the name of a benchmark, "
+            "or nothing for the list"
+        )
     preset = flags.FLAGS.preset or "quick"
     try:
-        if preset not in cli.presets() and argv[1:] == ["run"]:
+        if preset not in cli.presets() and command == "run":
             raise ValueError(f"no preset {preset!r}; there are {', '.join(cli.presets())}")
         names = [name for name in CATALOGUE if name in (_ONLY.value or CATALOGUE)]
-        if argv[1:] == ["run"]:
+        if command == "run":
             _run([name for name in names if _ONLY.value or cli.has_preset(name, preset)], preset)
-        elif argv[1:] == ["collect"]:
+        elif command == "tune":
+            for name in more or names:
+                _tune(name)
+        elif command == "collect":
             for name in names:
                 for path in collect.collect(name, preset, cli.runs_dir(), cli.results_dir()):
                     print(path)
@@ -59,10 +66,7 @@ def _rows(name: str, preset: str) -> int:
 
 def _run(names: list[str], preset: str) -> None:
     """Runs the benchmarks one after the other, draws, and says where everything is."""
-    began = time.monotonic()
-    if data := os.environ.get("MSCN_DATA_DIR"):
-        os.environ["MSCN_DATA_DIR"] = _path(data)
-    common = [text for flag in cli.SHARED for text in _handed(flag)]
+    began, common = time.monotonic(), _common()
     for name in names:
         expected = CATALOGUE[name].expected.get(preset, "not measured")
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
@@ -75,6 +79,19 @@ def _run(names: list[str], preset: str) -> None:
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {pathlib.Path(_PLOTS_DIR.value) / preset}"
     print(f"{where}; {minutes} min {seconds} s")
+
+
+def _tune(name: str) -> None:
+    """Searches for what suits each method of a benchmark."""
+    more = [text for flag in cli.TUNING for text in _handed(flag)]
+    launch.python("benchmarks.tune", name, "--preset=tuning", *_common(), *more)
+
+
+def _common() -> list[str]:
+    """The flags that every benchmark gets."""
+    if data := os.environ.get("MSCN_DATA_DIR"):
+        os.environ["MSCN_DATA_DIR"] = _path(data)
+    return [text for flag in cli.SHARED for text in _handed(flag)]
 
 
 def _handed(flag) -> list[str]:

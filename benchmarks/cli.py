@@ -8,7 +8,7 @@ import pathlib
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
@@ -38,9 +38,15 @@ _PROCESSES = flags.DEFINE_integer("processes", None, "Number of these processes.
 _PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print configuration, shapes, memory and FLOPs; train nothing.")
 
+_TRIALS = flags.DEFINE_integer("trials", 8, "tune: trials for each data set and method.", lower_bound=1)
+_TUNED_DIR = flags.DEFINE_string("tuned_dir", str(GIN / "tuned"), "tune: where the bindings of the best trials go.")
+
 SHARED = (_GIN_FILE, _GIN_PARAM, _DATA_DIR, _RESULTS_DIR, _RUNS_DIR, _SEEDS, _ENGINE, _ADDRESS, _TASK_CPUS, _SHARD)
 SHARED += (_COORDINATOR, _PROCESSES, _PROCESS, _DRY_RUN)
 """Flags that `python -m benchmarks run` hands on to each benchmark."""
+
+TUNING = (_TRIALS, _TUNED_DIR)
+"""Flags of `python -m benchmarks tune`."""
 
 MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, ImportError)
 """Errors of which one line says enough."""
@@ -48,7 +54,7 @@ MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, Im
 
 def presets() -> list[str]:
     """The presets that there are: folders of `gin/` with a file per benchmark."""
-    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes"})
+    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes", "tuned"})
 
 
 def has_preset(name: str, chosen: str) -> bool:
@@ -113,6 +119,16 @@ def runs_dir() -> pathlib.Path:
     return pathlib.Path(_RUNS_DIR.value)
 
 
+def trials() -> int:
+    """Trials for each data set and method of a search."""
+    return _TRIALS.value
+
+
+def tuned_dir() -> pathlib.Path:
+    """Folder of the gin files with the bindings of the best trials."""
+    return pathlib.Path(_TUNED_DIR.value)
+
+
 def set_runs_dir(folder: str) -> None:
     """Sets `runs_dir` in a process that has no command line of its own: a worker."""
     flags.FLAGS.mark_as_parsed()
@@ -148,14 +164,14 @@ def start(main: Callable[[list[str]], None]) -> None:
     app.run(main)
 
 
-def jobs(name: str) -> list:
-    """The jobs of a benchmark, as flags and gin files say.
+def jobs(name: str, more: Sequence[str] = ()) -> list:
+    """The jobs of a benchmark, as flags and gin files say, and then `more` bindings.
 
     Raises:
       ValueError: for whatever is wrong with these; a binding that nothing reads is.
     """
     module = _module(name)
-    configuration.parse([*preset_files(name, _PRESET.value), *_GIN_FILE.value], _GIN_PARAM.value)
+    configuration.parse([*preset_files(name, _PRESET.value), *_GIN_FILE.value], [*_GIN_PARAM.value, *more])
     with configuration.scope(module.SCOPE):
         made = module.jobs()
     configuration.check()

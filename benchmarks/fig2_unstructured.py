@@ -219,6 +219,7 @@ def _job(
         method=name,
         budget=0.8**k,
         setup=setup,
+        scope=scope,
         evaluate=_evaluate,
         evaluation=how,
         recipe=recipe,

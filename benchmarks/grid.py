@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from benchmarks import cli, records
+from benchmarks import search as search  # So that gin knows of it.
 from mscn_flax import configuration, data
 
 

@@ -95,6 +95,7 @@ class TrainingJob(Job):
       method: as in the `method` column.
       budget: what is asked for, in the benchmark's unit.
       setup: what is trained, and how.
+      scope: gin scope that it was built in.
       evaluate: gives the tables and files of a trained state; a function of a module.
       evaluation: what it needs besides the job; its repr is part of the run's id.
       stop: outer steps after which the state is evaluated: fewer or more than `setup.training.outer_steps`, to which
@@ -106,6 +107,7 @@ class TrainingJob(Job):
     method: str
     budget: float
     setup: Setup
+    scope: tuple[str, ...] = ()
     evaluate: Callable[["TrainingJob", TrainState], Result] = dataclasses.field(repr=False)
     evaluation: Hashable = None
     stop: int | None = None

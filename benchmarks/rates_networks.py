@@ -83,6 +83,7 @@ def jobs(
                 method=name,
                 budget=budget,
                 setup=setup,
+                scope=names,
                 evaluate=evaluate,
                 evaluation=coding,
                 recipe=recipe,

@@ -216,6 +216,31 @@ COST_COLUMNS = (
     "run_id",
 )
 
+TRIAL_COLUMNS = (
+    "experiment",
+    "preset",
+    "dataset",
+    "source",
+    "method",
+    "recipe",
+    "seed",
+    "scope",  # gin scope of the bindings
+    "budget",
+    "study",  # the search that the trial belongs to
+    "trial",
+    "state",  # complete, or pruned: poor after a part of the steps, or diverged
+    "bindings",  # JSON
+    "judged_by",  # column of the rows
+    "value",  # its mean after `outer_steps`, over so many `signals` of the validation split
+    "outer_steps",
+    "signals",
+    "wall_s",
+    "device",
+    "commit",
+    "run_id",
+)
+"""One row per trial of a search (`benchmarks/tune.py`), in `results/tuning/<benchmark>_trials.csv`."""
+
 TABLES = {
     "table1_modulations": {"": MODULATION_COLUMNS, "_masks": MASK_COLUMNS},
     "fig2_unstructured": {"": COLUMNS, "_layers": LAYER_COLUMNS},

@@ -105,6 +105,7 @@ def job(
         method=method,
         budget=budget,
         setup=setup,
+        scope=tuple(scope),
         evaluate=_evaluate,
         evaluation=seen,
         recipe=recipe,

@@ -130,6 +130,19 @@ def bound(name: str, *names: str) -> object | None:
             return None
 
 
+def used(name: str, *names: str) -> object:
+    """What `Configurable.parameter` was in the latest build inside `scope(*names)`, by binding or by default.
+
+    Raises:
+      ValueError: where nothing has been built there that has it.
+    """
+    configurable, _, parameter = name.rpartition(".")
+    values = gin.config._OPERATIVE_CONFIG.get(("/".join(names), gin.config._REGISTRY.get_match(configurable).selector))
+    if values is None or parameter not in values:
+        raise ValueError(f"nothing inside {'/'.join(names)} has {name}")
+    return values[parameter]
+
+
 def operative(*scopes: str) -> str:
     """Gin text of what has been built in some full scopes, defaults included."""
     kept = {key: values for key, values in gin.config._OPERATIVE_CONFIG.items() if key[0] in scopes}

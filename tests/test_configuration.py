@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import cli, fig2_unstructured, sparsity_forms
+from benchmarks import cli, fig2_unstructured, search, sparsity_forms
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.job import TrainingJob
 from mscn_flax import configuration
@@ -140,6 +140,8 @@ def test_every_preset_composes_and_every_binding_of_it_is_read(build, name, pres
         assert {job.preset for job in jobs} == {preset}
         # What is not trained says in one line what it would do; the sizes of trainings take a compilation.
         assert all(job.describe() for job in jobs if not isinstance(job, TrainingJob))
+        if preset == "tuning":  # `python -m benchmarks tune` reads its spaces.
+            search.searches(jobs)
         left.append(set(map(str, configuration.unused())))
     assert set.intersection(*left) == set()
 

@@ -1,0 +1,41 @@
+"""What a search for the recipe "best" may change of each method: bound in `gin/tuning`, used by `tune.py`."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+
+import gin
+
+from mscn_flax import configuration
+
+
+@gin.configurable
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a search may change, and how it judges.
+
+    Attributes:
+      space: binding, e.g. "OuterOptimizer.learning_rate" -> ("log", low, high), ("uniform", low, high), ("choice", one,
+        another, ...), or ("gin", ...) with texts of gin, e.g. "@FullCurvature()". A name may hold several bindings,
+        divided by commas; the values are tuples then.
+      budget: of the jobs that are trained; what is found holds for all budgets. None for a method that is not tuned.
+      judged_by: column of the rows whose mean is to be large.
+      stages: fractions of the outer steps after which a trial is judged; a poor one ends there.
+    """
+
+    space: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+    budget: float | None = None
+    judged_by: str = "psnr_db"
+    stages: tuple[float, ...] = (0.6, 1.0)
+
+
+def searches(jobs: Iterable) -> list[tuple]:
+    """The jobs of recipe best that are to be tuned, one per data set and method, and what may change of each."""
+    found = []
+    for job in jobs:
+        if job.recipe == "best" and job.seed == 0:
+            with configuration.scope(*job.scope):
+                search = Search()
+            if search.space and math.isclose(search.budget, job.budget):
+                found.append((job, search))
+    return found

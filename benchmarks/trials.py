@@ -1,0 +1,36 @@
+"""The trials of searches, as `results/tuning/<benchmark>_trials.csv` has them. Imports no JAX."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+
+
+def path(results_dir: pathlib.Path, benchmark: str) -> pathlib.Path:
+    """The file with the trials of a benchmark."""
+    return results_dir / "tuning" / f"{benchmark}_trials.csv"
+
+
+def best(rows: Sequence[dict[str, str]]) -> str:
+    """Gin text with the bindings of the best whole trial of each data set and method."""
+    lines = ["# Written by `python -m benchmarks tune`: the best trial of each method, judged on the validation split."]
+    for scope in dict.fromkeys(row["scope"] for row in rows):
+        of_scope = [row for row in rows if row["scope"] == scope]
+        whole = [row for row in of_scope if row["state"] == "complete"]
+        if not whole:
+            continue
+        chosen = max(whole, key=lambda row: float(row["value"]))
+        value, first = float(chosen["value"]), whole[0]
+        lines += ["", f"# {chosen['judged_by']} {value:.5g} in trial {chosen['trial']} of {len(of_scope)}"]
+        if first["trial"] == "0":
+            lines[-1] += f"; {float(first['value']):.5g} as it was before"
+        lines += [f"{scope}/{name} = {value}" for name, value in json.loads(chosen["bindings"]).items()]
+    return "\n".join([*lines, ""])
+
+
+def counts(rows: Sequence[dict[str, str]]) -> dict[tuple[str, str], int]:
+    """(data set, method) -> number of trials."""
+    found = {}
+    for row in rows:
+        key = row["dataset"], row["method"]
+        found[key] = found.get(key, 0) + 1
+    return found

@@ -1,0 +1,191 @@
+"""Search for the recipe "best": Optuna gives every method of a comparison as many trials, each of as many steps.
+
+`python -m benchmarks tune table1_modulations --trials 8` searches for each data set and method at preset tuning, which
+is judged on the validation split. What a method may change is in `gin/tuning`, one space per method; what the preset
+has is the first trial. Trials are kept in `runs/tuning/<benchmark>/trials.db`, so that a search that was stopped goes
+on, and in `results/tuning/<benchmark>_trials.csv`; the best of each method goes to `gin/tuned/<benchmark>.gin`, which
+preset quick includes.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+import time
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from benchmarks import cli, engine, evaluation, records, trials
+from benchmarks.job import TrainingJob, digest_of
+from benchmarks.search import Search, searches
+from mscn_flax import configuration
+from mscn_flax.atomic import replaced
+
+
+class Study:
+    """The search for one data set and method.
+
+    Attributes:
+      job: as the preset has it.
+      search: what may change.
+      bindings: index of a trial's value -> what it is bound to.
+      study: Optuna's.
+    """
+
+    def __init__(self, job: TrainingJob, search: Search, storage: str):
+        self.job, self.search = job, search
+        of_preset = self._of_preset()
+        some = {name: _texts(name, kind, option) for name, (kind, option, *_) in search.space.items()}
+        # What decides the trials besides the values that the space has.
+        same = digest_of((self._with(some).decides, tuple(search.space.items()), search.stages, search.judged_by))
+        self.study = optuna.create_study(
+            study_name=f"{job.cell}-{same}",
+            storage=storage,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+            load_if_exists=True,
+        )
+        for trial in self.study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
+            # Its process was stopped: the same values again.
+            if trial.state == TrialState.RUNNING:
+                self.study.tell(trial.number, state=TrialState.FAIL)
+                self.study.enqueue_trial(trial.params)
+        if not self.study.trials:
+            self.study.enqueue_trial(of_preset)
+
+    @property
+    def done(self) -> int:
+        """Number of trials that are over, those that ended early among them."""
+        return len(self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+    def run_one(self) -> None:
+        """Runs one trial; what it tries depends on the trials before it alone."""
+        self.study.sampler = optuna.samplers.TPESampler(seed=self.done, n_startup_trials=4)
+        trial, began = self.study.ask(), time.perf_counter()
+        values = {name: _suggested(trial, name, spec) for name, spec in self.search.space.items()}
+        job = self._with(values)
+        facts = {
+            "bindings": dict(pair for texts in values.values() for pair in texts),
+            "run_id": job.id,
+            "commit": engine.commit(),
+        }
+        state, value, signals = TrialState.COMPLETE, math.nan, 0
+        for steps in (round(stage * job.setup.training.outer_steps) for stage in self.search.stages):
+            try:
+                rows = engine.compute(dataclasses.replace(job, stop=steps)).tables[""]
+            except FloatingPointError as error:
+                print(error, file=sys.stderr)
+                state, value = TrialState.PRUNED, math.nan
+                break
+            value, signals = float(np.mean([float(row[self.search.judged_by]) for row in rows])), len(rows)
+            trial.report(value, steps)
+            if steps < job.setup.training.outer_steps and trial.should_prune():
+                state = TrialState.PRUNED
+                break
+        facts |= {"outer_steps": steps, "signals": signals, "wall_s": round(time.perf_counter() - began, 1)}
+        facts |= {"value": f"{value:.6g}", "device": engine.device_name()}
+        for name, fact in facts.items():
+            trial.set_user_attr(name, fact)
+        self.study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+        print(f"{self.study.study_name}, trial {trial.number}: {value:.5g} ({state.name.lower()}), {facts['bindings']}")
+
+    def rows(self) -> list[dict]:
+        """One row per trial that is over."""
+        return [self._row(trial) for trial in self.study.trials if trial.state.is_finished() and trial.user_attrs]
+
+    def _row(self, trial: FrozenTrial) -> dict:
+        facts = dict(trial.user_attrs)
+        return (
+            evaluation.common(self.job)
+            | {
+                "scope": "/".join(self.job.scope[1:]),
+                "budget": self.job.budget,
+                "study": self.study.study_name,
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "judged_by": self.search.judged_by,
+            }
+            | facts
+            | {"bindings": json.dumps(facts["bindings"])}
+        )
+
+    def _with(self, values: dict[str, list[tuple[str, str]]]) -> TrainingJob:
+        """The job with values of the space, as `_texts` has them."""
+        scope = "/".join(self.job.scope)
+        bound = [f"{scope}/{name} = {text}" for texts in values.values() for name, text in texts]
+        (job,) = (job for job in cli.jobs(self.job.benchmark, bound) if job.cell == self.job.cell)
+        return job
+
+    def _of_preset(self) -> dict:
+        """What the preset has of the values of the space, as far as the space has them too."""
+        found = {}
+        for name, (kind, *options) in self.search.space.items():
+            bound = [configuration.used(each.strip(), *self.job.scope) for each in name.split(",")]
+            value = bound[0] if len(bound) == 1 else tuple(bound)
+            if kind == "gin":
+                found[name] = options[0]
+            elif kind == "choice" and value in options:
+                found[name] = repr(value)
+            elif kind in ("log", "uniform") and options[0] <= value <= options[1]:
+                found[name] = value
+        return found
+
+
+def _suggested(trial: optuna.Trial, name: str, spec: tuple) -> list[tuple[str, str]]:
+    """What a trial tries of one line of the space, as `_texts` has it."""
+    kind, *options = spec
+    if kind in ("log", "uniform"):
+        # Three digits say enough, and stay what they are in a gin file.
+        return _texts(name, kind, float(f"{trial.suggest_float(name, *options, log=kind == 'log'):.3g}"))
+    by_text = {option if kind == "gin" else repr(option): option for option in options}
+    return _texts(name, kind, by_text[trial.suggest_categorical(name, list(by_text))])
+
+
+def _texts(name: str, kind: str, value: object) -> list[tuple[str, str]]:
+    """(binding, its value as gin text) of one line of the space and one of its values."""
+    if kind not in ("log", "uniform", "choice", "gin"):
+        raise ValueError(f"Search.space has {kind!r} for {name}; valid: log, uniform, choice, gin")
+    names = [each.strip() for each in name.split(",")]
+    each = [value] if len(names) == 1 else list(value)
+    return list(zip(names, each if kind == "gin" else map(repr, each), strict=True))
+
+
+def main(argv: list[str]) -> None:
+    """Searches for one benchmark."""
+    try:
+        (name,) = argv[1:]
+        cli.choose_devices()
+        folder = cli.runs_dir() / "tuning" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        found = searches(cli.jobs(name))
+        if not found:
+            raise ValueError(f"nothing of {name} is tuned; gin/tuning/{name}.gin binds Search.space and Search.budget")
+        studies = [Study(job, search, f"sqlite:///{folder / 'trials.db'}") for job, search in found]
+        for count in range(cli.trials()):
+            # In turns: a search that is stopped leaves every method as many trials.
+            for study in studies:
+                if study.done <= count:
+                    study.run_one()
+                    _store(name, [row for each in studies for row in each.rows()])
+    except cli.MISTAKES as error:
+        print(f"error: {cli.in_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _store(name: str, rows: list[dict]) -> None:
+    """Writes the trials, beside those of other data sets and methods that the file has, and the best of them."""
+    path = trials.path(cli.results_dir(), name)
+    before = records.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
+    scopes = {row["scope"] for row in rows}
+    text = records.as_csv([row for row in before if row["scope"] not in scopes] + rows, records.TRIAL_COLUMNS)
+    with replaced(path) as out:
+        out.write(text)
+    with replaced(cli.tuned_dir() / f"{name}.gin") as out:
+        out.write(trials.best(records.read_rows(path, records.TRIAL_COLUMNS)))
+
+
+if __name__ == "__main__":
+    cli.start(main)

@@ -1,0 +1,105 @@
+"""The search for recipe "best": every method has as many trials, a search that was stopped goes on as if it had not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import cli, engine, records, trials, tune
+from benchmarks.run_folder import Result
+
+NAME = "table1_modulations"
+GRID = ("table1.datasets=['cifar10']", "table1.standins={'cifar10': ['photos']}")
+
+
+@pytest.fixture
+def search(build, tmp_path, monkeypatch):
+    """Function of (number of trials, trainings before the process is stopped) -> the rows that the search leaves.
+
+    A training's PSNR follows from its configuration, without any training.
+    """
+
+    def run(
+        count: int, stopped_after: int | None = None, of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate))
+    ):
+        flags = ["--dry_run", f"--trials={count}", f"--tuned_dir={tmp_path / 'tuned'}"]
+        flags += [f"--results_dir={tmp_path / 'results'}", f"--runs_dir={tmp_path / 'runs'}"]
+        build(NAME, *GRID, preset="tuning", flags=flags)
+        trained = []
+
+        def compute(job):
+            trained.append(job)
+            if len(trained) == stopped_after:
+                raise KeyboardInterrupt
+            value = of(job)
+            if value is None:
+                raise FloatingPointError("loss inf")
+            return Result({"": [{"psnr_db": f"{value + i + job.stop_step / 1e6}"} for i in range(3)]})
+
+        monkeypatch.setattr(engine, "compute", compute)
+        monkeypatch.setattr(cli, "choose_devices", lambda: None)
+        if stopped_after:
+            with pytest.raises(KeyboardInterrupt):
+                tune.main(["", NAME])
+        else:
+            tune.main(["", NAME])
+        path = trials.path(tmp_path / "results", NAME)
+        return records.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
+
+    return run
+
+
+def without_times(rows):
+    return [{name: text for name, text in row.items() if name not in ("wall_s", "trial")} for row in rows]
+
+
+def test_every_method_has_as_many_trials_and_the_best_is_bound(search, tmp_path, build):
+    rows = search(6)
+    assert trials.counts(rows) == {("photos", "functa"): 6, ("photos", "mscn"): 6}
+    assert {row["scope"] for row in rows} == {"best/cifar10/functa", "best/cifar10/mscn"}
+    for method in ("functa", "mscn"):
+        of_method = [row for row in rows if row["method"] == method]
+        # The first is what the preset has.
+        assert float(json.loads(of_method[0]["bindings"])["OuterOptimizer.learning_rate"]) == 1e-3
+        whole = [row for row in of_method if row["state"] == "complete"]
+        assert len(whole) >= 4
+        best = json.loads(max(whole, key=lambda row: float(row["value"]))["bindings"])
+        jobs = build(NAME, *GRID, preset="tuning", files=[tmp_path / "tuned" / f"{NAME}.gin"])
+        (found,) = {j.setup.optimizer.learning_rate for j in jobs if (j.method, j.recipe) == (method, "best")}
+        assert found == float(best["OuterOptimizer.learning_rate"])
+
+
+def test_a_stopped_search_goes_on_to_the_same_trials(search, tmp_path):
+    whole = search(5)
+    for folder in ("results", "runs", "tuned"):
+        (tmp_path / folder).rename(tmp_path / f"{folder}_before")
+    search(5, stopped_after=7)
+    assert without_times(search(5)) == without_times(whole)
+    # More trials of the same search begin with these.
+    more = search(6)
+    assert [row for row in without_times(more) if row in without_times(whole)] == without_times(whole)
+    assert trials.counts(more) == {("photos", "functa"): 6, ("photos", "mscn"): 6}
+
+
+def test_poor_trials_end_early_and_count(search):
+    rows = search(12, of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate / 1e-3)))
+    assert set(trials.counts(rows).values()) == {12}
+    short = [row for row in rows if row["state"] == "pruned"]
+    assert short
+    assert max(int(row["outer_steps"]) for row in short) < min(
+        int(row["outer_steps"]) for row in rows if row["state"] == "complete"
+    )
+
+
+def test_trials_that_diverge_are_pruned_and_have_no_value(search):
+    rows = search(3, of=lambda job: None)
+    assert {row["state"] for row in rows} == {"pruned"}
+    assert {row["value"] for row in rows} == {"nan"}
+    assert "best/" not in trials.best(rows)
+
+
+def test_the_committed_bindings_are_those_of_the_committed_trials():
+    found = sorted((cli.GIN / "tuned").glob("*.gin"))
+    for path in found:
+        rows = records.read_rows(trials.path(records.REPOSITORY / "results", path.stem), records.TRIAL_COLUMNS)
+        assert path.read_text() == trials.best(rows)
