@@ -69,7 +69,7 @@ def chunk_loss(
     """
 
     def outer_loss(key, points, target):
-        code, expected_l0, _ = learner.fit(theta, gates, key, points, target)
+        code, expected_l0, _ = learner.fit(theta, gates, key, points, target, steps=learner.steps_in_training)
         if target.ndim == 3:  # Each inner step has points of its own, and so has the outer loss.
             points, target = points[-1], target[-1]
 

@@ -1,7 +1,7 @@
 """Where a gate acts (section 3.2): all forms of sparsity behind one interface, with the same gates and budgets.
 
-A form says how many gates there are (`gate_shape`), what the gates z do to the inner learning rates (`inner_lr`), and
-which code of the signal the adapted values stand for (`code`), always such that values = field(theta0, code). A budget
+A form says how many gates there are (`gate_shape`), what the gates z leave of an inner step (`gate_update`), and which
+code of the signal the adapted values stand for (`code`), always such that values = field(theta0, code). A budget
 is the number of nonzeros of `counted` that is asked for.
 
 `CodeGates` gates the code itself: shift modulations in eq. 10, theta0 + z * delta in section 3.2. The five forms that
@@ -30,10 +30,10 @@ class Form:
         """Shape of z; one gate per entry of the code unless a form says otherwise."""
         return field.code_shape
 
-    def inner_lr(self, lr: Float[Array, "*code"], z: Float[Array, "*gates"]) -> Float[Array, "*code"]:
-        """The learning rates of an inner step, given those of all entries and the gates z."""
+    def gate_update(self, update: Float[Array, "*code"], z: Float[Array, "*gates"]) -> Float[Array, "*code"]:
+        """What the gates z leave of an update of the adapted values, or of its learning rates; here all of it."""
         del z
-        return lr
+        return update
 
     def code(
         self, field, params: PyTree, adapted: Float[Array, "*code"], z: Float[Array, "*gates"]
@@ -61,9 +61,9 @@ class CodeGates(Form):
 class GradientGates(Form):
     """Updates gated in the inner loop: delta = -beta sum_t z * gradient_t (eq. 9); theta0 stays dense."""
 
-    def inner_lr(self, lr, z):
-        """See `Form.inner_lr`; z * (lr * gradient) = (z * lr) * gradient."""
-        return lr * z
+    def gate_update(self, update, z):
+        """See `Form.gate_update`; z * (lr * gradient) = (z * lr) * gradient."""
+        return update * z
 
     def code(self, field, params, adapted, z):
         """See `Form.code`."""
