@@ -83,6 +83,8 @@ class MetaLearner:
             raise ValueError(f"MetaLearner.adapt_gates needs learned gates (BudgetController), got {self.controller}")
         if self.adapt_gates and isinstance(self.form, GradientGates):
             raise ValueError("MetaLearner.adapt_gates needs gates that the inner loss sees, gradient gates are not")
+        if self.adapt_gates and self.form.gates_field:
+            raise ValueError(f"MetaLearner.adapt_gates needs gates of the code, {self.form} gates what signals share")
 
     @property
     def has_log_alpha(self) -> bool:
@@ -130,6 +132,24 @@ class MetaLearner:
         """The state with all gates open; None for a method without gates."""
         return None if self.controller is None else self.controller.start(self.form.gate_shape(self.field))
 
+    def gated(self, theta: Theta, gates: GateState | None, key: Key[Array, ""]) -> Theta:
+        """theta with the field's parameters gated, where that is what the form gates; `key` as in `fit`."""
+        if gates is None or not self.form.gates_field:
+            return theta
+        z = self.controller.sample(gates, theta["log_alpha"], key)
+        return theta | {"field": self.form.params(self.field, theta["field"], z)}
+
+    def settled(self, theta: Theta, gates: GateState | None) -> tuple["MetaLearner", Theta, GateState | None]:
+        """An equivalent learner of test time, whose values follow from theta and code alone, with its theta and gates.
+
+        Gates of the field's parameters are applied to these, and there is nothing left of the gates themselves.
+        """
+        if gates is None or not self.form.gates_field:
+            return self, theta, gates
+        theta = self.gated(theta, gates.at_test_time(), jax.random.key(0))
+        theta = {name: each for name, each in theta.items() if name != "log_alpha"}
+        return dataclasses.replace(self, controller=None, form=CodeGates()), theta, None
+
     def render(self, theta: Theta, code: Float[Array, "*code"], coords: Float[Array, "N d"]) -> Float[Array, "N c"]:
         """Values of the field at `coords`, given a code that is gated already."""
         return self.field.apply({"params": theta["field"]}, coords, code)
@@ -171,6 +191,7 @@ class MetaLearner:
         Returns:
           The gated code, the expected number of open gates, and the loss before each inner step.
         """
+        theta = self.gated(theta, gates, key)
         inner_lr = theta["inner_lr"] if self.meta_sgd else jax.lax.stop_gradient(theta["inner_lr"])
         steps = self.inner_steps if steps is None else steps
         if self.lr_per_step:

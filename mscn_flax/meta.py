@@ -77,7 +77,8 @@ def chunk_loss(
             field, code = fitted
             return metrics.mse(learner.render({"field": field}, code, seen[0]), seen[1])
 
-        return mean_loss(error, (theta["field"], code), (points, target), learner.tile), expected_l0
+        field = learner.gated(theta, gates, key)["field"]
+        return mean_loss(error, (field, code), (points, target), learner.tile), expected_l0
 
     errors, expected_l0 = jax.vmap(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
     loss = jnp.mean(errors)
