@@ -46,7 +46,7 @@ class Estimate(NamedTuple):
 
 def example(setup: Setup) -> Points:
     """What an outer step sees, of signals that are all zero."""
-    sampling = setup.training.sampling(setup.learner.inner_steps)
+    sampling = setup.training.sampling(setup.learner.steps_in_training)
     channels = base_siren(setup.learner.field).out_dim
     arrays = setup.modality.example(setup.training.batch_size, channels, setup.resolution, sampling)
     return setup.modality.draw(arrays, setup.resolution, sampling, np.random.default_rng(0))
@@ -124,7 +124,7 @@ def flops(setup: Setup) -> int:
     forward = metrics.siren_flops(evaluated, setup.modality.in_dim, siren.width, siren.depth, siren.out_dim)
     return setup.training.batch_size * metrics.meta_step_flops(
         forward,
-        learner.inner_steps,
+        learner.steps_in_training,
         first_order=learner.first_order,
         truncate=learner.truncate,
         products=3 if isinstance(learner.field, DeltaSiren) else 2,

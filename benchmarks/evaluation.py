@@ -1,5 +1,6 @@
 """A trained job on the signals it is judged on: their codes, values, and one row each."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -73,6 +74,7 @@ def fit(
       *arguments: arrays, or None.
       shown: where the signals are decoded and judged; `points` where None.
     """
+    setup, state = _settled(setup, state)
     coords = _PerSignal(points.coords) if points.coords.ndim == points.targets.ndim else points.coords
     shared = (state.theta, state.gates)
     chunk_size = _chunk_size(setup, points.targets.shape[-2], len(points.targets))
@@ -91,6 +93,7 @@ def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.n
       codes: of the signals.
       coords: [N, d] of all signals, [n, N, d] of each, or [n, V, N, d] of V views of each, one after another.
     """
+    setup, state = _settled(setup, state)
     if coords.ndim == 4:
         seen = [decode(setup, state, codes, view) for view in np.moveaxis(coords, 1, 0)]
         return np.stack([values for values, _ in seen], axis=1), float(np.mean([seconds for _, seconds in seen]))
@@ -98,6 +101,12 @@ def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.n
     chunk_size = max(1, min(_chunk_size(setup, coords.shape[-2], len(codes)), _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
     return _on_devices(setup, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
+
+
+def _settled(setup: Setup, state: meta.TrainState) -> tuple[Setup, meta.TrainState]:
+    """See `MetaLearner.settled`."""
+    learner, theta, gates = setup.learner.settled(state.theta, state.gates)
+    return dataclasses.replace(setup, learner=learner), state.replace(theta=theta, gates=gates)
 
 
 def _chunk_size(setup: Setup, points: int, count: int) -> int:

@@ -1,15 +1,18 @@
 """The methods that benchmarks compare, by name; one's own are registered from a file outside of the repository."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
+import gin
 
 from benchmarks.looks import Look
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
-from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.siren import LatentModulatedSiren, Siren, base_siren
+from mscn_flax.sparsity import MapGates
 
 Field = nn.Module | DeltaSiren
 
@@ -71,6 +74,22 @@ def _gated(field: Field, budget: int) -> MetaLearner:
     return MetaLearner(field=field, controller=BudgetController(budget=budget))
 
 
+@gin.configurable("sparse_latents", allowlist=["kept"])
+def _sparse_latents(field: Field, budget: int, kept: int | None = None) -> MetaLearner:
+    """Latents from which only some modulations are reconstructed.
+
+    Args:
+      field: a latent vector's.
+      budget: size of the latent vector.
+      kept: number of modulations that are reconstructed; None for twice the budget: with fewer than the budget the map
+        would lose numbers of the latent vector. All of them where the network has no more.
+    """
+    gates = math.prod(base_siren(field).code_shape)
+    controller = BudgetController(budget=min(2 * budget if kept is None else kept, gates))
+    return MetaLearner(field=field, controller=controller, form=MapGates())
+
+
 register("functa", Method(_latents, _dense, unit="latents"))
 register("mscn", Method(_base, _gated))
 register("coin_pp", Method(_coin_pp_latents, _dense, unit="latents"))
+register("sparse_latents", Method(_latents, _sparse_latents, unit="latents"))

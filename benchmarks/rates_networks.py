@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 import gin
-import jax
 import numpy as np
 
 from benchmarks import cli, grid, rates
@@ -95,11 +94,8 @@ def jobs(
 
 def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
-    how, theta = job.evaluation, jax.device_get(state.theta)
-    mask = np.ones(job.setup.learner.field.code_shape, bool) if state.gates is None else np.asarray(state.gates.mask)
-    if not job.setup.learner.shares_pattern:
-        mask = None  # Each signal has its own, which its stream holds.
-    coder = Coder(job.setup.learner, theta, mask, job.setup.resolution, how.steps, job.setup.modality)
+    how = job.evaluation
+    coder = Coder.of(job.setup.learner, state, job.setup.resolution, how.steps, job.setup.modality)
     train = job.signals("train")
     chosen = np.random.default_rng(job.seed).permutation(len(train))[: how.fit_signals]
     trained_codes = coder.adapt(np.stack([train[i] for i in chosen]))
@@ -120,7 +116,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     coder.render(codes[0])  # Compiled before anything is timed.
 
     # Of a patch: 4 bytes a number, and a bit an entry where the mask is its own.
-    exact_bytes = 4 * job.budget + (-(-coder.size // 8) if mask is None else 0)
+    exact_bytes = 4 * job.budget + (-(-coder.size // 8) if coder.mask is None else 0)
     coded, files = [], {}
     for index, signal in enumerate(tested):
         size = job.setup.modality.extent(signal)

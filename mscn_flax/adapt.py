@@ -1,5 +1,6 @@
 """The inner loop for ONE signal (eq. 2): a few gradient steps on its code, nothing else."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -7,6 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from mscn_flax.tiles import mean_over
+
+
+def meta_sgd(
+    inner_lr: PyTree[Float[Array, "..."]], curvature: None, gradient: PyTree[Float[Array, "..."]]
+) -> PyTree[Float[Array, "..."]]:
+    """The step of MetaSGD, lr * gradient."""
+    del curvature
+    return jax.tree.map(jnp.multiply, inner_lr, gradient)
 
 
 def adapt(
@@ -18,12 +27,15 @@ def adapt(
     points: PyTree[Float[Array, "..."]] = None,
     *,
     steps: int,
+    precondition: Callable[..., PyTree[Float[Array, "..."]]] = meta_sgd,
+    curvature: PyTree[Float[Array, "..."]] = None,
     first_order: bool = False,
     remat: bool = True,
     fresh: bool = False,
+    lr_per_step: bool = False,
     tile: int | None = None,
 ) -> tuple[PyTree[Float[Array, "..."]], Float[Array, " steps"]]:
-    """Takes `steps` steps of MetaSGD, x <- x - lr * grad L(x), from `start`, with one learning rate per entry of x.
+    """Takes `steps` steps x <- x - P(grad L(x)) from `start`, by default of MetaSGD: one learning rate per entry of x.
 
     Plain gradient descent on purpose: the gradient *through* Adam or a norm clip is NaN where the inner gradient is
     exactly zero, which is normal with closed gates. Equal learning rates make it plain SGD.
@@ -42,62 +54,76 @@ def adapt(
       points: what the loss is evaluated at, constant too: arrays [N, ...], or [steps, N, ...] if `fresh`; None if the
         loss needs none.
       steps: K, number of gradient steps, >= 0.
+      precondition: P, a function of `inner_lr`, `curvature` and gradient that is linear in the gradient.
+      curvature: what else P depends on; the outer gradient flows into it too.
       first_order: treat the inner gradients as constants in the outer gradient (first-order MAML).
       remat: of each step keep nothing but its start for the outer gradient, so that memory hardly grows with `steps`;
         otherwise keep all of its activations.
       fresh: whether each step has points of its own.
+      lr_per_step: whether each step has learning rates of its own, which `inner_lr` then has along a leading axis.
       tile: number of points that are worked on at a time, see `tiles.tile_size`; it changes nothing but rounding.
 
     Returns:
       The adapted x, and the loss before each step, which carries no gradient.
     """
 
-    def plain_step(current, inner_lr, shared, constant, seen):
+    def plain_step(current, inner_lr, curvature, shared, constant, seen):
         loss, gradient = mean_over(
             lambda points: jax.value_and_grad(loss_fn)(current, shared, constant, points), seen, tile
         )
         if first_order:
             gradient = jax.lax.stop_gradient(gradient)
-        return jax.tree.map(lambda value, lr, g: value - lr * g, current, inner_lr, gradient), loss
+        return jax.tree.map(jnp.subtract, current, precondition(inner_lr, curvature, gradient)), loss
 
     step = plain_step
     if remat:
         step = (
-            jax.checkpoint(plain_step, prevent_cse=False) if first_order else _second_order(loss_fn, plain_step, tile)
+            jax.checkpoint(plain_step, prevent_cse=False)
+            if first_order
+            else _second_order(loss_fn, plain_step, precondition, tile)
         )
 
-    def body(current, seen):
-        current, loss = step(current, inner_lr, shared, constant, seen if fresh else points)
+    def body(current, own):
+        seen, lr = own
+        current, loss = step(
+            current,
+            lr if lr_per_step else inner_lr,
+            curvature,
+            shared,
+            constant,
+            seen if fresh else points,
+        )
         return current, jax.lax.stop_gradient(loss)
 
+    own = (points if fresh else None, inner_lr if lr_per_step else None)
     # Unrolled without remat: a plain scan would store every intermediate value of all steps in a buffer of its own.
-    return jax.lax.scan(body, start, points if fresh else None, length=steps, unroll=1 if remat else max(steps, 1))
+    return jax.lax.scan(body, start, own, length=steps, unroll=1 if remat else max(steps, 1))
 
 
-def _second_order(loss_fn: Callable, plain_step: Callable, tile: int | None) -> Callable:
+def _second_order(loss_fn: Callable, plain_step: Callable, precondition: Callable, tile: int | None) -> Callable:
     """`plain_step` with its outer gradient computed by forward over reverse mode.
 
-    With x' = x - lr grad_x L(x, s), the gradient v with respect to x' becomes (v, 0) with respect to (x, s), minus the
-    gradient of <grad_x L, lr v>. That is the derivative of grad_(x, s) L in the direction (lr v, 0): one pass forward
+    With x' = x - P grad_x L(x, s), the gradient v with respect to x' becomes (v, 0) with respect to (x, s), minus the
+    gradient of <grad_x L, P^T v>. That is the derivative of grad_(x, s) L in the direction (P^T v, 0): one pass forward
     and back, with the derivative carried along with each value. Reverse over reverse mode on checkpointed steps needs
     as many matrix products and has more arrays to write and read.
     """
 
-    def step(current, inner_lr, shared, constant, seen):
+    def step(current, inner_lr, curvature, shared, constant, seen):
         # As leaves: what carries no gradient is handed back as None, which not every pytree class can hold.
         leaves, structure = jax.tree.flatten((constant, seen))
 
         @jax.custom_vjp
-        def custom(current, inner_lr, shared, leaves):
-            return plain_step(current, inner_lr, shared, *structure.unflatten(leaves))
+        def custom(current, inner_lr, curvature, shared, leaves):
+            return plain_step(current, inner_lr, curvature, shared, *structure.unflatten(leaves))
 
         def forward(*arguments):
             return custom(*arguments), arguments
 
         def backward(arguments, cotangents):
-            (current, inner_lr, shared, leaves), (v, _) = arguments, cotangents
+            (current, inner_lr, curvature, shared, leaves), (v, _) = arguments, cotangents
             constant, seen = structure.unflatten(leaves)
-            direction = jax.tree.map(jnp.multiply, inner_lr, v)
+            (direction,) = jax.linear_transpose(functools.partial(precondition, inner_lr, curvature), current)(v)
 
             def derivatives(points):
                 def gradient(current):
@@ -107,14 +133,15 @@ def _second_order(loss_fn: Callable, plain_step: Callable, tile: int | None) -> 
                 return g, *of_both
 
             g, of_current, of_shared = mean_over(derivatives, seen, tile)
+            _, of_rates = jax.vjp(lambda *rates: precondition(*rates, g), inner_lr, curvature)
             return (
                 jax.tree.map(jnp.subtract, v, of_current),
-                jax.tree.map(lambda a, b: -a * b, v, g),
+                *of_rates(jax.tree.map(jnp.negative, v)),
                 jax.tree.map(jnp.negative, of_shared),
                 None,
             )
 
         custom.defvjp(forward, backward)
-        return custom(current, inner_lr, shared, leaves)
+        return custom(current, inner_lr, curvature, shared, leaves)
 
     return step

@@ -5,25 +5,31 @@ import types
 
 import flax.linen as nn
 
+from mscn_flax.curvature import Curvature, FullCurvature, KroneckerCurvature, LayerCurvature, LowRankCurvature
 from mscn_flax.quantize import MAX_BITS
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
-_FIELDS = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera)}
-_NEWER = ("matmul_dtype",)
+_CURVATURES = (LayerCurvature, FullCurvature, LowRankCurvature, KroneckerCurvature)
+_CLASSES = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera, *_CURVATURES)}
+_NEWER = ("matmul_dtype", "coordinate_free")
 """Attributes that models did not have at first: those of then keep their ids."""
 
 _BOUNDS = {
     "depth": (2, 64),
     "width": (1, 1 << 12),
+    "coordinate_free": (0, 1 << 12),
     "out_dim": (1, 16),
     "w0": (1e-3, 1e4),
     "shift": (-1e4, 1e4),
     "latent_dim": (1, 1 << 16),
     "near": (0, 1e6),
     "far": (0, 1e6),
+    "scale": (-1e4, 1e4),
+    "rank": (1, 1 << 12),
     "samples_per_ray": (2, 1 << 10),
     "inner_steps": (1, 1000),
+    "train_steps": (1, 1000),
     "steps": (1, 1000),
     "budget": (1, 1 << 18),
     "bits": (1, MAX_BITS),
@@ -54,10 +60,10 @@ def checked(name: str, value: object, kind: type | types.UnionType) -> object:
     return value
 
 
-def describe(field: nn.Module | Camera) -> dict:
-    """A field's class and attributes, and those of its parts; newer ones only where they are not at their default.
+def describe(field: nn.Module | Camera | Curvature) -> dict:
+    """The class and attributes of a field or curvature, and those of its parts.
 
-    Renamed attributes have the name that ids are made of.
+    Newer attributes are left out where they are at their default; renamed ones have the name that ids are made of.
     """
     fields = [f for f in dataclasses.fields(field) if f.name not in ("name", "parent")]
     values = {
@@ -70,14 +76,14 @@ def describe(field: nn.Module | Camera) -> dict:
     }
 
 
-def build(description: dict) -> nn.Module | Camera:
+def build(description: dict) -> nn.Module | Camera | Curvature:
     """The inverse of `describe`, of known classes alone.
 
     Raises:
       KeyError: for another class or attribute.
       ValueError: see `checked`.
     """
-    kind = _FIELDS[description["class"]]
+    kind = _CLASSES[description["class"]]
     fields = {f.metadata.get("id", f.name): f for f in dataclasses.fields(kind) if f.name not in ("name", "parent")}
     attributes = {}
     for name, value in description.items():

@@ -51,6 +51,14 @@ class Coder:
     steps: int
     modality: Modality
 
+    @classmethod
+    def of(cls, learner: MetaLearner, state: meta.TrainState, side: int, steps: int, modality: Modality) -> "Coder":
+        """The coder of a trained state; arguments as the attributes have it."""
+        learner, theta, gates = learner.settled(state.theta, state.gates)
+        mask = np.ones(learner.field.code_shape, bool) if gates is None else np.asarray(gates.mask)
+        mask = mask if learner.shares_pattern else None
+        return cls(learner, jax.device_get(theta), mask, side, steps, modality)
+
     @property
     def channels(self) -> int:
         """Values per point of a signal."""

@@ -112,7 +112,7 @@ class AdamFit:
                 with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats by its integer step counts.
                     updates, state = optimizer.update(gradient, state)
                 if gates is not None:
-                    updates = learner.form.inner_lr(updates, mask.astype(updates.dtype))
+                    updates = learner.form.gate_update(updates, mask.astype(updates.dtype))
                 return (adapted + updates, mask, state), None
 
             (adapted, mask, _), _ = jax.lax.scan(step, (start, mask, optimizer.init(start)), keep, length=self.steps)

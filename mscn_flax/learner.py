@@ -1,8 +1,9 @@
 """A field, its gates, and how its code is fitted to one signal (the inner part of eq. 8).
 
-What the outer loop learns is a dict `theta`: the field's parameters (theta0 of the paper), the MetaSGD learning rates
-and, if the gates are learned, their log_alpha (phi0). What the inner loop adapts is a dict too: the code of the signal
-(delta theta) and, if `adapt_gates` is set, an update of log_alpha (delta phi).
+What the outer loop learns is a dict `theta`: the field's parameters (theta0 of the paper), the MetaSGD learning rates,
+the curvature of the inner loop if there is one, and, if the gates are learned, their log_alpha (phi0). What the inner
+loop adapts is a dict too: the code of the signal (delta theta) and, if `adapt_gates` is set, an update of log_alpha
+(delta phi).
 """
 
 import dataclasses
@@ -15,7 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from mscn_flax import metrics
-from mscn_flax.adapt import adapt
+from mscn_flax.adapt import adapt, meta_sgd
+from mscn_flax.curvature import Curvature
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.gates import Controller, GateState, initial_log_alpha
 from mscn_flax.sparsity import CodeGates, Form, GradientGates
@@ -42,6 +44,11 @@ class MetaLearner:
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
       gate_inner_lr: first value of the learned learning rates of delta phi; large, because the mean loss changes by
         only about 1e-5 per unit of log_alpha.
+      curvature: a matrix that the outer loop learns beside the inner learning rates, see `curvature.py`; None for
+        MetaSGD alone.
+      lr_per_step: learn learning rates for each inner step of training; steps beyond these have those of the last one.
+      train_steps: number of gradient steps per signal in training where others are fitted with `inner_steps`; None for
+        as many.
 
     Raises:
       ValueError: for values outside their range, a budget above the number of gates, or `adapt_gates` without gates
@@ -60,11 +67,14 @@ class MetaLearner:
     tile: int | None = None
     adapt_gates: bool = False
     gate_inner_lr: float = 1e4
+    curvature: Curvature | None = None
+    lr_per_step: bool = False
+    train_steps: int | None = None
 
     def __post_init__(self):
         if self.controller is not None:
             self.controller.check(math.prod(self.form.gate_shape(self.field)))
-        for name in ("tile", "truncate"):
+        for name in ("tile", "truncate", "train_steps"):
             if (value := getattr(self, name)) is not None and not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"MetaLearner.{name} must be at least 1 and whole, got {value!r}")
         if self.inner_steps < 1:
@@ -73,11 +83,18 @@ class MetaLearner:
             raise ValueError(f"MetaLearner.adapt_gates needs learned gates (BudgetController), got {self.controller}")
         if self.adapt_gates and isinstance(self.form, GradientGates):
             raise ValueError("MetaLearner.adapt_gates needs gates that the inner loss sees, gradient gates are not")
+        if self.adapt_gates and self.form.gates_field:
+            raise ValueError(f"MetaLearner.adapt_gates needs gates of the code, {self.form} gates what signals share")
 
     @property
     def has_log_alpha(self) -> bool:
         """Whether there are gates with a log_alpha."""
         return self.controller is not None and self.controller.has_log_alpha
+
+    @property
+    def steps_in_training(self) -> int:
+        """Number of gradient steps per signal in training."""
+        return self.inner_steps if self.train_steps is None else self.train_steps
 
     def for_any_budget(self) -> "MetaLearner":
         """The part of the learner that decides what is compiled; equal for learners that differ in the budget alone."""
@@ -104,15 +121,48 @@ class MetaLearner:
             theta["log_alpha"] = initial_log_alpha(gate_key, gates)
             if self.adapt_gates:
                 theta["inner_lr"]["log_alpha"] = jnp.full(gates, self.gate_inner_lr, jnp.float32)
+        if self.lr_per_step:
+            steps = self.steps_in_training
+            theta["inner_lr"] = jax.tree.map(lambda lr: jnp.stack([lr] * steps), theta["inner_lr"])
+        if self.curvature is not None:
+            theta["curvature"] = self.curvature.init(jax.random.fold_in(key, 3), self.field)
         return theta
 
     def init_gates(self) -> GateState | None:
         """The state with all gates open; None for a method without gates."""
         return None if self.controller is None else self.controller.start(self.form.gate_shape(self.field))
 
+    def gated(self, theta: Theta, gates: GateState | None, key: Key[Array, ""]) -> Theta:
+        """theta with the field's parameters gated, where that is what the form gates; `key` as in `fit`."""
+        if gates is None or not self.form.gates_field:
+            return theta
+        z = self.controller.sample(gates, theta["log_alpha"], key)
+        return theta | {"field": self.form.params(self.field, theta["field"], z)}
+
+    def settled(self, theta: Theta, gates: GateState | None) -> tuple["MetaLearner", Theta, GateState | None]:
+        """An equivalent learner of test time, whose values follow from theta and code alone, with its theta and gates.
+
+        Gates of the field's parameters are applied to these, and there is nothing left of the gates themselves.
+        """
+        if gates is None or not self.form.gates_field:
+            return self, theta, gates
+        theta = self.gated(theta, gates.at_test_time(), jax.random.key(0))
+        theta = {name: each for name, each in theta.items() if name != "log_alpha"}
+        return dataclasses.replace(self, controller=None, form=CodeGates()), theta, None
+
     def render(self, theta: Theta, code: Float[Array, "*code"], coords: Float[Array, "N d"]) -> Float[Array, "N c"]:
         """Values of the field at `coords`, given a code that is gated already."""
         return self.field.apply({"params": theta["field"]}, coords, code)
+
+    def _precondition(self, inner_lr: PyTree, curvature: PyTree, gradient: PyTree) -> PyTree:
+        """The inner step with curvature, lr z g + z B(z g), where forms that gate the code have gated g already."""
+
+        def gated(update):
+            return update if curvature["gates"] is None else self.form.gate_update(update, curvature["gates"])
+
+        step = meta_sgd(inner_lr, None, gradient)
+        more = self.curvature.correction(self.field, curvature["factors"], gated(gradient["code"]), step["code"])
+        return step | {"code": step["code"] + gated(more)}
 
     def fit(
         self,
@@ -141,8 +191,13 @@ class MetaLearner:
         Returns:
           The gated code, the expected number of open gates, and the loss before each inner step.
         """
+        theta = self.gated(theta, gates, key)
         inner_lr = theta["inner_lr"] if self.meta_sgd else jax.lax.stop_gradient(theta["inner_lr"])
-        start = jax.tree.map(jnp.zeros_like, inner_lr)
+        steps = self.inner_steps if steps is None else steps
+        if self.lr_per_step:
+            learned = jnp.minimum(jnp.arange(steps), len(inner_lr["code"]) - 1)
+            inner_lr = jax.tree.map(lambda lr: lr[learned], inner_lr)
+        start = jax.tree.map(lambda lr: jnp.zeros_like(lr[0] if self.lr_per_step else lr), inner_lr)
 
         def phi(theta, adapted):
             return theta["log_alpha"] + adapted["log_alpha"] if self.adapt_gates else theta.get("log_alpha")
@@ -162,14 +217,19 @@ class MetaLearner:
             (gates, key), (points, values) = constant, seen
             return metrics.mse(self.render(theta, code(theta, gates, key, adapted), points), values)
 
+        z = None
         if gates is not None and not self.adapt_gates:
             # z does not change within the inner loop.
-            inner_lr = {"code": self.form.inner_lr(inner_lr["code"], gate(theta, gates, key, start))}
-        steps = self.inner_steps if steps is None else steps
+            z = gate(theta, gates, key, start)
+            gate_lr = self.form.gate_update
+            inner_lr = {"code": (jax.vmap(gate_lr, (0, None)) if self.lr_per_step else gate_lr)(inner_lr["code"], z)}
+        curvature = None if self.curvature is None else {"factors": theta["curvature"], "gates": z}
         fresh = targets.ndim == 3
 
-        def steps_on(start, theta, inner_lr, first, last):
+        def steps_on(start, theta, inner_lr, curvature, first, last):
             points = (coords[first:last], targets[first:last]) if fresh else (coords, targets)
+            if self.lr_per_step:
+                inner_lr = jax.tree.map(lambda lr: lr[first:last], inner_lr)
             return adapt(
                 loss,
                 start,
@@ -178,16 +238,20 @@ class MetaLearner:
                 (gates, key),
                 points,
                 steps=last - first,
+                precondition=meta_sgd if self.curvature is None else self._precondition,
+                curvature=curvature,
                 first_order=self.first_order,
                 remat=self.remat,
                 fresh=fresh,
+                lr_per_step=self.lr_per_step,
                 tile=self.tile,
             )
 
         cut, before = steps - min(self.truncate or steps, steps), []
         if cut:
-            start, before = jax.lax.stop_gradient(steps_on(start, *jax.lax.stop_gradient((theta, inner_lr)), 0, cut))
-        adapted, losses = steps_on(start, theta, inner_lr, cut, steps)
+            constants = jax.lax.stop_gradient((theta, inner_lr, curvature))
+            start, before = jax.lax.stop_gradient(steps_on(start, *constants, 0, cut))
+        adapted, losses = steps_on(start, theta, inner_lr, curvature, cut, steps)
         losses = jnp.concatenate([before, losses]) if cut else losses
         expected = jnp.zeros(()) if gates is None else self.controller.expected_l0(phi(theta, adapted))
         return code(theta, gates, key, adapted, last=True), expected, losses

@@ -69,7 +69,7 @@ def chunk_loss(
     """
 
     def outer_loss(key, points, target):
-        code, expected_l0, _ = learner.fit(theta, gates, key, points, target)
+        code, expected_l0, _ = learner.fit(theta, gates, key, points, target, steps=learner.steps_in_training)
         if target.ndim == 3:  # Each inner step has points of its own, and so has the outer loss.
             points, target = points[-1], target[-1]
 
@@ -77,7 +77,8 @@ def chunk_loss(
             field, code = fitted
             return metrics.mse(learner.render({"field": field}, code, seen[0]), seen[1])
 
-        return mean_loss(error, (theta["field"], code), (points, target), learner.tile), expected_l0
+        field = learner.gated(theta, gates, key)["field"]
+        return mean_loss(error, (field, code), (points, target), learner.tile), expected_l0
 
     errors, expected_l0 = jax.vmap(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
     loss = jnp.mean(errors)

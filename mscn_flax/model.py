@@ -18,6 +18,7 @@ from mscn_flax import architecture, entropy
 from mscn_flax.atomic import replaced
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
+from mscn_flax.curvature import Curvature
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import MODALITIES
 from mscn_flax.quantize import Quantizer
@@ -156,15 +157,22 @@ _MAX_ACTIVATIONS = 1 << 28
 """Largest number of units times points of a part: a decoder holds a few such layers of float32 at a time."""
 
 _LEARNER = {"inner_steps": int, "meta_sgd": bool, "adapt_gates": bool}
+_NEWER_LEARNER = {"lr_per_step": bool, "train_steps": int}
+"""Left out where they are at their default, so that older models keep their ids."""
+
 _UNSAID = ("kind", "image")
 """What a model's description leaves out: its id depends on it."""
 
 
 def _architecture(model: Model) -> str:
     coder, learner = model.coder, model.coder.learner
+    options = {name: getattr(learner, name) for name in _LEARNER}
+    options |= {name: value for name in _NEWER_LEARNER if (value := getattr(learner, name))}
+    if learner.curvature is not None:
+        options["curvature"] = architecture.describe(learner.curvature)
     description = {
         "field": architecture.describe(learner.field),
-        "learner": {name: getattr(learner, name) for name in _LEARNER},
+        "learner": options,
         "budget": None if learner.controller is None else learner.controller.budget,
         "bits": model.quantizer.bits,
         "side": coder.side,
@@ -200,6 +208,11 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
     if told["budget"] is not None:
         controller = BudgetController(budget=architecture.checked("budget", told["budget"], int))
     options = {name: architecture.checked(name, told["learner"][name], kind) for name, kind in _LEARNER.items()}
+    newer = {name: kind for name, kind in _NEWER_LEARNER.items() if name in told["learner"]}
+    options |= {name: architecture.checked(name, told["learner"][name], kind) for name, kind in newer.items()}
+    if "curvature" in told["learner"]:
+        curvature = architecture.build(told["learner"]["curvature"])
+        options["curvature"] = architecture.checked("curvature", curvature, Curvature)
     learner = MetaLearner(field=field, controller=controller, **options)
     if isinstance(field, Camera) or isinstance(field, RadianceField) != bool(modality.extra_channels):
         raise ValueError(f"a {type(field).__name__} is no field of a {modality.noun}")

@@ -44,6 +44,11 @@ def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:
     return init
 
 
+def _without_coordinates(init: nn.initializers.Initializer, units: int) -> nn.initializers.Initializer:
+    """The same start, but zeros for the first `units` columns of a kernel or entries of a bias."""
+    return lambda *arguments: init(*arguments).at[..., :units].set(0)
+
+
 def _uniform(bound: float) -> nn.initializers.Initializer:
     """U(-bound, bound)."""
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
@@ -101,11 +106,16 @@ class Siren(nn.Module):
       centred: map coordinates from [0, 1] to [-1, 1] first, as in MetaSparseINR's code.
       uniform_bias: biases start in the range of their layer's weights (MetaSparseINR's code) instead of at zero.
       shift: added to the output; 0.5, the middle of the targets' range, in Functa's code, 0 in MetaSparseINR's.
+      coordinate_free: number of units of the first layer whose weights and bias start at zero. Such a unit does not
+        depend on the coordinates: its modulation is a shift of all units of the next layer. Without a bias its sine
+        is at its steepest, so that the modulation has the largest effect and, of both signs, the opposite one; the
+        base network starts as if the unit were not there.
       matmul_dtype: type of the factors in the matrix products between hidden layers, one of `MATMUL_DTYPES`; the first
         layer, whose coordinates w0 magnifies, and the output always have float32.
 
     Raises:
-      ValueError: for an unknown sine or type, or a network without a sine layer.
+      ValueError: for an unknown sine or type, a network without a sine layer, or more units without coordinates than
+        the first layer has.
     """
 
     depth: int = 15
@@ -117,6 +127,7 @@ class Siren(nn.Module):
     uniform_bias: bool = False
     shift: float = 0.5
     matmul_dtype: str = dataclasses.field(default="float32", metadata={"id": "products"})
+    coordinate_free: int = 0
 
     def __post_init__(self):
         if self.matmul_dtype not in MATMUL_DTYPES:
@@ -125,6 +136,8 @@ class Siren(nn.Module):
             raise ValueError(f"no sine {self.sine!r}; there are {', '.join(SINES)}")
         if self.depth < 2 or self.width < 1:
             raise ValueError(f"a SIREN needs depth >= 2 and width >= 1, got {self.depth} and {self.width}")
+        if not 0 <= self.coordinate_free <= self.width:
+            raise ValueError(f"Siren.coordinate_free must be from 0 to width {self.width}, got {self.coordinate_free}")
         super().__post_init__()
 
     @property
@@ -142,7 +155,10 @@ class Siren(nn.Module):
         sine = SINES[self.sine]
 
         def affine(features, name, *, first=False, matmul_dtype="float32"):
-            return _Affine(features, siren_init(self.w0, first=first), self.uniform_bias, matmul_dtype, name=name)
+            init = siren_init(self.w0, first=first)
+            if first and self.coordinate_free:
+                init = _without_coordinates(init, self.coordinate_free)
+            return _Affine(features, init, self.uniform_bias, matmul_dtype, name=name)
 
         h = 2 * coords - 1 if self.centred else coords
         for layer in range(self.depth - 1):

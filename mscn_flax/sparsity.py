@@ -1,9 +1,10 @@
 """Where a gate acts (section 3.2): all forms of sparsity behind one interface, with the same gates and budgets.
 
-A form says how many gates there are (`gate_shape`), what the gates z do to the inner learning rates (`inner_lr`), and
-which code of the signal the adapted values stand for (`code`), always such that values = field(theta0, code). A budget
+A form says how many gates there are (`gate_shape`), what the gates z leave of an inner step (`gate_update`), and which
+code of the signal the adapted values stand for (`code`), always such that values = field(theta0, code). A budget
 is the number of nonzeros of `counted` that is asked for.
 
+`MapGates` gates the modulations that are reconstructed from a latent vector (section 5.4).
 `CodeGates` gates the code itself: shift modulations in eq. 10, theta0 + z * delta in section 3.2. The five forms that
 section 3.2 lists act on the field of `delta.py`:
 
@@ -15,31 +16,44 @@ section 3.2 lists act on the field of `delta.py`:
 """
 
 import dataclasses
+from typing import ClassVar
 
 import gin
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from mscn_flax.delta import DeltaSiren, Part
+from mscn_flax.siren import base_siren
 
 
 class Form:
-    """The interface of all forms, with what most of them share."""
+    """The interface of all forms, with what most of them share.
+
+    Attributes:
+      gates_field: whether `params` does something.
+    """
+
+    gates_field: ClassVar[bool] = False
 
     def gate_shape(self, field) -> tuple[int, ...]:
         """Shape of z; one gate per entry of the code unless a form says otherwise."""
         return field.code_shape
 
-    def inner_lr(self, lr: Float[Array, "*code"], z: Float[Array, "*gates"]) -> Float[Array, "*code"]:
-        """The learning rates of an inner step, given those of all entries and the gates z."""
+    def gate_update(self, update: Float[Array, "*code"], z: Float[Array, "*gates"]) -> Float[Array, "*code"]:
+        """What the gates z leave of an update of the adapted values, or of its learning rates; here all of it."""
         del z
-        return lr
+        return update
 
     def code(
         self, field, params: PyTree, adapted: Float[Array, "*code"], z: Float[Array, "*gates"]
     ) -> Float[Array, "*code"]:
         """The code that the adapted values stand for, given the field's parameters theta0 and the gates z."""
         raise NotImplementedError
+
+    def params(self, field, params: PyTree, z: Float[Array, "*gates"]) -> PyTree:
+        """The field's parameters as the gates z let them be, for forms that gate what all signals share."""
+        del field, z
+        return params
 
     def counted(self, field, params: PyTree, code: Float[Array, "*code"]) -> Float[Array, "*code"]:
         """The array whose nonzeros are to match the budget: the signal's code, which is what is stored of a signal."""
@@ -61,14 +75,41 @@ class CodeGates(Form):
 class GradientGates(Form):
     """Updates gated in the inner loop: delta = -beta sum_t z * gradient_t (eq. 9); theta0 stays dense."""
 
-    def inner_lr(self, lr, z):
-        """See `Form.inner_lr`; z * (lr * gradient) = (z * lr) * gradient."""
-        return lr * z
+    def gate_update(self, update, z):
+        """See `Form.gate_update`; z * (lr * gradient) = (z * lr) * gradient."""
+        return update * z
 
     def code(self, field, params, adapted, z):
         """See `Form.code`."""
         del field, params, z
         return adapted
+
+
+@dataclasses.dataclass(frozen=True)
+class MapGates(Form):
+    """One gate per modulation that a linear map reconstructs from a latent vector, which itself is not gated.
+
+    Once the gates are frozen, the rows of the map that are closed play no part (section 5.4).
+    """
+
+    gates_field: ClassVar[bool] = True
+
+    def gate_shape(self, field):
+        """Shape [L, w]; see `Form.gate_shape`."""
+        return base_siren(field).code_shape
+
+    def code(self, field, params, adapted, z):
+        """See `Form.code`."""
+        del field, params, z
+        return adapted
+
+    def params(self, field, params, z):
+        """See `Form.params`; weights and biases of the map."""
+        if "latent_to_modulations" not in params:  # Those of a radiance field hold those of its field in space.
+            return params | {"siren": self.params(field, params["siren"], z)}
+        rows = params["latent_to_modulations"]
+        gated = {"kernel": rows["kernel"] * z.ravel()[None, :], "bias": rows["bias"] * z.ravel()}
+        return params | {"latent_to_modulations": gated}
 
 
 class ParameterGates(Form):

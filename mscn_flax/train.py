@@ -241,7 +241,7 @@ def first_state(setup: Setup, mesh: Mesh) -> meta.TrainState:
 def step_of(setup: Setup, mesh: Mesh) -> Callable:
     """`meta.train_step` of a setup: a function of state, coordinates, targets and seed."""
     training = setup.training
-    points = setup.modality.drawn(setup.resolution, training.sampling(setup.learner.inner_steps))
+    points = setup.modality.drawn(setup.resolution, training.sampling(setup.learner.steps_in_training))
     chunk_size = memory.signals_at_a_time(training.chunk_size, setup.learner.field, points)
     return functools.partial(
         meta.train_step,
@@ -256,7 +256,7 @@ def step_of(setup: Setup, mesh: Mesh) -> Callable:
 def batch(setup: Setup, source: grain.MapDataset, step: int, mesh: Mesh) -> Points:
     """Coordinates and targets of an outer step, laid out over the devices as the step wants them."""
     rng = np.random.default_rng([setup.seed, step])
-    sampling = setup.training.sampling(setup.learner.inner_steps, step)
+    sampling = setup.training.sampling(setup.learner.steps_in_training, step)
     points = setup.modality.draw(source[step], setup.resolution, sampling, rng)
     each, shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((meta.SIGNALS,), ()))
     own_points = points.coords.ndim == points.targets.ndim

@@ -140,12 +140,8 @@ def train_model(
     """
     check_bits(bits)
     state = train(setup, signals, checkpoints=checkpoints).state
-    mask = None
-    if setup.learner.shares_pattern:
-        shape = setup.learner.field.code_shape
-        mask = np.ones(shape, bool) if state.gates is None else np.asarray(state.gates.mask)
     steps = setup.learner.inner_steps if encoding_steps is None else encoding_steps
-    coder = Coder(setup.learner, jax.device_get(state.theta), mask, setup.resolution, steps, setup.modality)
+    coder = Coder.of(setup.learner, state, setup.resolution, steps, setup.modality)
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))

@@ -26,15 +26,28 @@ def test_gates_do_not_change_how_the_field_is_clipped():
     np.testing.assert_array_equal(updates[0]["field"]["w"], updates[1]["field"]["w"])
 
 
-def test_warm_up_and_decay():
-    transformation = OuterOptimizer(learning_rate=1.0, warmup=0.5, decay=True).build(8)
-    state = transformation.init(THETA)
-    sizes = []
-    for _ in range(8):
+def sizes(steps, **options):
+    """Size of each update of the field: the learning rate, as the gradient is constant."""
+    transformation = OuterOptimizer(learning_rate=1.0, **options).build(steps)
+    state, found = transformation.init(THETA), []
+    for _ in range(steps):
         update, state = transformation.update(THETA, state, THETA)
-        sizes.append(float(jnp.max(jnp.abs(update["field"]["w"]))))
-    np.testing.assert_allclose(sizes[:5], [0, 0.25, 0.5, 0.75, 1], rtol=1e-4)
-    assert sizes[4] > sizes[5] > sizes[6] > sizes[7] > 0
+        found.append(float(jnp.max(jnp.abs(update["field"]["w"]))))
+    return found
+
+
+def test_warm_up_and_decay():
+    found = sizes(8, warmup=0.5, decay=True)
+    np.testing.assert_allclose(found[:5], [0, 0.25, 0.5, 0.75, 1], rtol=1e-4)
+    assert found[4] > found[5] > found[6] > found[7] > 0
+
+
+def test_a_warm_restart_is_two_schedules_one_after_the_other():
+    found = sizes(12, warmup=0.5, decay=True, floor=0.1, restart_at=1 / 3)
+    expected = [each for steps in (4, 8) for each in sizes(steps, warmup=0.5, decay=True, floor=0.1)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    with pytest.raises(ValueError, match="restart_at must be in"):
+        OuterOptimizer(restart_at=1.0)
 
 
 def test_wrong_warm_up_is_refused():

@@ -43,6 +43,25 @@ def test_initialisation_ranges():
         assert not np.any(params[name]["bias"])
 
 
+@pytest.mark.parametrize("uniform_bias", [False, True])
+def test_units_without_coordinates_shift_all_units_of_the_next_layer(uniform_bias):
+    options = {"depth": 3, "width": 16, "w0": 20.0, "uniform_bias": uniform_bias}
+    field, plain = Siren(coordinate_free=5, **options), Siren(**options)
+    params, other = (one.init(jax.random.key(0), COORDS)["params"] for one in (field, plain))
+    assert not np.any(params["layer_00"]["kernel"][:, :5])
+    for leaf, expected in zip(jax.tree.leaves(params), jax.tree.leaves(other), strict=True):
+        start = 5 if expected is other["layer_00"]["kernel"] or expected is other["layer_00"]["bias"] else 0
+        np.testing.assert_array_equal(leaf[..., start:], expected[..., start:])
+
+    def values(code):
+        return field.apply({"params": params}, COORDS, code)
+
+    code = jnp.zeros(field.code_shape).at[0, 2].set(0.01)
+    shift = jnp.sin(20.0 * 0.01) * params["layer_01"]["kernel"][2]
+    np.testing.assert_allclose(values(code), values(jnp.zeros(field.code_shape).at[1].set(shift)), atol=1e-5)
+    assert np.any(np.abs(values(code) - values(jnp.zeros(field.code_shape))) > 1e-3)
+
+
 def test_zero_latent_is_the_base_network():
     siren = Siren(depth=4, width=16)
     field = LatentModulatedSiren(siren=siren, latent_dim=5)
@@ -77,6 +96,7 @@ def test_rounded_products_lose_a_little_and_can_be_differentiated():
     [
         ({"sine": "fsat"}, "fast, plain"),
         ({"depth": 1}, "depth >= 2"),
+        ({"width": 4, "coordinate_free": 5}, "coordinate_free must be from 0 to width 4, got 5"),
         ({"matmul_dtype": "float16"}, "float32, tf32, bfloat16"),
     ],
 )

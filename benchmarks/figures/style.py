@@ -19,6 +19,7 @@ METHODS = {
     # Line style and marker differ as well, and the colours differ in lightness: legible in grey.
     "mscn": Look("MSCN", "#08306b", "-", "o"),
     "functa": Look("Functa", "#fc8d59", "--", "s"),
+    "sparse_latents": Look("latents, sparse modulations", "#807dba", "-.", "^"),
     "mscn_meta_sgd": Look("MSCN, MetaSGD", "#08306b", "-", "o"),
     "mscn_fixed_lr": Look("MSCN, fixed rate", "#2171b5", "--", "s"),
     "mscn_sparse_final": Look("MSCN, sparse network", "#6baed6", "-.", "^"),
