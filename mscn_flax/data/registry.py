@@ -1,7 +1,7 @@
 """Name -> data set: what it is, and who reads it.
 
-To add a data set, write its TFDS builder in a package of its own beside `photos`, a function that says where it comes
-from in `pictures`, `maps`, `volumes` or `scenery`, and a line here; or `register` one from a file of your own.
+To add a data set, write a function that says where it comes from and hands its records to `store.records`, in a module
+beside `photos`, `pictures`, `maps`, `volumes` or `scenery`, and a line here; or `register` one from a file of your own.
 """
 
 import functools
@@ -37,15 +37,15 @@ class DataSet(NamedTuple):
 
 
 DATA_SETS = {
-    "photos": DataSet("pictures.photos", resolution=32, embedded=True),
+    "photos": DataSet("photos.photos", resolution=32, embedded=True),
     "cifar10": DataSet("pictures.cifar10", resolution=32),
     "celeb_a_hq": DataSet("pictures.celeb_a_hq", resolution=64),
     "celeb_a": DataSet("pictures.celeb_a", resolution=178),
     "imagenette": DataSet("pictures.imagenette", resolution=178),
     "faces": DataSet("pictures.faces", resolution=178),
-    "kodak": DataSet("pictures.kodak", resolution=32),
-    "sdf2d": DataSet("pictures.sdf2d", resolution=178, channels=1, embedded=True),
-    "sdf2d_glyphs": DataSet("pictures.sdf2d_glyphs", resolution=178, channels=1),
+    "kodak": DataSet("kodak.kodak", resolution=32),
+    "sdf2d": DataSet("sdf.sdf2d", resolution=178, channels=1, embedded=True),
+    "sdf2d_glyphs": DataSet("sdf.sdf2d_glyphs", resolution=178, channels=1),
     "era5": DataSet("maps.era5", resolution=181, channels=1, modality=MAPS),
     "sphere_fields": DataSet("maps.sphere_fields", resolution=181, channels=1, modality=MAPS, embedded=True),
     "shapenet10": DataSet("volumes.shapenet10", resolution=64, channels=1, modality=VOXELS),
