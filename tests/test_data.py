@@ -161,7 +161,7 @@ def test_pictures_are_resized_and_cut_to_their_middle():
 
 
 class Small(tfds.core.GeneratorBasedBuilder):
-    """Three pictures a split, of the size and in the splits that a data set of TFDS has; the middle is white."""
+    """Forty pictures per split, of the size and in the splits that a data set of TFDS has; the middle is white."""
 
     VERSION = tfds.core.Version("1.0.0")
     shape: tuple[int, int, int]

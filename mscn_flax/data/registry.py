@@ -23,7 +23,7 @@ class DataSet(NamedTuple):
     Attributes:
       reader: function of (split, resolution, folder of local copies) that gives `Signals`. Of the data sets of this
         package the names of module and function, because they need TFDS: imported when the data set is read.
-      resolution: pixels a side, latitudes or voxels a side in the experiments that do not say otherwise.
+      resolution: pixels, latitudes or voxels per side in the experiments that do not say otherwise.
       channels: c, values per point.
       modality: what kind of signals they are.
       embedded: needs no files, so that it is always there; its first use at a resolution may take minutes to make it.
