@@ -25,7 +25,7 @@ _ERA5_FIELDS = "era5_t2m_181x360.npz"
 
 
 def era5(split: str, resolution: int, data_dir: pathlib.Path | None) -> Images:
-    """ERA5's 2 m temperature; where its training years are not here, real fields to test on and CMIP6 to train on.
+    """ERA5's 2 m temperature; if its training years are missing, real fields to test on and CMIP6 to train on.
 
     The name and source of what is returned say which.
     """
