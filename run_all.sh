@@ -32,6 +32,7 @@ if [ "${1:-}" = --tests ]; then
   shift
   [ -z "${MSCN_DATA_DIR:-}" ] || MSCN_DATA_DIR=$(realpath -m "$MSCN_DATA_DIR")
   cd "$here"
-  exec python -m pytest -n auto --maxprocesses=4 "$@"
+  # A file's tests stay in one process, where they share fixtures and compiled functions; see tests/conftest.py.
+  exec python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder "$@"
 fi
 PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} exec python -m benchmarks run "$@"

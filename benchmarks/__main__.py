@@ -1,5 +1,6 @@
 """`python -m benchmarks` lists the benchmarks; `run`, `collect` and `tune` run and draw, collect, and search."""
 
+import concurrent.futures
 import os
 import pathlib
 import sys
@@ -65,12 +66,20 @@ def _rows(name: str, preset: str) -> int:
 
 
 def _run(names: list[str], preset: str) -> None:
-    """Runs the benchmarks one after the other, draws, and says where everything is."""
+    """Runs the benchmarks, draws, and says where everything is."""
     began, common = time.monotonic(), _common()
-    for name in names:
+
+    def benchmark(name: str) -> None:
         expected = CATALOGUE[name].expected.get(preset, "not measured")
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
         launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
+
+    # A few steps of small networks are mostly imports, tracing and compilation, which keep one core busy.
+    pool = concurrent.futures.ThreadPoolExecutor(2 if preset == "smoke" and not cli.on_ray() else 1)
+    try:
+        list(pool.map(benchmark, names))
+    finally:
+        pool.shutdown(cancel_futures=True)
     if cli.dry_run() or cli.shard()[1] > 1 or preset == "tuning":
         return
     print("== figures and tables", flush=True)

@@ -115,7 +115,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
         shared.save(job.folder / f"model_{bits}b.safetensors")
     coder.render(codes[0])  # Compiled before anything is timed.
 
-    # Of a patch: 4 bytes a number, and a bit an entry where the mask is its own.
+    # Of a patch: 4 bytes per number, and one bit per entry where the mask is its own.
     exact_bytes = 4 * job.budget + (-(-coder.size // 8) if coder.mask is None else 0)
     coded, files = [], {}
     for index, signal in enumerate(tested):

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("-o", "--output", type=pathlib.Path, required=True, help="model file to write (.safetensors)")
     train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
     train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
-    train.add_argument("--resolution", type=int, help="of the data set: latitudes, voxels or pixels a side")
+    train.add_argument("--resolution", type=int, help="of the data set: latitudes, voxels or pixels per side")
     train.add_argument("--modulations", type=int, default=64, help="numbers kept a patch or signal (default 64)")
     train.add_argument("--bits", type=int, default=5, help="bits of a quantised number, 1 to 12 (default 5)")
     train.add_argument("--seed", type=int, default=0)

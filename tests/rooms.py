@@ -9,9 +9,7 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.records import REPOSITORY
-from mscn_flax.data.climate.made_up import random_map
-from mscn_flax.data.scenes.made_up import random_scene
-from mscn_flax.data.voxels.made_up import random_solid
+from mscn_flax.data.made_up import random_map, random_scene, random_solid
 from mscn_flax.modalities.maps import to_unit
 
 SIDE = {"image": 8, "map": 10, "volume": 8, "scene": 8}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import rooms
 
-from mscn_flax.data.scenes.made_up import random_scene
+from mscn_flax.data.made_up import random_scene
 from mscn_flax.modalities import SCENES
 from mscn_flax.modalities.cameras import read_cameras, turntable
 

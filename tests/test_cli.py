@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import records
+from benchmarks import cli, records
 from benchmarks.catalogue import CATALOGUE
 
 TABLE1 = ["benchmarks.table1_modulations", "--preset=smoke"]
@@ -41,10 +41,19 @@ def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
         ("--gin_param=table1.methods=[]", "empty; valid: functa, mscn"),
         ("--gin_param=table1.budgets=64", "not iterable"),
         ("--gin_param=table1/Training.outer_steps='x'", "outer_steps must be at least 1 and whole, got 'x'"),
-        ("surplus", "unexpected argument 'surplus'"),
     ],
 )
-def test_a_mistake_ends_with_what_is_valid(mistake, says, tmp_path):
+def test_a_mistake_ends_with_what_is_valid(build, mistake, says):
+    with pytest.raises(cli.MISTAKES) as caught:
+        build("table1_modulations", flags=[mistake])
+    assert says in cli.in_one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "says"),
+    [("--gin_param=tabel1.budgets=[16]", "'table1'"), ("surplus", "unexpected argument 'surplus'")],
+)
+def test_a_mistake_is_one_line_and_status_2(mistake, says, tmp_path):
     folders = [f"--results_dir={tmp_path}", f"--runs_dir={tmp_path}"]
     done = python_m(*TABLE1, mistake, *folders)
     assert done.returncode == 2, done.stderr

@@ -7,9 +7,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from mscn_flax import data
-from mscn_flax.data.crops.crops_dataset_builder import Builder as Crops
-from mscn_flax.data.crops.crops_dataset_builder import CropsConfig
-from mscn_flax.data.photos.photos_dataset_builder import PATCHES, PHOTOGRAPHS
+from mscn_flax.data.crops import crops
+from mscn_flax.data.photos import PATCHES, PHOTOGRAPHS
 
 
 def photos(split, resolution=32):
@@ -162,7 +161,7 @@ def test_pictures_are_resized_and_cut_to_their_middle():
 
 
 class Small(tfds.core.GeneratorBasedBuilder):
-    """Three pictures a split, of the size and in the splits that a data set of TFDS has; the middle is white."""
+    """Forty pictures per split, of the size and in the splits that a data set of TFDS has; the middle is white."""
 
     VERSION = tfds.core.Version("1.0.0")
     shape: tuple[int, int, int]
@@ -281,27 +280,24 @@ def numbered(number, height, width):
     return np.stack([rows, columns, np.full_like(rows, number)], axis=-1).astype(np.uint8)
 
 
-def crops(folder, side=7, per_photograph=30):
-    """Of two photographs for training and one for validation; the sides are kept below 256."""
+@pytest.fixture
+def cut(tmp_path, monkeypatch):
+    """Crops of two photographs for training and one for validation; the sides are kept below 256."""
     sizes = {"train": ((9, 40), (200, 7)), "validation": ((33, 21),)}
 
     def photographs(split):
         for number, size in enumerate(sizes[split]):
             yield f"{split}{number}", numbered(number + 10 * (split == "validation"), *size)
 
-    config = CropsConfig(
-        source="numbered",
-        side=side,
-        per_photograph=per_photograph,
-        photographs={split: lambda split=split: photographs(split) for split in sizes},
-    )
-    builder = Crops(config=config, data_dir=folder, file_format="array_record")
-    builder.download_and_prepare(file_format="array_record")
-    return {split: list(builder.as_data_source(split)) for split in sizes}
+    def made(folder="prepared", side=7):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / folder))
+        return {split: list(crops("numbered", split, side, 30, {s: photographs(s) for s in sizes})) for split in sizes}
+
+    return made
 
 
-def test_every_crop_is_part_of_its_photograph(tmp_path):
-    found = crops(tmp_path)
+def test_every_crop_is_part_of_its_photograph(cut):
+    found = cut()
     sizes = {b"train0": (9, 40), b"train1": (200, 7), b"validation0": (33, 21)}
     numbers = {b"train0": 0, b"train1": 1, b"validation0": 10}
     places = collections.defaultdict(set)
@@ -321,22 +317,22 @@ def test_every_crop_is_part_of_its_photograph(tmp_path):
     assert all(len(of_one) > 20 for of_one in places.values())
 
 
-def test_crops_are_a_function_of_the_configuration(tmp_path):
-    one, other = crops(tmp_path / "one"), crops(tmp_path / "other")
+def test_crops_are_a_function_of_the_configuration(cut):
+    one, other = cut("one"), cut("other")
     for split in one:
         for left, right in zip(one[split], other[split], strict=True):
             np.testing.assert_array_equal(left["image"], right["image"])
     # Splits and photographs do not share their places.
     places = collections.defaultdict(set)
-    for record in (record for records in crops(tmp_path, side=3).values() for record in records):
+    for record in (record for records in cut(side=3).values() for record in records):
         places[record["photograph"]].add(tuple(record["image"][0, 0, :2]))
     assert places[b"train0"] != places[b"validation0"]
     assert places[b"train0"] != places[b"train1"]
 
 
-def test_a_photograph_too_small_for_a_crop_is_refused(tmp_path):
+def test_a_photograph_too_small_for_a_crop_is_refused(cut):
     with pytest.raises(ValueError, match="train0 is 40x9, too small for crops of 10x10") as caught:
-        crops(tmp_path, side=10)
+        cut(side=10)
     assert "\n" not in str(caught.value)
 
 

@@ -200,7 +200,7 @@ def test_growth_is_an_exponent(tmp_path):
     written = draw(growth, tmp_path)
     assert {path.name for path in written} == {"growth.md", "growth.pdf", "growth.png"}
     text = written[0].read_text()
-    assert "| points a signal | 64, 256, 1024 | 0.64, 2.56, 10.2 | 1.00 | 1.00 |" in text
+    assert "| points per signal | 64, 256, 1024 | 0.64, 2.56, 10.2 | 1.00 | 1.00 |" in text
     assert "| width | 32, 64 | 10.2, 41 | 2.00 | 2.00 |" in text
     assert "an efficiency of 0.75" in text
 

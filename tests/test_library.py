@@ -16,7 +16,7 @@ from benchmarks import records
 from mscn_flax import model
 
 SMALL = ["--modulations=8", "--gin_param=Siren.width=8", "--gin_param=codec.fit_signals=30"]
-SMALL += ["--gin_param=Training.outer_steps=25", "--gin_param=Training.checkpoint_every=1"]
+SMALL += ["--gin_param=Training.outer_steps=14", "--gin_param=Training.checkpoint_every=1"]
 
 WITHOUT_TENSORFLOW = """
 import runpy, sys

@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import xarray
 
-from mscn_flax.data.climate.made_up import random_map
+from mscn_flax.data.made_up import random_map
 from mscn_flax.modalities import MAPS
 from mscn_flax.modalities.maps import HIGH_K, LOW_K, latitudes, longitudes, sphere_coordinates, to_kelvin, to_unit
 

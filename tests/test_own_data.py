@@ -7,7 +7,7 @@ import pytest
 import rooms
 
 from mscn_flax import data
-from mscn_flax.data.voxels.voxels_dataset_builder import KAYKIT, split_of
+from mscn_flax.data.volumes import KAYKIT, split_of
 from mscn_flax.modalities import MAPS, SCENES, VOXELS
 from mscn_flax.modalities.maps import to_kelvin
 

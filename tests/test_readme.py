@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 
 from benchmarks import records
-from mscn_flax.data.climate.made_up import random_map
+from mscn_flax.data.made_up import random_map
 from mscn_flax.modalities import MAPS
 from mscn_flax.modalities.maps import to_unit
 

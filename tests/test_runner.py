@@ -25,7 +25,7 @@ TINY = [
     "--gin_param=table1.datasets=['photos']",
     "--gin_param=table1.budgets=[16]",
     "--gin_param=table1.methods=['mscn']",
-    "--gin_param=table1/Training.outer_steps=30",
+    "--gin_param=table1/Training.outer_steps=16",
     "--gin_param=table1/Training.checkpoint_every=1",
     "--gin_param=table1/Training.test_signals=8",
 ]
@@ -109,7 +109,7 @@ def test_rows_follow_the_schema(whole):
         assert f'"{key}"' in line
 
 
-@pytest.mark.parametrize("checkpoints_before", [1, 12])
+@pytest.mark.parametrize("checkpoints_before", [1, 8])
 def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path, checkpoints_before):
     process = subprocess.Popen(
         command(tmp_path), cwd=records.REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -136,7 +136,7 @@ def test_two_processes_train_as_one(whole, tmp_path):
 
 def test_one_process_goes_on_where_two_were_killed(whole, tmp_path):
     processes = together(tmp_path, tmp_path / "log")
-    wait_for_checkpoint(tmp_path, 8, processes[0])
+    wait_for_checkpoint(tmp_path, 5, processes[0])
     for process in processes:
         process.kill()
         process.wait()
@@ -145,7 +145,7 @@ def test_one_process_goes_on_where_two_were_killed(whole, tmp_path):
     assert done.returncode == 0, done.stderr
     assert_close(rows(tmp_path), rows(whole))
     (line,) = (tmp_path / "results" / "smoke" / "table1_modulations.provenance.jsonl").read_text().splitlines()
-    assert json.loads(line)["resumed_at_step"] >= 8
+    assert json.loads(line)["resumed_at_step"] >= 5
     assert json.loads(line)["device"].startswith("1 x cpu")
 
 

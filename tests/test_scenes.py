@@ -7,8 +7,8 @@ import pytest
 import rooms
 
 from mscn_flax import outputs
-from mscn_flax.data.scenes.made_up import random_scene
-from mscn_flax.data.scenes.scenes_dataset_builder import folders_digest
+from mscn_flax.data.made_up import random_scene
+from mscn_flax.data.scenery import folders_digest
 from mscn_flax.modalities import SCENES, Sampling
 from mscn_flax.modalities.cameras import read_cameras
 from mscn_flax.modalities.scenes import NovelViews

@@ -3,7 +3,7 @@ import pytest
 import scipy.ndimage
 import shapely
 
-from mscn_flax.data.sdf2d import shapes
+from mscn_flax.data import shapes
 from mscn_flax.modalities.grids import grid_coordinates
 
 SIDE = 64

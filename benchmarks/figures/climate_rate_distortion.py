@@ -45,7 +45,7 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
             handles.setdefault("published", lines[0])
         for method in style.ordered(part["method"]):
             handles |= _draw_method(axis, method, part)
-        axis.set(xscale="log", xlabel="rate (bits a point of the map), without headers", ylabel="PSNR (dB)")
+        axis.set(xscale="log", xlabel="rate (bits per point of the map), without headers", ylabel="PSNR (dB)")
         style.plain_numbers(axis.xaxis)
         kelvin = axis.secondary_yaxis("right", functions=(to_kelvin, to_psnr))
         kelvin.set_ylabel("root mean squared error (K)")

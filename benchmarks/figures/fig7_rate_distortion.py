@@ -35,7 +35,7 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
                 look = style.look(method, linewidth=1.6 if network else 1.0, markersize=4)
                 if len(line):
                     (handles[style.label(method)],) = axis.plot(line["rate"], line["psnr"], **look, zorder=3)
-            axis.set(xlabel="rate (bits a pixel, whole files)", ylabel="PSNR (dB)")
+            axis.set(xlabel="rate (bits per pixel, whole files)", ylabel="PSNR (dB)")
         _zoom(bottom, coded(part)[lambda points: points["bits"] == CURVE_BITS])
         bottom.set_title("low rates")
         top.set_xscale("log")

@@ -11,8 +11,8 @@ from benchmarks.looks import Look
 COLUMNS = ("factor", "value", "device", "step_s", "temp_bytes")
 
 LOOKS = {
-    "points": Look("points a signal", "#08306b", "-", "o"),
-    "signals": Look("signals a batch", "#fc8d59", "--", "s"),
+    "points": Look("points per signal", "#08306b", "-", "o"),
+    "signals": Look("signals per batch", "#fc8d59", "--", "s"),
     "width": Look("width", "#238b45", "-.", "^"),
     "depth": Look("depth", "#807dba", ":", "D"),
     "inner_steps": Look("inner steps", "#252525", "--", "x"),
@@ -56,8 +56,8 @@ def _markdown(rows: pd.DataFrame, preset: str) -> str:
     weak = rows[rows["factor"] == "processes"].set_index("value")["step_s"]
     for count, second in weak.items():
         if count > 1 and 1 in weak.index:
-            text += f"\nWeak scaling: {count} processes of one core, {count} times the signals: {second:.3g} s a step "
-            text += f"where one process has {weak[1]:.3g} s, an efficiency of {weak[1] / second:.2f}.\n"
+            text += f"\nWeak scaling: {count} processes of one core, {count} times the signals: {second:.3g} s per "
+            text += f"step where one process has {weak[1]:.3g} s, an efficiency of {weak[1] / second:.2f}.\n"
     return text
 
 

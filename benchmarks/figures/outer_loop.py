@@ -49,7 +49,7 @@ def _markdown(last: pd.DataFrame, rows: pd.DataFrame, results: Results) -> str:
             cells += [f"{mean['train_s']:.1f}", f"{mean['psnr_db']:.2f}", f"{mean['gain']:+.2f}"]
         body.append(cells)
     heading = f"PSNR of {first['signals']} validation signals after about the same seconds of training (muon short: "
-    heading += f"fewer), {results.title(first['dataset'], first['source'])}, {first['budget']} numbers a signal, "
+    heading += f"fewer), {results.title(first['dataset'], first['source'])}, {first['budget']} numbers per signal, "
     return f"{heading}means over the seeds, {first['device']}.\n\n" + tables.markdown(header, body)
 
 
@@ -87,6 +87,6 @@ def _figure(rows: pd.DataFrame, results: Results) -> plt.Figure:
     for axis in axes[-1]:
         axis.set_xlabel("training (s)")
         axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    title = results.title(first["dataset"], first["source"], f"{first['budget']} numbers a signal", _seeds(rows))
+    title = results.title(first["dataset"], first["source"], f"{first['budget']} numbers per signal", _seeds(rows))
     figure.suptitle(f"{title}\n{first['device']}", fontsize=9)
     return figure

@@ -6,7 +6,7 @@ import pandas as pd
 from benchmarks.figures import style, tables
 from benchmarks.figures.rate_distortion import CURVE_BITS, coded, curve, deltas, differences, published, seeds
 
-_RATES = "Rate saved step by step, in bits a pixel; fixed length is that of symbols alone, without what lies outside:"
+_RATES = "Rate saved step by step, in bits per pixel; fixed length is that of symbols alone, without what lies outside:"
 
 
 def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
@@ -61,7 +61,7 @@ def _rates(networks: pd.DataFrame) -> str:
             cells = [style.label(method), f"{budget:g}", f"{row['bits']}", *(f"{rate:.3f}" for rate in rates)]
             loss = f"{row['psnr'] - exact['psnr']:+.2f}"
             body.append([*cells, f"{exact['psnr']:.2f}", f"{row['psnr']:.2f}", loss])
-    header = ["method", "entries a patch", "bits", "float32", "fixed length", "entropy estimate", "payload", "file"]
+    header = ["method", "entries per patch", "bits", "float32", "fixed length", "entropy estimate", "payload", "file"]
     return tables.markdown([*header, "PSNR float32", "PSNR coded", "loss (dB)"], body)
 
 

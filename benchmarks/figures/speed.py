@@ -176,7 +176,7 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
                 axis.bar_label(bars, shown, fontsize=6, padding=1)
     names = {"time of a meta-step (s)": "times faster than plain", "temporary memory (MiB)": "share of plain"}
     for axis, (label, above) in zip(axes[0], names.items(), strict=True):
-        axis.set(xlabel="width × depth, signals a batch", ylabel=label, title=f"above the bars: {above}")
+        axis.set(xlabel="width × depth, signals per batch", ylabel=label, title=f"above the bars: {above}")
         _logarithmic(axis)
         axis.margins(y=0.2)
         axis.set_xticks(place, labels, fontsize=6)

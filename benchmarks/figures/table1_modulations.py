@@ -137,7 +137,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         axis.set_xscale("log", base=2)
         axis.set_xticks(budgets, map(str, budgets))
         quality = LABELS[shown] if shown == "accuracy_pct" else "mean PSNR (dB)"
-        axis.set(xlabel="non-zero modulations a signal", ylabel=quality)
+        axis.set(xlabel="non-zero modulations per signal", ylabel=quality)
         counts = f"{part['outer_steps'].max()} steps", style.count(part["seeds"].max(), "seed")
         more = " · ".join(filter(None, [*counts, style.trained_elsewhere(part)]))
         axis.set_title(f"{results.title(dataset, source)}\n{more}")

@@ -17,9 +17,9 @@ def main(arguments: list[str] | None = None) -> None:
     export.add_argument(
         "-o", "--output", type=pathlib.Path, required=True, help="folder; $MSCN_DATA_DIR/arrays is read"
     )
-    export.add_argument("--resolution", type=int, help="pixels, latitudes or voxels a side (default: the data set's)")
+    export.add_argument("--resolution", type=int, help="pixels, latitudes or voxels per side (default: the data set's)")
     export.add_argument("--split", action="append", choices=SPLITS, help="repeatable (default: every split)")
-    export.add_argument("--limit", type=int, help="signals of each split at most")
+    export.add_argument("--limit", type=int, help="largest number of signals per split")
     export.add_argument("--data_dir", help="prepared local copies of data sets (default: $MSCN_DATA_DIR)")
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Data sets as plain arrays, one file per split, that are read without TFDS.
+"""Data sets as plain arrays, one file per split, readable without TFDS.
 
 A file is an .npz with `name` and `source` of the signals and, in their order,
 - pictures of 8 bits, of any sizes: `pictures`, their lossless WebP files one after another, and `ends`, the offset at
@@ -19,11 +19,11 @@ from mscn_flax.atomic import replaced
 from mscn_flax.data.reading import Signals
 
 FOLDER = "arrays"
-"""Below the folder of prepared local copies."""
+"""Subfolder of the folder of prepared local copies."""
 
 
 def path(folder: pathlib.Path, name: str, resolution: int, split: str) -> pathlib.Path:
-    """Where the arrays of a split lie."""
+    """The path of a split's arrays."""
     return folder / f"{name}-{resolution}" / f"{split}.npz"
 
 
@@ -36,7 +36,7 @@ class Arrays(Signals):
 
 
 def write(target: pathlib.Path, signals: Signals, limit: int | None = None) -> int:
-    """Writes the first `limit` signals, or all where None; returns how many. A part is named as one."""
+    """Writes the first `limit` signals, or all if None, and returns their number; the name says if it is a part."""
     count = min(len(signals), limit or len(signals))
     found = [signals[index] for index in range(count)]
     name = signals.name + (f", the first {count:,}" if count < len(signals) else "")
@@ -48,10 +48,10 @@ def write(target: pathlib.Path, signals: Signals, limit: int | None = None) -> i
 
 
 def read(source: pathlib.Path) -> Arrays:
-    """The signals of a file.
+    """The signals of a file that `write` made.
 
     Raises:
-      ValueError: where it is none of `write`, or damaged.
+      ValueError: if `write` did not make the file, or it is damaged.
     """
     try:
         with source.open("rb") as opened, np.load(opened) as found:
@@ -69,7 +69,7 @@ def _are_pictures(signal) -> bool:
 
 
 def _pictures(images: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """Compressed, because exported data travel; a third smaller than by the .npz itself."""
+    """The pictures as WebP files: exported data travel, and these are a third smaller than what .npz compresses."""
     files = []
     for image in images:
         file = io.BytesIO()
@@ -85,7 +85,7 @@ def _stacked(signals: list) -> dict[str, np.ndarray]:
 
 
 def _records(content: dict[str, np.ndarray]) -> list:
-    """The signals that `_pictures` or `_stacked` were given."""
+    """The inverse of `_pictures` and `_stacked`."""
     if "pictures" in content:
         files = np.split(content["pictures"], content["ends"][:-1])
         return [np.asarray(PIL.Image.open(io.BytesIO(file.tobytes()))) for file in files]

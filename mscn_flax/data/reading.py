@@ -1,4 +1,4 @@
-"""Random access to the signals of a data set: `images[i]`, and batch = f(seed, step)."""
+"""Random access to the signals of a data set, and batches as a function of seed and step."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ SPLITS = (*TRAINING, "test")
 
 
 class MissingDataError(FileNotFoundError):
-    """A data set is not here: what is missing, where to get it, where to put it, what runs without it."""
+    """A data set is missing; the message says what, where to get it, where to put it, and what runs without it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Signals(Sequence):
-    """The signals of one split, `[i]` as the modality has them.
+    """The signals of one split; `signals[i]` is an array, or arrays by name, as the modality holds a signal.
 
     Attributes:
-      name: of the data set, as the `dataset` column has it.
-      source: "real", "subset" or "standin", as the `source` column has it.
-      records: what is read from, e.g. a TFDS data source.
+      name: name of the data set, as in the column `dataset`.
+      source: "real", "subset" or "standin", as in the column `source`.
+      records: what the signals are read from, e.g. a TFDS data source.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Signals(Sequence):
 
 @dataclasses.dataclass(frozen=True)
 class Images(Signals):
-    """Pictures and maps, `[i] -> [H, W, C]`, uint8, or float32 in [0, 1] for what is not a picture.
+    """Pictures and maps; `images[i]` is [H, W, C], uint8 for pictures and float32 in [0, 1] otherwise.
 
     Attributes:
-      resolution: H; pictures stored larger are reduced by area to H x H. None: as they are stored, each of its own
-        size.
-      shorter_side: pictures are first resized (bilinear, antialiased) so that the shorter side has so many pixels; None
-        to leave them.
-      centre_crop: then they are cut to the middle square of so many pixels; None to leave them.
+      resolution: H, in pixels; pictures that are stored larger are reduced by area to H x H. None: each picture keeps
+        the size at which it is stored.
+      shorter_side: pixels of the shorter side, to which pictures are resized first (bilinear, antialiased); None to
+        leave them.
+      centre_crop: side of the middle square to which they are cut then, in pixels; None to leave them.
     """
 
     resolution: int | None
@@ -77,10 +77,10 @@ class Images(Signals):
 
 @dataclasses.dataclass(frozen=True)
 class Volumes(Signals):
-    """Solids as voxels, `[i] -> [D, D, D, 1]`, float32, 1 inside and 0 outside.
+    """Solids as voxels; `volumes[i]` is [D, D, D, 1] float32, 1 inside and 0 outside.
 
     Attributes:
-      side: D.
+      side: D, in voxels.
     """
 
     side: int
@@ -91,9 +91,9 @@ class Volumes(Signals):
 
 @dataclasses.dataclass(frozen=True)
 class Scenes(Signals):
-    """Views of scenes, `[i] -> views [V, s, s, 3] uint8, poses [V, 4, 4], intrinsics [3]` by name.
+    """Views of scenes; `scenes[i]` has views [V, s, s, 3] uint8, poses [V, 4, 4] and intrinsics [3] by name.
 
-    The intrinsics are the focal length and column and row of the optical axis, in pixels.
+    The intrinsics are the focal length, and the column and row of the optical axis, in pixels.
     """
 
     def _read(self, record: dict) -> dict[str, np.ndarray]:
@@ -101,12 +101,12 @@ class Scenes(Signals):
 
 
 def batches(images: Signals, batch_size: int, seed: int) -> grain.MapDataset:
-    """Shuffled batches without end: `batches(...)[step]` is B signals stacked, a function of (seed, step) alone.
+    """Endless shuffled batches: `batches(...)[step]` has B signals stacked and depends on seed and step alone.
 
-    Every epoch has its own order.
+    Each epoch has an order of its own.
 
     Raises:
-      ValueError: where a batch is larger than the data set.
+      ValueError: if a batch is larger than the data set.
     """
     if batch_size > len(images):
         raise ValueError(f"batch_size {batch_size} is larger than {images.name}'s {len(images)} training signals")

@@ -1,7 +1,7 @@
-"""Name -> data set: what it is, and who reads it.
+"""Data sets by name: what each holds, and which function reads it.
 
-To add a data set, write its TFDS builder in a package of its own beside `photos`, a function that says where it comes
-from in `pictures`, `maps`, `volumes` or `scenery`, and a line here; or `register` one from a file of your own.
+To add a data set, write a function that says where it comes from and hands its records to `store.records`, in a module
+beside `photos`, `pictures`, `maps`, `volumes` or `scenery`, and a line here; or `register` one from a file of your own.
 """
 
 import functools
@@ -21,12 +21,12 @@ class DataSet(NamedTuple):
     """How a data set is read.
 
     Attributes:
-      reader: function of (split, resolution, folder of local copies) that gives `Signals`. Of the data sets of this
-        package the names of module and function, because they need TFDS: imported when the data set is read.
-      resolution: pixels a side, latitudes or voxels a side in the experiments that do not say otherwise.
+      reader: function of (split, resolution, folder of local copies) that gives `Signals`; for the data sets of this
+        package its module and name, because it needs TFDS and is imported only when the data set is read.
+      resolution: pixels, latitudes or voxels per side in the experiments that do not say otherwise.
       channels: c, values per point.
-      modality: what kind of signals they are.
-      embedded: needs no files, so that it is always there; its first use at a resolution may take minutes to make it.
+      modality: modality of the signals.
+      embedded: whether it needs no files and so is always there; its first use at a resolution may take minutes.
     """
 
     reader: str | Callable[[str, int, pathlib.Path | None], Signals]
@@ -37,15 +37,15 @@ class DataSet(NamedTuple):
 
 
 DATA_SETS = {
-    "photos": DataSet("pictures.photos", resolution=32, embedded=True),
+    "photos": DataSet("photos.photos", resolution=32, embedded=True),
     "cifar10": DataSet("pictures.cifar10", resolution=32),
     "celeb_a_hq": DataSet("pictures.celeb_a_hq", resolution=64),
     "celeb_a": DataSet("pictures.celeb_a", resolution=178),
     "imagenette": DataSet("pictures.imagenette", resolution=178),
     "faces": DataSet("pictures.faces", resolution=178),
-    "kodak": DataSet("pictures.kodak", resolution=32),
-    "sdf2d": DataSet("pictures.sdf2d", resolution=178, channels=1, embedded=True),
-    "sdf2d_glyphs": DataSet("pictures.sdf2d_glyphs", resolution=178, channels=1),
+    "kodak": DataSet("kodak.kodak", resolution=32),
+    "sdf2d": DataSet("sdf.sdf2d", resolution=178, channels=1, embedded=True),
+    "sdf2d_glyphs": DataSet("sdf.sdf2d_glyphs", resolution=178, channels=1),
     "era5": DataSet("maps.era5", resolution=181, channels=1, modality=MAPS),
     "sphere_fields": DataSet("maps.sphere_fields", resolution=181, channels=1, modality=MAPS, embedded=True),
     "shapenet10": DataSet("volumes.shapenet10", resolution=64, channels=1, modality=VOXELS),
@@ -58,10 +58,10 @@ DATA_SETS = {
 
 
 def register(name: str, data_set: DataSet) -> None:
-    """Makes a data set known.
+    """Adds a data set to `DATA_SETS`.
 
     Raises:
-      ValueError: for a name that another data set has, or that gin could not have as a scope.
+      ValueError: if another data set has the name, or gin cannot use it as a scope.
     """
     if DATA_SETS.get(name, data_set) != data_set:
         raise ValueError(f"there is a data set {name!r} already; choose another name")
@@ -72,17 +72,17 @@ def register(name: str, data_set: DataSet) -> None:
 
 @functools.cache
 def load(name: str, split: str, *, resolution: int, data_dir: str | None = None) -> Signals:
-    """The signals of one split: exported arrays where they are there, else what TFDS has prepared or prepares now.
+    """The signals of one split: exported arrays if there are any, else what TFDS has prepared or prepares now.
 
     Args:
       name: a key of `DATA_SETS`.
       split: "train", "validation" (held out from training) or "test".
       resolution: see `DataSet`; test images of `kodak` are whole all the same.
-      data_dir: folder of prepared local copies, `$MSCN_DATA_DIR` where None; exported arrays lie in its `arrays`.
+      data_dir: folder of prepared local copies, `$MSCN_DATA_DIR` if None; exported arrays lie in its `arrays`.
 
     Raises:
-      ValueError: for an unknown name or split, or a resolution the data set does not have.
-      MissingDataError: where its files are not here, or neither exported arrays nor TFDS.
+      ValueError: if name or split is unknown, or the data set does not have the resolution.
+      MissingDataError: if its files are missing, or both exported arrays and TFDS are.
     """
     if name not in DATA_SETS:
         raise ValueError(f"no data set {name!r}; there are {', '.join(sorted(DATA_SETS))}")

@@ -1,12 +1,22 @@
-"""Where each data set of solids comes from, and what to do where it is missing."""
+"""Data sets of solids as cubes of voxels: where each comes from, and what to do if it is missing."""
 
 import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
 
 from mscn_flax.data import store
-from mscn_flax.data.local_copy import files_below, local_file, require_side
+from mscn_flax.data.local_copy import files_below, files_digest, local_file, require_side
+from mscn_flax.data.made_up import random_solid
 from mscn_flax.data.reading import SPLITS, MissingDataError, Volumes
-from mscn_flax.data.voxels import voxels_dataset_builder as voxels_builder
 from mscn_flax.modalities import VOXELS
+
+KAYKIT = "shapes/kaykit_voxels_64.npz"
+"""Below the folder of prepared local copies; `bits` [n, 32768] uint8, np.packbits of 64^3 voxels, and `name` [n]."""
+
+COUNTS = {"train": 400, "validation": 20, "test": 40}
+"""Split -> number of made-up solids."""
 
 
 def shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
@@ -21,23 +31,52 @@ def shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Vo
             "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; closed meshes and .npy of voxels will "
             "do too (its own .obj are not closed). Without: use `kaykit_voxels`, or the embedded stand-in `solids`."
         )
-    return _volumes("shapenet10", "real", split, voxels_builder.VoxelsConfig(side=resolution, files=found))
+    digest = files_digest([path for part in sorted(found) for path in found[part]])
+    solids = {part: _read(paths, resolution) for part, paths in found.items()}
+    return _volumes("shapenet10", "real", f"{resolution}_{digest}", split, resolution, solids)
 
 
 def kaykit_voxels(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
     """Solids of the KayKit collections."""
     require_side("kaykit_voxels", resolution, 64)
-    path = local_file(
-        data_dir, voxels_builder.KAYKIT, "`bits` (np.packbits of 64^3 voxels, a row a solid), `name`", "solids"
-    )
-    return _volumes("kaykit_voxels", "standin", split, voxels_builder.VoxelsConfig(side=64, kaykit=path))
+    path = local_file(data_dir, KAYKIT, "`bits` (np.packbits of 64^3 voxels, one row per solid), `name`", "solids")
+    solids = {part: _kaykit(part, path) for part in SPLITS}
+    return _volumes("kaykit_voxels", "standin", f"64_{files_digest([path])}", split, 64, solids)
 
 
 def made_up(split: str, resolution: int, data_dir: pathlib.Path | None) -> Volumes:
     """Made-up solids."""
     del data_dir  # Made up.
-    return _volumes("solids", "standin", split, voxels_builder.VoxelsConfig(side=resolution))
+    solids = {part: _made_up(part, resolution) for part in SPLITS}
+    return _volumes("solids", "standin", f"{resolution}", split, resolution, solids)
 
 
-def _volumes(name: str, source: str, split: str, config: voxels_builder.VoxelsConfig) -> Volumes:
-    return Volumes(name, source, store.records(voxels_builder.Builder, config, split), config.side)
+def split_of(name: str, names: Sequence[str]) -> str:
+    """The split of an object `<kit>/<kind>_<variant>`: all variants of a kind are in one."""
+    kinds = sorted({other.split("_")[0] for other in names})
+    return {0: "test", 4: "validation"}.get(kinds.index(name.split("_")[0]) % 8, "train")
+
+
+def _volumes(name: str, source: str, prepared: str, split: str, side: int, solids: dict) -> Volumes:
+    features = {"bits": tfds.features.Tensor(shape=(side**3 // 8,), dtype=np.uint8)}
+    # In the order of the files, as results per solid are read.
+    return Volumes(name, source, store.records(f"voxels_{prepared}", split, features, solids, ordered=True), side)
+
+
+def _read(paths: Sequence[pathlib.Path], side: int) -> Iterator[tuple[int, dict]]:
+    for index, path in enumerate(paths):
+        yield index, {"bits": np.packbits(VOXELS.read(path, side) > 0.5)}
+
+
+def _kaykit(split: str, path: pathlib.Path) -> Iterator[tuple[int, dict]]:
+    with np.load(path) as arrays:
+        bits, names = arrays["bits"], list(map(str, arrays["name"]))
+    for index, name in enumerate(names):
+        if split_of(name, names) == split:
+            yield index, {"bits": bits[index]}
+
+
+def _made_up(split: str, side: int) -> Iterator[tuple[int, dict]]:
+    for index in range(COUNTS[split]):
+        rng = np.random.default_rng([SPLITS.index(split), index])
+        yield index, {"bits": np.packbits(random_solid(rng, side) > 0.5)}

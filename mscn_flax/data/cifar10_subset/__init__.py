@@ -1,1 +1,0 @@
-"""TFDS data set of a prepared local copy of part of CIFAR-10."""

@@ -1,1 +1,0 @@
-"""TFDS data set of maps of near-surface temperature."""

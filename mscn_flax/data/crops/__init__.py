@@ -1,1 +1,0 @@
-"""TFDS data set of random crops of a collection of photographs."""

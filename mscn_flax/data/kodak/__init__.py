@@ -1,1 +1,0 @@
-"""TFDS data set of a prepared local copy of the Kodak images."""

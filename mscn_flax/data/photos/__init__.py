@@ -1,1 +1,0 @@
-"""TFDS data set of patches of the photographs that scikit-image ships."""

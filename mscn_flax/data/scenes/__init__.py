@@ -1,1 +1,0 @@
-"""TFDS data set of views of scenes."""

@@ -1,1 +1,0 @@
-"""TFDS data set of signed distance functions of random shapes."""

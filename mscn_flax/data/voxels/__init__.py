@@ -1,1 +1,0 @@
-"""TFDS data set of solids as voxels."""
