@@ -108,7 +108,8 @@ def test_differences_at_common_rates_have_bd_psnr_as_their_mean():
 
 
 def test_a_method_with_fewer_seeds_is_named():
-    coded = pd.DataFrame({"method": ["mscn", "coin_pp", "mscn"], "seeds": [3, 1, 3]})
+    methods = {"method": ["mscn", "coin_pp", "mscn", "klt"], "seeds": [3, 1, 3, 1], "outer_steps": [9, 9, 9, 0]}
+    coded = pd.DataFrame(methods)
     assert rate_distortion.seeds(coded) == "3 seeds (COIN++: 1)"
     assert rate_distortion.seeds(coded[coded["method"] == "mscn"]) == "3 seeds"
 
