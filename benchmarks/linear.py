@@ -26,6 +26,9 @@ from mscn_flax.train import Setup, Training
 _CHUNK = 16
 """Signals that a device works on at a time."""
 
+_NUMBERS = 1 << 30
+"""Points of all training signals that are held at a time: 8 GiB per channel."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearJob(TrainingJob):
@@ -67,9 +70,14 @@ class LinearJob(TrainingJob):
 
 @functools.lru_cache(maxsize=1)
 def _components(dataset: str, resolution: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and principal components of a data set's training signals: those of few are the first of those of many."""
-    signals = evaluation.stacked(data.load(dataset, "train", resolution=resolution), None)
-    targets = data.DATA_SETS[dataset].modality.whole(signals, resolution).targets
+    """Mean and principal components of a data set's training signals: those of few are the first of those of many.
+
+    Of more signals than memory holds, those at even distances.
+    """
+    train, modality = data.load(dataset, "train", resolution=resolution), data.DATA_SETS[dataset].modality
+    fitted = min(len(train), max(count + 1, _NUMBERS // math.prod(modality.shape(resolution))))
+    signals = [train[i] for i in np.linspace(0, len(train) - 1, fitted).astype(int)]
+    targets = modality.whole(evaluation.stacked(signals, None), resolution).targets
     return principal_components(targets.reshape(len(targets), -1), count)
 
 
