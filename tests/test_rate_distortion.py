@@ -66,7 +66,8 @@ def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
 def test_maps_have_rows_and_a_figure(ran, tmp_path):
     results = ran("climate_rate_distortion") / "results" / "smoke"
     found = records.read(results / "climate_rate_distortion.csv", records.RATE_COLUMNS)
-    assert found.groupby("method").size().to_dict() == {"coin_pp": 4 * 3, "jpeg2000": 4 * 14, "klt": 4 * 3, "mscn": 4 * 3}
+    networks = dict.fromkeys(["coin_pp", "klt", "mscn"], 4 * 3)
+    assert found.groupby("method").size().to_dict() == networks | {"jpeg2000": 4 * 14}
     assert set(found["pixels"]) == {10 * 18}
     np.testing.assert_allclose(found["bpp"], 8 * found["bytes"] / found["pixels"], rtol=1e-4)
     coded = found[found["bits"].isin([5, 6])]
