@@ -27,7 +27,7 @@ CATALOGUE = {
         paper="Table 1, Figures 4 to 6",
         figures=("table1_modulations", "fig4_reuse", "fig5_voxels", "fig6_climate", "novel_views"),
         datasets="cifar10, era5, shapenet10, srn_cars (or stand-ins); paper: celeb_a_hq for cifar10",
-        methods="functa, mscn",
+        methods="functa, mscn; pca",
         expected={"smoke": "40 s", "quick": "16 min", "paper": "days on a GPU (not measured)"},
     ),
     "fig2_unstructured": Entry(
@@ -48,14 +48,14 @@ CATALOGUE = {
         paper="Figure 7",
         figures=("fig7_rate_distortion", "fig7_strip"),
         datasets="cifar10 (or photos), kodak",
-        methods="mscn, coin_pp, coin; jpeg, jpeg2000, webp, avif, jpeg_xl, bpg",
+        methods="mscn, coin_pp, coin; klt; jpeg, jpeg2000, webp, avif, jpeg_xl, bpg",
         expected={"smoke": "20 s", "quick": "15 min", "paper": "days on a GPU (not measured)"},
     ),
     "climate_rate_distortion": Entry(
         paper="none: COIN++'s comparison on ERA5",
         figures=("climate_rate_distortion",),
         datasets="era5 at 46 x 90 (or sphere_fields)",
-        methods="mscn, coin_pp (its rate tuned, and as in its code); jpeg2000, jpeg_xl",
+        methods="mscn, coin_pp (its rate tuned, and as in its code); klt; jpeg2000, jpeg_xl",
         expected={"smoke": "15 s", "quick": "4 min", "paper": "days on a GPU (not measured)"},
     ),
     "codec_robustness": Entry(

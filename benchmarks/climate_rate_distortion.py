@@ -23,37 +23,35 @@ def jobs(
     real_codecs: list[str] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
 ) -> list[Job]:
-    """The grid of networks, then the file formats.
+    """The grid of networks, then linear codes, then the file formats.
 
     Args:
       datasets: keys of `data.DATA_SETS`, of maps.
       standin: data set that takes the place of one that is not here; None to stop instead.
       resolution: number of latitudes.
       recipes: of `records.RECIPES`.
-      methods: keys of `METHODS`.
+      methods: keys of `METHODS`, or "klt".
       budgets: numbers per map.
       real_codecs: keys of `codecs.CODECS` with `grey16`.
       seeds: random seeds of the runs.
     """
-    grid.check("climate", methods=methods, valid=METHODS, datasets=datasets, standin=standin, recipes=recipes)
+    valid = [*METHODS, rates_networks.KLT]
+    grid.check("climate", methods=methods, valid=valid, datasets=datasets, standin=standin, recipes=recipes)
     if real_codecs:
         able = [name for name, codec in codecs.CODECS.items() if codec.grey16]
         grid.check_choices("climate.real_codecs", real_codecs, able)
-    made = []
+    made, networks = [], [method for method in methods if method != rates_networks.KLT]
+
+    def alone(budget):
+        return {"budgets": [budget]}
+
     for asked, dataset in grid.available(SCOPE, datasets, standin).items():
         for seed in cli.seeds(seeds):
             made += rates_networks.jobs(
-                NAME,
-                SCOPE,
-                asked,
-                dataset,
-                resolution,
-                seed,
-                recipes,
-                methods,
-                budgets,
-                lambda budget: {"budgets": [budget]},
+                NAME, SCOPE, asked, dataset, resolution, seed, recipes, networks, budgets, alone
             )
+        if rates_networks.KLT in methods:
+            made += rates_networks.linear_jobs(NAME, SCOPE, asked, dataset, resolution, budgets, alone)
         made += rates_codecs.jobs(NAME, SCOPE, asked, dataset, resolution, real_codecs)
     return made
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from benchmarks.estimate import Estimate, estimate, example, flops
 from benchmarks.job import Job, TrainingJob
+from benchmarks.linear import LinearJob
 from mscn_flax import data
 from mscn_flax.siren import base_siren
 
@@ -20,7 +21,7 @@ def show(jobs: Sequence[Job]) -> None:
     """Prints the operative gin; per data set one line per method and budget of the first seed; other jobs by name."""
     console = Console(width=120)
     console.print(gin.operative_config_str(), markup=False, highlight=False)
-    trainings, estimates = [job for job in jobs if isinstance(job, TrainingJob)], {}
+    trainings, estimates = [job for job in jobs if isinstance(job, TrainingJob) and not isinstance(job, LinearJob)], {}
     for dataset in dict.fromkeys(job.dataset for job in trainings):
         _show(console, [job for job in trainings if job.dataset == dataset], estimates)
     if trainings:
@@ -31,7 +32,7 @@ def show(jobs: Sequence[Job]) -> None:
             "matrix products, without recomputation"
         )
     for job in jobs:
-        if not isinstance(job, TrainingJob):
+        if job not in trainings:
             print(job.describe())
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -184,6 +185,17 @@ def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
     }
 
 
+def cost(job: TrainingJob) -> dict:
+    """What decoding takes, from shapes alone, as columns."""
+    setup, learner = job.setup, job.setup.learner
+    params = jax.eval_shape(learner.init, jax.random.key(0), setup.coords)["field"]
+    points = math.prod(setup.modality.shape(setup.resolution))
+    return {
+        "shared_parameters": metrics.shared_parameters(params) if learner.form.shares_network else 0,
+        "decode_flops": metrics.decode_flops(learner.field, params, setup.modality.in_dim, points),
+    }
+
+
 def rows(job: TrainingJob, fitted: Fitted, per_signal: Callable[[int], dict], **per_run) -> list[dict]:
     """One row per signal.
 
@@ -193,9 +205,10 @@ def rows(job: TrainingJob, fitted: Fitted, per_signal: Callable[[int], dict], **
       per_signal: index of a signal -> columns of its own.
       **per_run: columns with one value.
     """
+    of_run = common(job) | cost(job)
     return [
         dict.fromkeys(records.COLUMNS, "")
-        | common(job)
+        | of_run
         | {
             "inner_steps": job.setup.learner.inner_steps,
             "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",

@@ -1,7 +1,8 @@
 """Figure 7: rate and distortion of real bytes, on CIFAR-10 and on Kodak by patches.
 
-A meta-learned network is trained once and coded at several numbers of bits per modulation; `coin` fits every image
-anew; the file formats of `codecs.py` code the same images. Nothing is fitted to a test image but its own code.
+A meta-learned network is trained once and coded at several numbers of bits per modulation, as is the linear code `klt`;
+`coin` fits every image anew; the file formats of `codecs.py` code the same images. Nothing is fitted to a test image
+but its own code.
 """
 
 import gin
@@ -30,19 +31,19 @@ def jobs(
     real_codecs: list[str] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
 ) -> list[Job]:
-    """The grid of networks, then COIN, then the file formats.
+    """The grid of networks and COIN, then linear codes, then the file formats.
 
     Args:
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
       recipes: of `records.RECIPES`.
-      methods: keys of `METHODS`, or "coin".
+      methods: keys of `METHODS`, "coin" or "klt".
       budgets: data set -> numbers per patch.
       coin_sizes: data set -> (number of sine layers, width) of COIN's networks.
       real_codecs: keys of `codecs.CODECS`; one whose program is not here is left out, which is said.
       seeds: random seeds of the runs.
     """
-    valid = [*METHODS, "coin"]
+    valid = [*METHODS, "coin", rates_networks.KLT]
     grid.check("fig7", methods=methods, valid=valid, datasets=datasets, standin=standin, recipes=recipes)
     if real_codecs:
         grid.check_choices("fig7.real_codecs", real_codecs, codecs.CODECS)
@@ -51,21 +52,19 @@ def jobs(
     made = []
     for asked, dataset in found.items():
         resolution = data.DATA_SETS[dataset].resolution
+        networks = [method for method in methods if method not in ("coin", rates_networks.KLT)]
+
+        def alone(budget, dataset=dataset):
+            return {"budgets": {dataset: [budget]}}
+
         for seed in cli.seeds(seeds):
             made += rates_networks.jobs(
-                NAME,
-                SCOPE,
-                asked,
-                dataset,
-                resolution,
-                seed,
-                recipes,
-                [method for method in methods if method != "coin"],
-                budgets[dataset],
-                lambda budget, dataset=dataset: {"budgets": {dataset: [budget]}},
+                NAME, SCOPE, asked, dataset, resolution, seed, recipes, networks, budgets[dataset], alone
             )
             if "coin" in methods:
                 made += [_coin(asked, dataset, seed, *size) for size in coin_sizes.get(dataset, [])]
+        if rates_networks.KLT in methods:
+            made += rates_networks.linear_jobs(NAME, SCOPE, asked, dataset, resolution, budgets[dataset], alone)
         made += rates_codecs.jobs(NAME, SCOPE, asked, dataset, resolution, real_codecs)
     return made
 

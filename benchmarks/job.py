@@ -129,6 +129,11 @@ class TrainingJob(Job):
         return known and known.look
 
     @property
+    def unit(self) -> str:
+        """What a number of a code is called."""
+        return METHODS[self.method].unit
+
+    @property
     def judged(self) -> data.Signals:
         """The signals that the trained state is judged on."""
         return self.signals(self.setup.training.evaluate_on)

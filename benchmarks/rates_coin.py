@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import evaluation, rates
 from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
-from mscn_flax import meta
+from mscn_flax import meta, metrics
 from mscn_flax.finetune import AdamFit
 from mscn_flax.modalities import Points
 from mscn_flax.modalities.grids import grid_coordinates
@@ -45,6 +45,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
         indices = [index for index, image in enumerate(images) if image.shape[:2] == shape]
         targets = array_to_targets(np.stack([images[index] for index in indices]), 2)
         fitted = evaluation.fit(job.setup, state, Points(coords, targets), how.adam.encode, None)
+        flops = metrics.decode_flops(field, state.theta["field"], job.setup.modality.in_dim, len(coords))
         for index, delta in zip(indices, fitted.codes, strict=True):
             weights = (theta0 + delta).astype(np.float16).astype(np.float32)
             values = np.asarray(render(state.theta, weights - theta0, coords))
@@ -53,6 +54,8 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                 | {
                     "budget": job.budget,
                     "budget_unit": "weights",
+                    "shared_parameters": 0,
+                    "decode_flops": flops,
                     "inner_steps": how.adam.steps,
                     "inner_optimizer": "adam",
                     "bits": 16,

@@ -1,4 +1,7 @@
-"""Rates of meta-learned networks: each is trained once and coded at several numbers of bits per modulation."""
+"""Rates of meta-learned networks: each is trained once and coded at several numbers of bits per modulation.
+
+So is a linear code, `klt`, whose coefficients go through the same quantiser, tables and streams.
+"""
 
 import dataclasses
 import itertools
@@ -8,11 +11,11 @@ from collections.abc import Callable
 import gin
 import numpy as np
 
-from benchmarks import cli, grid, rates
+from benchmarks import cli, grid, linear, rates
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
-from mscn_flax import codec, configuration, data, meta, model
+from mscn_flax import codec, configuration, data, meta, metrics, model
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities.values import targets_to_8_bit
@@ -20,6 +23,9 @@ from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.stream import parse
 from mscn_flax.train import Setup, Training
+
+KLT = "klt"
+"""The method without a network: coefficients of principal components (a Karhunen-Loève transform)."""
 
 
 @gin.configurable
@@ -92,6 +98,23 @@ def jobs(
     return made
 
 
+def linear_jobs(
+    benchmark: str,
+    scope: str,
+    asked: str,
+    dataset: str,
+    resolution: int,
+    budgets: list[int],
+    alone: Callable[[int], dict],
+) -> list[linear.LinearJob]:
+    """The linear codes of one data set; arguments as `jobs` has them."""
+
+    def axes(budget):
+        return {"real_codecs": []} | alone(budget)
+
+    return linear.jobs(benchmark, scope, asked, dataset, resolution, KLT, budgets, axes, evaluate, Coding)
+
+
 def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
     how = job.evaluation
@@ -133,7 +156,9 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                 rates.row(job, index, signal, values, length)
                 | {
                     "budget": job.budget,
-                    "budget_unit": METHODS[job.method].unit,
+                    "budget_unit": job.unit,
+                    "shared_parameters": metrics.shared_parameters(theta["field"]),
+                    "decode_flops": len(parts[index]) * coder.flops,
                     "inner_steps": how.steps,
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,

@@ -31,12 +31,14 @@ COLUMNS = (
     "recipe",  # one of RECIPES; empty where all methods have one and the same
     "seed",
     "budget",  # non-zeros of the fitted code, as measured
-    "budget_unit",  # modulations, latents, fraction or weights; of a file codec the name of its setting
+    "budget_unit",  # modulations, latents, coefficients, fraction or weights; of a file codec the name of its setting
     "surviving_fraction",  # what the budget counts over what could be non-zero; fig2_unstructured: over all weights
     "kept_weights",  # non-zeros among the weights of what is counted (delta or the network)
     "kept_biases",
     "weights",  # of the full network
     "biases",
+    "shared_parameters",  # numbers that the decoder reads besides the code, without masks; PCA: mean and basis
+    "decode_flops",  # of decoding one signal, of a scene one view: 2 per multiplication and addition, 1 per sine
     "signal_id",  # index in the split that was evaluated
     "inner_steps",
     "inner_optimizer",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import gin
 import numpy as np
 
-from benchmarks import cli, evaluation, grid, records
+from benchmarks import cli, evaluation, grid, linear, records
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
@@ -22,6 +22,9 @@ from mscn_flax.siren import Siren
 from mscn_flax.train import Setup, Training
 
 NAME, SCOPE = "table1_modulations", "table1"
+
+PCA = "pca"
+"""The method without a network: the first principal components of the training signals."""
 
 SHOWN = 2
 """Number of test signals whose values are kept for figures; which, the modality says."""
@@ -47,11 +50,11 @@ def jobs(
       standins: data set -> what takes its place where it is not here, in order; those without stop the run instead.
       resolutions: data set -> pixels, latitudes or voxels per side; those without have their own.
       recipes: of `records.RECIPES`.
-      methods: keys of `METHODS`.
+      methods: keys of `METHODS`, or "pca".
       budgets: non-zeros per signal.
       seeds: random seeds of the runs.
     """
-    grid.check("table1", methods=methods, valid=METHODS, datasets=datasets, standin=None, recipes=recipes)
+    grid.check("table1", methods=methods, valid=[*METHODS, PCA], datasets=datasets, standin=None, recipes=recipes)
     for standin in (name for names in standins.values() for name in names):
         grid.check_choices("table1.standins", [standin], data.DATA_SETS)
     if not budgets:
@@ -60,7 +63,7 @@ def jobs(
     for asked in datasets:
         dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
-        axes = itertools.product(cli.seeds(seeds), budgets, recipes, methods)
+        axes = itertools.product(cli.seeds(seeds), budgets, recipes, [method for method in methods if method != PCA])
         for seed, budget, recipe, method in axes:
             alone = {
                 "datasets": [asked],
@@ -72,6 +75,10 @@ def jobs(
             scope = (SCOPE, recipe, asked, method)
             made.append(
                 job(NAME, scope, dataset, resolution, method, budget, seed, alone, recipe, recipe == recipes[-1])
+            )
+        if PCA in methods:
+            made += linear.jobs(
+                NAME, SCOPE, asked, dataset, resolution, PCA, budgets, lambda budget: {"budgets": [budget]}, _evaluate
             )
     return made
 
@@ -133,7 +140,9 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
         return {"budget": int(kept[i]), "surviving_fraction": f"{kept[i] / codes.shape[1]:.6g}"} | own
 
     empty = dict.fromkeys(records.MODULATION_COLUMNS, "")
-    of_run = {"budget_unit": "modulations", "trained_on": f"{train.name} ({train.source})"}
+    # Latents count as modulations, as in the paper's table.
+    unit = "modulations" if job.method in METHODS else job.unit
+    of_run = {"budget_unit": unit, "trained_on": f"{train.name} ({train.source})"}
     rows = [empty | row for row in evaluation.rows(job, fitted, per_signal, **of_run)]
     masks = []
     if state.gates is not None and setup.learner.shares_pattern:

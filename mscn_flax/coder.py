@@ -34,7 +34,7 @@ class Coder:
     """A trained learner.
 
     Attributes:
-      learner: field and inner loop; its field is a `Siren` (MSCN) or a `LatentModulatedSiren` (Functa, COIN++).
+      learner: field and inner loop; its field is a `Siren` (MSCN), a `LatentModulatedSiren` (Functa, COIN++) or linear.
       theta: what the outer loop has learned.
       mask: entries of the code that may differ from zero, the same for all signals; None where each signal has its own
         (`learner.adapt_gates`).
@@ -76,15 +76,13 @@ class Coder:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of decoding one point of a signal, see `metrics.siren_flops`."""
-        siren, samples = base_siren(self.learner.field), points_per_coordinate(self.learner.field)
-        return metrics.siren_flops(samples, self.modality.in_dim, siren.width, siren.depth, siren.out_dim)
+        """Floating-point operations of decoding one part of a signal, see `metrics.decode_flops`."""
+        points = math.prod(self.modality.shape(self.side))
+        return metrics.decode_flops(self.learner.field, self.theta["field"], self.modality.in_dim, points)
 
     def check_work(self, parts: int) -> None:
         """Raises a ValueError where decoding so many parts takes hours or gigabytes: few bytes may ask for that."""
-        points, weights = parts * math.prod(self.modality.shape(self.side)), jax.tree.leaves(self.theta["field"])
-        # A latent vector's map runs once per part, all else once per point.
-        flops = points * self.flops + 2 * parts * sum(each.size for each in weights)
+        points, flops = parts * math.prod(self.modality.shape(self.side)), parts * self.flops
         if flops > MAX_FLOPS or points > 2 * MAX_POINTS or parts * self.size > MAX_ENTRIES:
             asked = f"{points:,} points, {parts * self.size:,} numbers, {flops:.1e} floating-point operations"
             raise ValueError(f"the signal is too large for this model, whose decoder would need {asked}")

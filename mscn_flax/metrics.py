@@ -1,8 +1,15 @@
 """All measures of quality and cost, each defined once."""
 
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from flax.traverse_util import flatten_dict
+from jaxtyping import Array, Float, PyTree
+
+from mscn_flax.delta import DeltaSiren
+from mscn_flax.rendering import points_per_coordinate
+from mscn_flax.siren import Siren, base_siren
 
 
 def mse(values: Float[Array, "*B N c"], targets: Float[Array, "*B N c"]) -> Float[Array, "*B"]:
@@ -40,6 +47,32 @@ def siren_flops(points: int, in_dim: int, width: int, depth: int, out_dim: int) 
     34209792
     """
     return 2 * points * (in_dim * width + (depth - 2) * width * width + width * out_dim)
+
+
+def shared_parameters(params: PyTree) -> int:
+    """Numbers that encoder and decoder share: all parameters of a field, arrays or their shapes."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def decode_flops(field: nn.Module | DeltaSiren, params: PyTree, in_dim: int, points: int) -> int:
+    """FLOPs of the values of one code: 2 per multiplication and addition, 1 per sine, whatever is zero.
+
+    The network is evaluated at every point, what maps the code to its modulations once. Biases and modulations are what
+    the sums start with.
+
+    Args:
+      field: of the code.
+      params: its parameters, arrays or their shapes.
+      in_dim: inputs of the network.
+      points: number of coordinates, each of which may stand for several points (`points_per_coordinate`).
+    """
+    once = 2 * sum(leaf.size for path, leaf in flatten_dict(params).items() if path[-1] == "kernel")
+    siren = base_siren(field)
+    if not isinstance(siren, Siren):
+        return once
+    products = siren_flops(1, in_dim, siren.width, siren.depth, siren.out_dim)
+    sines = (siren.depth - 1) * siren.width
+    return points * points_per_coordinate(field) * (products + sines) + once - products
 
 
 def meta_step_flops(

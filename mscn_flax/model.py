@@ -14,7 +14,7 @@ import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Float, Int, UInt32
 
-from mscn_flax import architecture, entropy
+from mscn_flax import architecture, entropy, metrics
 from mscn_flax.atomic import replaced
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
@@ -67,7 +67,7 @@ class Model:
     def explain(self) -> str:
         """What it is, one line for each part, and the gin text."""
         coder, siren = self.coder, base_siren(self.coder.learner.field)
-        weights = sum(leaf.size for leaf in jax.tree.leaves(coder.theta["field"]))
+        weights = metrics.shared_parameters(coder.theta["field"])
         stored = f"{len(self.groups)} of {coder.size} entries"
         if coder.mask is None:
             stored = f"a mask and up to {stored}"
@@ -77,7 +77,7 @@ class Model:
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
                 f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {coder.channels} channels",
                 f"code       {stored} per {part}, {coder.steps} inner steps",
-                f"decoding   {coder.flops:,} floating-point operations per {coder.modality.point.removesuffix('s')}",
+                f"decoding   {coder.flops:,} floating-point operations per {coder.modality.part}",
                 f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
                 f"trained on {printable(self.trained_on) or 'unknown'}",
                 "",

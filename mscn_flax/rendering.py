@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mscn_flax.delta import DeltaSiren
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
 _LAST = 1e-3
@@ -73,7 +74,7 @@ class RadianceField(nn.Module):
         return composite(values[..., :3], density(values[..., 3]), slabs(depths)[None, :] * length[:, None])
 
 
-def points_per_coordinate(field: nn.Module) -> int:
+def points_per_coordinate(field: nn.Module | DeltaSiren) -> int:
     """Number of evaluations of the network per coordinate of a field: the points of a ray, otherwise 1."""
     return field.camera.samples_per_ray if isinstance(field, RadianceField) else 1
 

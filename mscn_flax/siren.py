@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 from mscn_flax.sine import SINES
 
 
-def base_siren(field: nn.Module) -> "Siren":
-    """The SIREN inside a field that modulates, adapts or renders one; the field itself if it is a SIREN."""
+def base_siren(field) -> nn.Module:
+    """The SIREN inside a field that modulates, adapts or renders one; the field itself if there is none inside it."""
     while hasattr(field, "siren"):
         field = field.siren
     return field

@@ -31,9 +31,11 @@ class Form:
 
     Attributes:
       gates_field: whether `params` does something.
+      shares_network: whether the decoder reads theta0 besides what is `counted`.
     """
 
     gates_field: ClassVar[bool] = False
+    shares_network: ClassVar[bool] = True
 
     def gate_shape(self, field) -> tuple[int, ...]:
         """Shape of z; one gate per entry of the code unless a form says otherwise."""
@@ -114,6 +116,8 @@ class MapGates(Form):
 
 class ParameterGates(Form):
     """(theta0 + delta) * mask: the network itself is sparse (eq. 7); its forms differ in how z becomes the mask."""
+
+    shares_network: ClassVar[bool] = False
 
     def mask(self, field: DeltaSiren, z: Float[Array, "*gates"]) -> Float[Array, " P"]:
         """The factor of each parameter."""

@@ -115,10 +115,10 @@ def whole_grids(name: str, preset: str) -> list[list[str]]:
         "fig2_unstructured": [f"fig2.methods={list(fig2_unstructured.METHODS)}"],
         "sparsity_forms": [f"forms.methods={list(sparsity_forms.FORMS)}"],
         "fig7_rate_distortion": [
-            "fig7.methods=['mscn', 'coin_pp', 'coin']",
+            "fig7.methods=['mscn', 'coin_pp', 'coin', 'klt']",
             "fig7.coin_sizes={'photos': [(2, 12)], 'kodak': [(2, 12)]}",
         ],
-        "climate_rate_distortion": ["climate.methods=['mscn', 'coin_pp']"],
+        "climate_rate_distortion": ["climate.methods=['mscn', 'coin_pp', 'klt']"],
         "cost_model": ["cost_model.cases={'images': ('cifar10', 32), 'maps': ('era5', 9), 'solids': ('solids', 16)}"],
     }
     if name != "outer_loop":

@@ -120,7 +120,8 @@ def test_a_good_model_is_not_refused_and_says_its_cost():
 def test_a_scenes_cost_counts_the_points_of_its_rays():
     (architecture, _, _), shared = _parts("scene"), model.load_model(GOLDEN / "scene.safetensors")
     samples, width = architecture["field"]["camera"]["samples"], architecture["field"]["siren"]["width"]
-    assert shared.coder.flops == 2 * samples * (3 * width + width * width + 4 * width)
+    points = samples * shared.coder.side**2
+    assert shared.coder.flops == points * (2 * (3 * width + width * width + 4 * width) + 2 * width)
 
 
 def test_escapes_of_what_a_model_says_are_not_printed(tmp_path):
@@ -135,7 +136,7 @@ def test_escapes_of_what_a_model_says_are_not_printed(tmp_path):
 def test_a_stream_of_few_bytes_that_would_take_hours_is_refused(monkeypatch):
     shared, data = model.load_model(GOLDEN / "image.safetensors"), (GOLDEN / "image.mscn").read_bytes()
     rows = stream.parse(data).parts
-    monkeypatch.setattr(coder, "MAX_FLOPS", rows * 1024 * shared.coder.flops)
+    monkeypatch.setattr(coder, "MAX_FLOPS", rows * shared.coder.flops - 1)
     with pytest.raises(ValueError, match="too large for this model"):
         codec.decode(shared, data)
     with pytest.raises(ValueError, match="too large for this model"):

@@ -29,10 +29,10 @@ def _rows(folder) -> pd.DataFrame:
 def test_every_method_has_one_row_per_image_and_setting(folder):
     found = _rows(folder)
     counts = found.groupby("method").size()
-    assert counts["mscn"] == counts["coin_pp"] == 4 * (2 + 1)
+    assert counts["mscn"] == counts["coin_pp"] == counts["klt"] == 4 * (2 + 1)
     assert counts["coin"] == 2
     assert counts["jpeg"] == 4 * 14
-    assert set(found["method"]) == {"mscn", "coin_pp", "coin", "jpeg"}
+    assert set(found["method"]) == {"mscn", "coin_pp", "klt", "coin", "jpeg"}
     np.testing.assert_allclose(found["bpp"], 8 * found["bytes"] / found["pixels"], rtol=1e-4)
     coded = found[found["bits"].isin([4, 5])]
     assert set(coded["trained_on"]) == {"photos (standin)"}
@@ -50,7 +50,7 @@ def test_models_can_be_used_and_a_second_call_does_nothing(folder):
     command += [f"--{kind}_dir={folder / kind}" for kind in ("results", "runs", "data")]
     done = subprocess.run(command, cwd=records.REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("done before") == 4
+    assert done.stdout.count("done before") == 5
     pd.testing.assert_frame_equal(_rows(folder), before)
 
 
@@ -66,7 +66,8 @@ def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
 def test_maps_have_rows_and_a_figure(ran, tmp_path):
     results = ran("climate_rate_distortion") / "results" / "smoke"
     found = records.read(results / "climate_rate_distortion.csv", records.RATE_COLUMNS)
-    assert found.groupby("method").size().to_dict() == {"coin_pp": 4 * 3, "jpeg2000": 4 * 14, "mscn": 4 * 3}
+    networks = dict.fromkeys(["coin_pp", "klt", "mscn"], 4 * 3)
+    assert found.groupby("method").size().to_dict() == networks | {"jpeg2000": 4 * 14}
     assert set(found["pixels"]) == {10 * 18}
     np.testing.assert_allclose(found["bpp"], 8 * found["bytes"] / found["pixels"], rtol=1e-4)
     coded = found[found["bits"].isin([5, 6])]
@@ -108,7 +109,8 @@ def test_differences_at_common_rates_have_bd_psnr_as_their_mean():
 
 
 def test_a_method_with_fewer_seeds_is_named():
-    coded = pd.DataFrame({"method": ["mscn", "coin_pp", "mscn"], "seeds": [3, 1, 3]})
+    methods = {"method": ["mscn", "coin_pp", "mscn", "klt"], "seeds": [3, 1, 3, 1], "outer_steps": [9, 9, 9, 0]}
+    coded = pd.DataFrame(methods)
     assert rate_distortion.seeds(coded) == "3 seeds (COIN++: 1)"
     assert rate_distortion.seeds(coded[coded["method"] == "mscn"]) == "3 seeds"
 

@@ -81,7 +81,7 @@ def _figure(kept: values.Kept, original: np.ndarray) -> plt.Figure:
         for axis, budget in zip(axes[row], budgets, strict=True):
             axis.set_axis_off()
             if row == 0:
-                axis.set_title("original" if budget is None else f"{budget} modulations")
+                axis.set_title("original" if budget is None else f"{budget} numbers")
             found = None if budget is None else kept.load(f"{method}_{budget}")
             if found is None:
                 continue

@@ -79,7 +79,7 @@ def _figure(kept: values.Kept, maps: np.ndarray, errors: dict, limit: float) -> 
         shown = axes[row][column].imshow(error, extent=extent, **look)
         axes[row + 1][column].imshow(globe(error, 20.0), **look)
         rmse = np.sqrt(np.mean(error**2))
-        title = f"{style.label(method)}, {budget} modulations\nRMSE {rmse:.2f} K"
+        title = f"{style.label(method)}, {budget} numbers\nRMSE {rmse:.2f} K"
         axes[row][column].set_title(title, fontsize=8)
     figure.colorbar(shown, cax=scales[1], label="error (K)", orientation="horizontal")
     figure.suptitle(kept.title, fontsize=9)

@@ -40,7 +40,7 @@ def summary(rows: pd.DataFrame, psnr: str = "psnr8_db") -> pd.DataFrame:
 
 
 def coded(points: pd.DataFrame) -> pd.DataFrame:
-    """The points of networks whose modulations are quantised: those that have a point at full precision, 32 bits."""
+    """The points of codes whose numbers are quantised: those that have a point at full precision, 32 bits."""
     return points[points["method"].isin(points.loc[points["bits"] == 32, "method"])]
 
 
@@ -54,8 +54,9 @@ def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:
 
 
 def seeds(points: pd.DataFrame) -> str:
-    """How many seeds the networks have, and which have fewer: "3 seeds", "3 seeds (COIN++: 1)"."""
-    most = points["seeds"].max()
+    """How many seeds what was trained has, and which has fewer: "3 seeds", "3 seeds (COIN++: 1)"."""
+    points = points[points["outer_steps"] > 0]
+    most = max(points["seeds"], default=0)
     fewer = points[points["seeds"] < most].groupby("method")["seeds"].min()
     named = "; ".join(f"{style.label(method)}: {number}" for method, number in fewer.items())
     return style.count(most, "seed") + (f" ({named})" if named else "")

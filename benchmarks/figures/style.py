@@ -20,6 +20,8 @@ METHODS = {
     "mscn": Look("MSCN", "#08306b", "-", "o"),
     "functa": Look("Functa", "#fc8d59", "--", "s"),
     "sparse_latents": Look("latents, sparse modulations", "#807dba", "-.", "^"),
+    "pca": Look("PCA (linear)", "#7a0177", ":", "^"),
+    "klt": Look("PCA (linear), coded", "#7a0177", ":", "^"),
     "mscn_meta_sgd": Look("MSCN, MetaSGD", "#08306b", "-", "o"),
     "mscn_fixed_lr": Look("MSCN, fixed rate", "#2171b5", "--", "s"),
     "mscn_sparse_final": Look("MSCN, sparse network", "#6baed6", "-.", "^"),

@@ -87,6 +87,12 @@ def headline(part: pd.DataFrame) -> str:
     return next(name for name in LABELS if part[name].notna().any())
 
 
+def trained(part: pd.DataFrame) -> pd.DataFrame:
+    """The lines of methods that were trained, which have steps and seeds; all where there are no such lines."""
+    found = part[part["outer_steps"] > 0]
+    return found if len(found) else part
+
+
 def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
     """(caption, header, body) of each data set: one line per method and measure, one column per budget."""
     blocks = []
@@ -101,11 +107,11 @@ def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
             if method.partition(style.RECIPE)[0] == "mscn":
                 lines["sparsity %"] = (f"{value:.1f}" if value >= 0 else "–" for value in at["sparsity_pct"])
             body += [[style.label(method), line, *cells] for line, cells in lines.items()]
-        seeds, steps, signals = (sorted(part[c].unique()) for c in ("seeds", "outer_steps", "signals"))
+        seeds, steps, signals = (sorted(trained(part)[c].unique()) for c in ("seeds", "outer_steps", "signals"))
         caption = (
             f"{' '.join(filter(None, [f'{dataset}{style.SOURCES[source]}', style.trained_elsewhere(part)]))}: "
-            f"PSNR in dB at each number of modulations; {_range(steps)} outer steps, {_range(signals)} test signals, "
-            f"mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
+            f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
+            f"signals, mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         )
         blocks.append((caption, ["method", "", *map(str, budgets)], body))
     return blocks
@@ -137,8 +143,8 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         axis.set_xscale("log", base=2)
         axis.set_xticks(budgets, map(str, budgets))
         quality = LABELS[shown] if shown == "accuracy_pct" else "mean PSNR (dB)"
-        axis.set(xlabel="non-zero modulations per signal", ylabel=quality)
-        counts = f"{part['outer_steps'].max()} steps", style.count(part["seeds"].max(), "seed")
+        axis.set(xlabel="non-zeros per signal", ylabel=quality)
+        counts = f"{part['outer_steps'].max()} steps", style.count(trained(part)["seeds"].max(), "seed")
         more = " · ".join(filter(None, [*counts, style.trained_elsewhere(part)]))
         axis.set_title(f"{results.title(dataset, source)}\n{more}")
     # One legend for all: within the axes it would lie over an interval.

@@ -21,7 +21,7 @@ class Kept(NamedTuple):
       title: data set, preset, steps, and the training data where they are others.
       rows: those of the first seed.
       methods: all that have rows.
-      budgets: from few modulations to many.
+      budgets: from few numbers per signal to many.
       folder: where the values are.
     """
 
@@ -54,7 +54,7 @@ def kept(results: Results) -> list[tuple[Kept, np.ndarray]]:
     rows = rows[rows["seed"] == 0].assign(budget=rows.groupby("run_id")["budget"].transform("max"))
     found = []
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
-        about = f"{part['outer_steps'].iloc[0]} steps, one seed", style.trained_elsewhere(part)
+        about = f"{part['outer_steps'].max()} steps, one seed", style.trained_elsewhere(part)
         methods, budgets = (sorted(part[column].unique()) for column in ("method", "budget"))
         title, folder = results.title(dataset, source, *about), results.folder / "table1_modulations_values"
         one = Kept(f"{dataset}_{source}", title, part, methods, budgets, folder)
