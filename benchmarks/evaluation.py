@@ -15,7 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks import records
 from benchmarks.job import TrainingJob
 from mscn_flax import memory, meta, metrics
-from mscn_flax.modalities import Points, Signal
+from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import Modality, Points, Signal
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.train import Setup, compiled
 
@@ -185,14 +186,14 @@ def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
     }
 
 
-def cost(job: TrainingJob) -> dict:
-    """What decoding takes, from shapes alone, as columns."""
-    setup, learner = job.setup, job.setup.learner
-    params = jax.eval_shape(learner.init, jax.random.key(0), setup.coords)["field"]
-    points = math.prod(setup.modality.shape(setup.resolution))
+def cost(learner: MetaLearner, modality: Modality, resolution: int) -> dict[str, int]:
+    """What decoding a signal of a resolution takes, from shapes alone, as columns."""
+    coords = modality.all_coordinates(resolution)
+    params = jax.eval_shape(learner.init, jax.random.key(0), coords)["field"]
+    points = math.prod(modality.shape(resolution))
     return {
         "shared_parameters": metrics.shared_parameters(params) if learner.form.shares_network else 0,
-        "decode_flops": metrics.decode_flops(learner.field, params, setup.modality.in_dim, points),
+        "decode_flops": metrics.decode_flops(learner.field, params, modality.in_dim, points),
     }
 
 
@@ -205,7 +206,7 @@ def rows(job: TrainingJob, fitted: Fitted, per_signal: Callable[[int], dict], **
       per_signal: index of a signal -> columns of its own.
       **per_run: columns with one value.
     """
-    of_run = common(job) | cost(job)
+    of_run = common(job) | cost(job.setup.learner, job.setup.modality, job.setup.resolution)
     return [
         dict.fromkeys(records.COLUMNS, "")
         | of_run

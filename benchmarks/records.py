@@ -22,6 +22,10 @@ RECIPES = ("published", "best")
 """How a method is trained: as its reference does, at the preset's size, or with what the search on the validation split
 found for it, which had as many trials for each method (`benchmarks/tune.py`)."""
 
+EQUAL = ("network", "parameters", "flops")
+"""What methods are compared at: one and the same base network, or the widest that has no more `shared_parameters`, or
+no more `decode_flops`, than Functa's latent map and base network together."""
+
 COLUMNS = (
     "experiment",  # the benchmark, e.g. table1_modulations
     "preset",  # smoke, quick, paper, ... or custom
@@ -58,6 +62,7 @@ COLUMNS = (
 
 MODULATION_COLUMNS = (
     *COLUMNS,
+    "equal",  # what the method has as much of as Functa, one of EQUAL; empty for a linear code
     "psnr_weighted_db",  # maps of the globe: squared errors weighted by the cosine of the latitude
     "trained_on",  # data set and its source
 )
@@ -260,7 +265,7 @@ TABLES = {
 
 _TEXTS = ("experiment", "preset", "dataset", "source", "method", "recipe", "budget_unit", "inner_optimizer")
 _TEXTS += ("trained_on", "kind", "run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine")
-_TEXTS += ("precision", "code", "tile")
+_TEXTS += ("precision", "code", "tile", "equal")
 """Columns of texts; all others hold numbers."""
 
 

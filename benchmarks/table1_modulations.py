@@ -3,6 +3,8 @@
 A stand-in is configured as the data set that it stands in for.
 """
 
+import bisect
+import dataclasses
 import io
 import itertools
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
+from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
 from mscn_flax.modalities import Signal
 from mscn_flax.outer import OuterOptimizer
@@ -22,6 +25,12 @@ from mscn_flax.siren import Siren
 from mscn_flax.train import Setup, Training
 
 NAME, SCOPE = "table1_modulations", "table1"
+
+REFERENCE = "functa"
+"""The method whose latent map and base network the others are compared with, see `records.EQUAL`."""
+
+MEASURES = {"parameters": "shared_parameters", "flops": "decode_flops"}
+"""What is to be equal -> its column."""
 
 PCA = "pca"
 """The method without a network: the first principal components of the training signals."""
@@ -39,6 +48,7 @@ def jobs(
     standins: dict[str, list[str]] = gin.REQUIRED,
     resolutions: dict[str, int] = gin.REQUIRED,
     recipes: list[str] = gin.REQUIRED,
+    equal: dict[str, list[str]] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: list[int] = gin.REQUIRED,
     seeds: list[int] = gin.REQUIRED,
@@ -50,6 +60,7 @@ def jobs(
       standins: data set -> what takes its place where it is not here, in order; those without stop the run instead.
       resolutions: data set -> pixels, latitudes or voxels per side; those without have their own.
       recipes: of `records.RECIPES`.
+      equal: data set -> what methods have as much of as Functa, of `records.EQUAL`; the others have one network.
       methods: keys of `METHODS`, or "pca".
       budgets: non-zeros per signal.
       seeds: random seeds of the runs.
@@ -63,24 +74,39 @@ def jobs(
     for asked in datasets:
         dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
-        axes = itertools.product(cli.seeds(seeds), budgets, recipes, [method for method in methods if method != PCA])
-        for seed, budget, recipe, method in axes:
-            alone = {
-                "datasets": [asked],
-                "recipes": [recipe],
-                "methods": [method],
-                "budgets": [budget],
-                "seeds": [seed],
-            }
+        networks = [method for method in methods if method != PCA]
+        axes = itertools.product(equal.get(asked, records.EQUAL[:1]), cli.seeds(seeds), budgets, recipes, networks)
+        for at_equal, seed, budget, recipe, method in axes:
+            grid.check_choices("table1.equal", [at_equal], records.EQUAL)
+            if at_equal != "network" and method == REFERENCE:
+                continue  # As at an equal network.
+            alone = {"datasets": [asked], "recipes": [recipe], "methods": [method], "budgets": [budget]}
+            alone |= {"seeds": [seed], "equal": {asked: [at_equal]}}
+            shown = recipe == recipes[-1] and at_equal == "network"
             scope = (SCOPE, recipe, asked, method)
-            made.append(
-                job(NAME, scope, dataset, resolution, method, budget, seed, alone, recipe, recipe == recipes[-1])
-            )
+            made.append(job(NAME, scope, dataset, resolution, method, budget, seed, alone, recipe, at_equal, shown))
         if PCA in methods:
             made += linear.jobs(
                 NAME, SCOPE, asked, dataset, resolution, PCA, budgets, lambda budget: {"budgets": [budget]}, _evaluate
             )
     return made
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModulationJob(TrainingJob):
+    """A cell of the table.
+
+    Attributes:
+      equal: see `records.EQUAL`.
+    """
+
+    equal: str = "network"
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        parts = [f"{self.method}-{self.budget:g}", self.recipe, "" if self.equal == "network" else self.equal]
+        return self._cell("-".join(filter(None, parts)))
 
 
 def job(
@@ -93,17 +119,33 @@ def job(
     seed: int,
     alone: dict,
     recipe: str = "",
+    equal: str = "network",
     shown: bool = True,
-) -> TrainingJob:
-    """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `TrainingJob` has it."""
+) -> ModulationJob:
+    """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `ModulationJob` has it."""
     known = data.DATA_SETS[dataset]
-    with configuration.scope(*scope):
-        seen = known.modality.evaluation()
+
+    def learner_of(method: str, **changed) -> MetaLearner:
         siren = Siren(out_dim=known.channels + known.modality.extra_channels)
-        field = known.modality.field(METHODS[method].field(siren, budget))
-        learner = METHODS[method].learner(field, budget)
+        field = METHODS[method].field(dataclasses.replace(siren, **changed), budget)
+        return METHODS[method].learner(known.modality.field(field), budget)
+
+    def size(learner: MetaLearner) -> int:
+        return evaluation.cost(learner, known.modality, resolution)[MEASURES[equal]]
+
+    changed = {}
+    if equal != "network":
+        with configuration.scope(*scope[:-1], REFERENCE):
+            most = size(learner_of(REFERENCE))
+        with configuration.scope(*scope):
+            # The reference has its latent map besides: no network of the others is narrower than its own.
+            widths = range(Siren().width, 16 * Siren().width)
+            wider = bisect.bisect_right(widths, most, key=lambda width: size(learner_of(method, width=width)))
+        changed = {"width": widths[wider - 1]}
+    with configuration.scope(*scope):
+        seen, learner = known.modality.evaluation(), learner_of(method, **changed)
         setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
-    return TrainingJob(
+    return ModulationJob(
         benchmark=benchmark,
         preset=cli.preset(),
         seed=seed,
@@ -116,6 +158,7 @@ def job(
         evaluate=_evaluate,
         evaluation=seen,
         recipe=recipe,
+        equal=equal,
         shown=shown and seed == 0,
     )
 
@@ -143,6 +186,7 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     # Latents count as modulations, as in the paper's table.
     unit = "modulations" if job.method in METHODS else job.unit
     of_run = {"budget_unit": unit, "trained_on": f"{train.name} ({train.source})"}
+    of_run["equal"] = getattr(job, "equal", "")  # A linear code has no network.
     rows = [empty | row for row in evaluation.rows(job, fitted, per_signal, **of_run)]
     masks = []
     if state.gates is not None and setup.learner.shares_pattern:
