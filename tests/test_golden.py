@@ -32,6 +32,7 @@ SMOKE = {
     "fig2_unstructured": [
         "--gin_param=fig2.methods=['mscn_meta_sgd', 'meta_sparse_inr']",
         "--gin_param=fig2.rounds=[4]",
+        "--gin_param=mscn_meta_sgd/Training.outer_steps=12",  # And 4 rounds of 2.
     ],
     "sparsity_forms": [],
     "fig7_rate_distortion": ["--gin_param=fig7.methods=['mscn']", "--gin_param=fig7.real_codecs=['jpeg']"],
@@ -49,6 +50,8 @@ QUICK = {
         "--gin_param=fig2.datasets=['sdf2d']",
         "--gin_param=fig2.methods=['mscn_meta_sgd']",
         "--gin_param=fig2.rounds=[20]",
+        "--gin_param=Training.outer_steps=280",
+        "--gin_param=PruningRounds.round_steps=1",
     ],
 }
 
