@@ -1,7 +1,7 @@
 """Bringing the gates to an exact budget: a controller on the number of gates open at test time, then a top-n mask.
 
 The paper's budgets are exact counts but its mechanism is not stated. Here the target for the test-time count falls
-geometrically from all gates to n during the first `close_by` of the outer steps, while a proportional-integral
+geometrically from all gates to n between `open_until` and `close_by` of the outer steps, while a proportional-integral
 controller on log lambda (eq. 8) makes the count follow. The proportional part is what damps it: log_alpha integrates
 lambda, so an integral alone swings (seen: 8 gates open where 64 were asked for). At `freeze_at` the n gates with the
 largest log_alpha become a binary mask, with which the rest of the steps fine-tune. Expected L0 is no substitute for the
@@ -66,26 +66,29 @@ class BudgetController(Controller):
     Attributes:
       budget: n, number of gates open at the end. What is compiled must take it from the state (`LearnedGates.budget`),
         never from here.
+      open_until: fraction of the outer steps during which the target is all gates, so that closing starts from a
+        trained dense state.
       close_by: fraction of the outer steps by which the target has fallen to n.
       freeze_at: fraction of the outer steps at which the top-n mask replaces the learned gates.
       hard_concrete: distribution of the gates.
 
     Raises:
-      ValueError: unless 0 < close_by <= freeze_at <= 1.
+      ValueError: unless 0 <= open_until < close_by <= freeze_at <= 1.
     """
 
     budget: int = 64
     close_by: float = 0.3
     freeze_at: float = 0.4
     hard_concrete: HardConcrete = dataclasses.field(default_factory=HardConcrete)
+    open_until: float = 0.0
 
     has_log_alpha: ClassVar[bool] = True
 
     def __post_init__(self):
-        if not 0 < self.close_by <= self.freeze_at <= 1:
+        if not 0 <= self.open_until < self.close_by <= self.freeze_at <= 1:
             raise ValueError(
-                "BudgetController needs 0 < close_by <= freeze_at <= 1, "
-                f"got close_by={self.close_by}, freeze_at={self.freeze_at}"
+                "BudgetController needs 0 <= open_until < close_by <= freeze_at <= 1, "
+                f"got open_until={self.open_until}, close_by={self.close_by}, freeze_at={self.freeze_at}"
             )
 
     def check(self, gates: int) -> None:
@@ -149,7 +152,8 @@ class BudgetController(Controller):
 
     def target(self, step: Int[Array, ""], outer_steps: int, gates: int, budget: Float[Array, ""]) -> Float[Array, ""]:
         """Number of gates that should be open after `step` of `outer_steps` steps: gates (budget / gates)^progress."""
-        progress = jnp.clip(step.astype(jnp.float32) / (self.close_by * outer_steps), 0, 1)
+        since = step.astype(jnp.float32) - self.open_until * outer_steps
+        progress = jnp.clip(since / ((self.close_by - self.open_until) * outer_steps), 0, 1)
         return gates * (budget / gates) ** progress
 
     def is_frozen(self, step: Int[Array, ""], outer_steps: int) -> Array:

@@ -13,6 +13,13 @@ def test_target_falls_from_all_to_the_budget():
     assert controller.is_frozen(jnp.int32(500), 1000)
 
 
+def test_target_stays_at_all_gates_until_closing_begins():
+    controller = BudgetController(budget=64, open_until=0.4, close_by=0.6, freeze_at=0.7)
+    steps = (0, 1, 400, 500, 600, 900)
+    targets = [float(controller.target(jnp.int32(step), 1000, 7168, jnp.float32(64))) for step in steps]
+    np.testing.assert_allclose(targets, [7168, 7168, 7168, np.sqrt(7168 * 64), 64, 64], rtol=1e-5)
+
+
 def test_lambda_rises_while_too_many_are_open_and_falls_otherwise():
     controller = BudgetController()
     start = jnp.log(jnp.float32(INITIAL_LAMBDA))
@@ -41,7 +48,10 @@ def test_count_follows_the_target_on_a_simple_plant():
     assert 48 <= counts[-1] <= 80
 
 
-@pytest.mark.parametrize("wrong", [{"close_by": 0.0}, {"close_by": 0.6, "freeze_at": 0.5}, {"freeze_at": 1.5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"close_by": 0.0}, {"close_by": 0.6, "freeze_at": 0.5}, {"freeze_at": 1.5}, {"open_until": 0.3}],
+)
 def test_wrong_schedules_are_refused(wrong):
     with pytest.raises(ValueError, match="close_by"):
         BudgetController(**wrong)
