@@ -3,6 +3,9 @@
 Two regimes of evaluation, told apart by the columns `inner_optimizer` and `inner_steps`: the inner loop that was
 trained (sgd or meta_sgd, 2 steps), and Adam (100 steps). What a budget counts is not the same for all methods, because
 what they store for a signal is not: see `METHODS`.
+
+All methods have as many outer steps at a fraction 0.8^k as those that prune have had by then: `Training.outer_steps` of
+the dense network and k rounds. The pruning schedule sets the number because it is the rivals' published recipe.
 """
 
 import dataclasses
@@ -64,17 +67,18 @@ class Method:
     """What makes a method.
 
     Attributes:
-      learner: function of (network, pruning round k, outer steps).
+      learner: function of (network, pruning round k, outer steps of the dense network).
       gated: its gates are learned: the budget is of delta's weights and biases together.
-      stop: function of (learner, k, outer steps): outer steps after which it is evaluated.
+      trained: whether it is trained at all.
       two_steps: whether it has an inner loop of its own.
       pruned: function of (weights, k): see `Evaluation`.
-      shares_training: name under which several budgets or methods share one training; None for each its own.
+      shares_training: name under which several budgets or methods share one training, whose schedules refer to the
+        steps of the dense network; None for each its own, whose schedules refer to all its steps.
     """
 
     learner: Callable[[Siren, int, int], MetaLearner]
     gated: bool = False
-    stop: Callable[[MetaLearner, int, int], int] = lambda learner, k, outer_steps: outer_steps
+    trained: bool = True
     two_steps: bool = True
     pruned: Callable[[int, int], tuple[int, ...]] = lambda weights, k: ()
     shares_training: str | None = None
@@ -114,12 +118,8 @@ METHODS = {
     # Budget: non-zeros of theta0 + delta, weights and biases together.
     "mscn_sparse_final": Method(_gated(UnstructuredGates(), meta_sgd=True), gated=True),
     # Budget: weights of theta0 + delta, biases free, as MetaSparseINR's paper counts.
-    "meta_sparse_inr": Method(
-        _pruned("magnitude"), stop=lambda learner, k, _: learner.controller.stop(k), shares_training="meta_sparse_inr"
-    ),
-    "random_pruning": Method(
-        _pruned("random"), stop=lambda learner, k, _: learner.controller.stop(k), shares_training="random_pruning"
-    ),
+    "meta_sparse_inr": Method(_pruned("magnitude"), shares_training="meta_sparse_inr"),
+    "random_pruning": Method(_pruned("random"), shares_training="random_pruning"),
     "dense_narrow": Method(_narrow),
     "maml_one_shot": Method(
         _dense, two_steps=False, pruned=lambda weights, k: (surviving(weights, k),), shares_training="maml"
@@ -130,7 +130,7 @@ METHODS = {
         pruned=lambda weights, k: tuple(surviving(weights, i) for i in range(1, k + 1)),
         shares_training="maml",
     ),
-    "scratch": Method(_narrow, stop=lambda *_: 0, two_steps=False),
+    "scratch": Method(_narrow, trained=False, two_steps=False),
 }
 """`method` column -> the method; gin scope fig2/<method> configures it."""
 
@@ -199,6 +199,9 @@ def _job(
     with configuration.scope(*scope):
         training, siren = Training(), Siren(out_dim=known.channels)
         learner = method.learner(siren, k, training.outer_steps)
+        steps = PruningRounds(dense_steps=training.outer_steps).stop(k)
+        if not method.shares_training:
+            training = dataclasses.replace(training, outer_steps=steps)
         setup = Setup(learner, OuterOptimizer(), training, known.modality, resolution, seed)
         weights = siren_weights(siren)
         how = Evaluation(
@@ -224,7 +227,7 @@ def _job(
         evaluation=how,
         recipe=recipe,
         shown=shown and seed == 0,
-        stop=method.stop(learner, k, training.outer_steps),
+        stop=steps if method.trained else 0,
         trained_as=method.shares_training,
     )
 

@@ -47,7 +47,7 @@ class Training:
         None: as many as the memory of the device holds.
       test_signals: number of test signals that are evaluated; None for all.
       checkpoint_every: outer steps between two checkpoints.
-      fresh_points: draw points afresh for every inner step and for the outer loss too.
+      fresh_points: draw points or rays afresh for every inner step and for the outer loss too.
       encode_stride: a test signal is fitted to one point in every cell of `encode_stride` points per side, drawn afresh
         for every inner step; 1 fits it to all points.
       views: views of a scene that are drawn at random for every outer step.
@@ -95,7 +95,7 @@ class Training:
     def sampling(self, inner_steps: int, step: int | None = None) -> Sampling:
         """Which points outer step `step` sees when each signal has `inner_steps` inner steps; None: the last step."""
         stride = self.coarse_stride if step is not None and step < self.coarse_steps else self.stride
-        rounds = inner_steps + 1 if self.fresh_points and stride > 1 else 1
+        rounds = inner_steps + 1 if self.fresh_points else 1
         return Sampling(stride, rounds, self.views, self.rays)
 
 

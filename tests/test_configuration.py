@@ -42,7 +42,8 @@ def test_a_methods_training_takes_effect_everywhere(build, name, scope, method):
     of = {"variant": "base"} if name == "outer_loop" else {}
     if "cifar10" in scope:
         of["dataset"] = "photos"  # Its stand-in.
-    assert steps(jobs, method=method, **of) == {7}
+    rounds = (2 * 4, 2 * 20) if name == "fig2_unstructured" else (0,)
+    assert steps(jobs, method=method, **of) == {7 + more for more in rounds}
     assert {setup.optimizer.learning_rate for setup in setups(jobs, method=method, **of)} == {0.125}
     trained = [job for job in jobs if hasattr(job, "setup")]
     others = [job for job in trained if job.method != method or of.items() - vars(job).items()]
@@ -57,7 +58,7 @@ def test_a_methods_network_takes_effect_in_table_1(build):
 
 def test_a_binding_without_scope_takes_effect_or_is_warned_about(build, capsys):
     jobs = build("fig2_unstructured", "Training.outer_steps=11")
-    assert steps(jobs) == {11}
+    assert steps(jobs, method="meta_sparse_inr") == {11}
     assert capsys.readouterr().err == ""
     jobs = build("table1_modulations", "Training.batch_size=6")
     assert {setup.training.batch_size for setup in setups(jobs)} == {6, 4}
@@ -71,6 +72,14 @@ def test_a_binding_without_scope_takes_effect_or_is_warned_about(build, capsys):
     # Of two on the command line the person knows.
     build("table1_modulations", "Training.views=3", "srn_cars/Training.views=2")
     assert capsys.readouterr().err == ""
+
+
+def test_all_methods_of_figure_2_have_as_many_steps_as_those_that_prune(build):
+    jobs = build("fig2_unstructured", f"fig2.methods={list(fig2_unstructured.METHODS)}", "Training.outer_steps=11")
+    stops = {(job.method, round(job.budget, 4)): job.stop_step for job in jobs}
+    assert len(stops) == 2 * len(fig2_unstructured.METHODS)
+    for (method, budget), stop in stops.items():
+        assert stop == (0 if method == "scratch" else {0.4096: 11 + 4 * 2, 0.0115: 11 + 20 * 2}[budget])
 
 
 @pytest.mark.parametrize(

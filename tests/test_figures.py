@@ -118,7 +118,7 @@ def test_figures_from_three_rows_without_jax(tmp_path):
     assert done.returncode == 0, done.stderr
     written = {path.name for path in (tmp_path / "plots" / "quick").iterdir()}
     names = [f"table1_modulations.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")]
-    assert written == {*names, "fig4_reuse_cifar10_subset.pdf", "fig4_reuse_cifar10_subset.png"}
+    assert written == {*names, "fig4_reuse.md", "fig4_reuse_cifar10_subset.pdf", "fig4_reuse_cifar10_subset.png"}
     assert (tmp_path / "plots" / "quick" / "table1_modulations.png").read_bytes()[:4] == b"\x89PNG"
     assert "| MSCN | mean of PSNRs | 20.97 | 23.98 |" in (tmp_path / "plots/quick/table1_modulations.md").read_text()
 
@@ -152,13 +152,34 @@ def test_the_papers_values_are_those_of_its_table():
     assert paper["celeb_a_hq", "mscn", 1024] == 30.9
 
 
+def random_masks(rng, gates, counts, draws):
+    """`draws` masks of `counts[l]` random units of each layer, as lines (seed, layer, unit)."""
+    return [
+        (seed, layer, unit)
+        for seed in range(draws)
+        for layer, count in enumerate(counts)
+        for unit in rng.permutation(gates // len(counts))[:count]
+    ]
+
+
 def test_reuse_is_the_share_of_the_smaller_set():
     masks = pd.DataFrame(
         [(0, 2, 0, 1), (0, 2, 0, 2), (0, 4, 0, 1), (0, 4, 1, 1), (0, 4, 1, 2), (0, 4, 1, 3), (1, 4, 0, 2)],
         columns=["seed", "budget", "layer", "unit"],
     )
-    (line,) = fig4_reuse.reuse(masks).to_dict("records")
-    assert line == {"seed": 0, "small": 2, "large": 4, "reused": 0.5}
+    (line,) = fig4_reuse.reuse(masks, 8).to_dict("records")
+    shares = {"same_seed": 0.5, "other_seed": 0.5, "same_counts": 0.25, "uniform": 0.5}
+    assert line == {"seed": 0, "small": 2, "large": 4} | shares
+
+
+def test_random_choices_reuse_what_is_expected_of_them():
+    rng = np.random.default_rng(0)
+    small, large = (random_masks(rng, 64, counts, 400) for counts in ((12, 4), (24, 16)))
+    masks = pd.DataFrame([(16, *line) for line in small] + [(40, *line) for line in large])
+    pairs = fig4_reuse.reuse(masks.set_axis(["budget", "seed", "layer", "unit"], axis=1), 64)
+    assert pairs["same_counts"].unique() == pytest.approx([(12 * 24 / 32 + 4 * 16 / 32) / 16])
+    assert pairs["uniform"].unique() == pytest.approx([40 / 64])
+    assert pairs["same_seed"].mean() == pytest.approx(pairs["same_counts"].mean(), abs=0.02)
 
 
 def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):

@@ -29,7 +29,11 @@ KEYS += ["step", "model", "checksum"]
 
 SMOKE = {
     "table1_modulations": ["table1.datasets=['photos']"],
-    "fig2_unstructured": ["fig2.methods=['mscn_meta_sgd', 'meta_sparse_inr']", "fig2.rounds=[4]"],
+    "fig2_unstructured": [
+        "fig2.methods=['mscn_meta_sgd', 'meta_sparse_inr']",
+        "fig2.rounds=[4]",
+        "mscn_meta_sgd/Training.outer_steps=12",  # And 4 rounds of 2.
+    ],
     "sparsity_forms": [],
     "fig7_rate_distortion": ["fig7.real_codecs=['jpeg', 'bpg']"],
     "climate_rate_distortion": [],
@@ -46,6 +50,8 @@ QUICK = {
         "--gin_param=fig2.datasets=['sdf2d']",
         "--gin_param=fig2.methods=['mscn_meta_sgd']",
         "--gin_param=fig2.rounds=[20]",
+        "--gin_param=Training.outer_steps=280",
+        "--gin_param=PruningRounds.round_steps=1",
     ],
 }
 

@@ -16,7 +16,7 @@ from mscn_flax import codec, data, meta, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import IMAGES, MODALITIES, VOXELS, Sampling
+from mscn_flax.modalities import IMAGES, MODALITIES, SCENES, VOXELS, Sampling
 from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import Siren
@@ -114,7 +114,7 @@ def test_zeros_have_the_shapes_of_the_real_thing(name):
     known, side = data.DATA_SETS[DATA_SETS[name]], 16 if name != "map" else 10
     signals_of = data.load(DATA_SETS[name], "validation", resolution=side)
     signals = jax.tree.map(lambda *each: np.stack(each), *[signals_of[i] for i in range(2)])
-    sampling = Sampling(stride=2, rounds=4 if name == "volume" else 1, views=3, rays=10)
+    sampling = Sampling(stride=2, rounds=4, views=3, rays=10)
     real = known.modality.draw(signals, side, sampling, np.random.default_rng(0))
     example = known.modality.example(2, known.channels, side, sampling)
     shown = known.modality.draw(example, side, sampling, np.random.default_rng(0))
@@ -182,6 +182,11 @@ def test_fresh_points_are_others_in_every_step():
     assert points.targets.shape == (4, 4, 64, 1)
     assert not np.array_equal(points.coords[0], points.coords[1])
     gradient(Siren(depth=3, width=8, out_dim=1), VOXELS, points, 2, 1)
+    points = SCENES.draw(rooms.signals("scene"), 8, Sampling(rounds=4, views=2, rays=6), np.random.default_rng(1))
+    assert points.coords.shape == (4, 4, 12, 6)
+    assert points.targets.shape == (4, 4, 12, 3)
+    assert len(np.unique(points.coords.reshape(-1, 12 * 6), axis=0)) == 16
+    gradient(Siren(depth=3, width=8, out_dim=4), SCENES, points, 2, 1)
 
 
 @pytest.fixture(scope="module", params=MODALITIES)

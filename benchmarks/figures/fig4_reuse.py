@@ -1,41 +1,94 @@
-"""Figure 4: which modulations MSCN keeps. Reuse between budgets (top), distribution over layers (middle, bottom)."""
+"""Figure 4: which modulations MSCN keeps. Reuse between budgets (top), distribution over layers (middle, bottom).
+
+Reuse is the share of a smaller budget's modulations that a larger budget keeps too, in the run of the same seed or of
+another one. Beside it stands what a random choice of as many modulations would reuse on average: a uniform one, and one
+that keeps the number of modulations of each layer. The units of a layer are interchangeable before training, so two
+seeds can have no more in common than these numbers.
+"""
+
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from benchmarks import records
-from benchmarks.figures import style
+from benchmarks.figures import style, tables
 from benchmarks.figures.results import Drawn, Results, kept
+
+KINDS = {
+    "same_seed": ("same seed", {"marker": "o", "color": "black"}),
+    "other_seed": ("another seed", {"marker": "s", "color": "0.5"}),
+    "same_counts": ("random, numbers in layers kept", {"marker": "D", "color": "0.3", "markerfacecolor": "white"}),
+    "uniform": ("random, uniform", {"marker": "x", "color": "0.3"}),
+}
+"""Column of `reuse` -> its name and style."""
+
+PAIR = ["small", "large"]
+
+EXPLANATION = """\
+Share of a smaller budget's modulations that a larger budget keeps too; mean over seeds.
+
+Runs of the same seed start from the same weights and see the same batches: there a larger budget nearly extends a
+smaller one where the first column is near 1. Units of a layer are interchangeable before training, so that between
+seeds only the number of modulations in each layer can recur; a second column that equals the third says that nothing
+else does. What lies between the third and the fourth column is owed to these numbers alone, not to the choice of units.
+"""
 
 
 def draw(results: Results) -> Drawn:
-    """One figure for each data set."""
+    """One figure for each data set, and one table of all."""
     rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
     masks = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
-    drawn = {}
+    drawn, text = {}, f"Figure 4, preset {results.preset}. {EXPLANATION}"
     for (dataset, source), part in masks[masks["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
         fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()
         gates = round((part.groupby("run_id")["budget"].first() / fraction).iloc[0])
-        drawn[f"fig4_reuse_{dataset}_{source}"] = _figure(part, gates, results.title(dataset, source))
-    return drawn
+        pairs = reuse(part, gates)
+        drawn[f"fig4_reuse_{dataset}_{source}"] = _figure(part, pairs, gates, results.title(dataset, source))
+        text += f"\n{dataset}{style.SOURCES[source]}, {_size(part, gates)}:\n\n{_table(pairs)}"
+    return drawn | ({"fig4_reuse.md": text} if drawn else {})
 
 
-def reuse(masks: pd.DataFrame) -> pd.DataFrame:
-    """Fraction of a smaller budget's modulations that the larger budget of the same seed keeps too.
+def reuse(masks: pd.DataFrame, gates: int) -> pd.DataFrame:
+    """Share of a smaller budget's modulations that a larger one keeps too, and what random choices would keep.
 
-    Columns seed, small, large, reused.
+    One line per pair of budgets and seed of the smaller one, with columns seed, small, large and `KINDS`. The random
+    choices are expectations: a set of b of w units contains each of them with probability b / w, for all layers
+    together or within each. `other_seed` is a mean over the other seeds (NaN of one seed).
+
+    Args:
+      masks: columns seed, budget, layer and unit, one line per modulation that is kept.
+      gates: number of modulations, the same in each layer up to the last one in `masks`.
     """
-    kept = {key: set(zip(part["layer"], part["unit"], strict=True)) for key, part in masks.groupby(["seed", "budget"])}
-    return pd.DataFrame(
-        [
-            {"seed": seed, "small": small, "large": large, "reused": len(a & b) / len(a)}
-            for (seed, small), a in kept.items()
-            for (other, large), b in kept.items()
-            if seed == other and small < large
-        ],
-        columns=["seed", "small", "large", "reused"],
-    )
+    layers = masks["layer"].max() + 1
+    shape = masks["seed"].max() + 1, layers, max(masks["unit"].max() + 1, gates // layers)
+    chosen = {}
+    for budget, part in masks.groupby("budget"):
+        chosen[budget] = np.zeros(shape)
+        chosen[budget][part["seed"], part["layer"], part["unit"]] = 1
+    seeds, lines = sorted(masks["seed"].unique()), []
+    for (small, a), (large, b) in itertools.combinations(sorted(chosen.items()), 2):
+        for seed in (s for s in seeds if a[s].any() and b[s].any()):
+            others = [np.sum(a[seed] * b[other]) for other in seeds if other != seed and b[other].any()]
+            common = {
+                "same_seed": np.sum(a[seed] * b[seed]),
+                "other_seed": np.mean(others) if others else np.nan,
+                "same_counts": a[seed].sum(1) @ b[seed].sum(1) * layers / gates,
+                "uniform": a[seed].sum() * b[seed].sum() / gates,
+            }
+            shares = {kind: number / a[seed].sum() for kind, number in common.items()}
+            lines.append({"seed": seed, "small": small, "large": large} | shares)
+    return pd.DataFrame(lines, columns=["seed", *PAIR, *KINDS])
+
+
+def _table(pairs: pd.DataFrame) -> str:
+    columns = [("budgets", "{small} in {large}"), *((label, f"{{{kind}:.2f}}") for kind, (label, _) in KINDS.items())]
+    return tables.formatted(pairs.groupby(PAIR, as_index=False)[list(KINDS)].mean(), columns).replace("nan", "–")
+
+
+def _size(masks: pd.DataFrame, gates: int) -> str:
+    return f"{style.count(masks['seed'].nunique(), 'seed')}, {gates} modulations in all"
 
 
 def _range(groups) -> tuple[pd.Series, np.ndarray]:
@@ -44,30 +97,26 @@ def _range(groups) -> tuple[pd.Series, np.ndarray]:
     return mean, np.abs([groups.min() - mean, groups.max() - mean])
 
 
-def _figure(masks: pd.DataFrame, gates: int, title: str) -> plt.Figure:
-    figure, axes = style.grid(3, 1, 4.2, 7.2)
+def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) -> plt.Figure:
+    figure, axes = style.grid(3, 1, 4.6, 7.8)
     top, middle, bottom = axes[:, 0]
-    pairs, budgets = reuse(masks), sorted(masks["budget"].unique())
-    smaller = sorted(pairs["small"].unique())
-    for index, small in enumerate(smaller):
-        mean, spread = _range(pairs[pairs["small"] == small].groupby("large")["reused"])
-        look = {"color": str(0.6 * index / max(len(smaller) - 1, 1)), "marker": "osD^v"[index % 5], "capsize": 3}
-        top.errorbar(mean.index, mean, yerr=spread, label=f"of {small} kept", **look)
-    # A random choice of `large` of all gates keeps each gate of a smaller set with this probability.
-    top.plot(budgets[1:], [b / gates for b in budgets[1:]], "k:", marker="x", label="random allocation")
-    top.set_xscale("log", base=2)
-    top.set_xticks(budgets[1:], map(str, budgets[1:]))
-    top.set(xlabel="modulations of the larger budget", ylabel="fraction reused", ylim=(0, 1.05))
-    seeds = style.count(masks["seed"].nunique(), "seed")
-    top.set_title(f"{title}\nmean and range over {seeds}, {gates} modulations in all")
+    budgets, names = sorted(masks["budget"].unique()), []
+    for index, (kind, (label, look)) in enumerate(KINDS.items()):
+        mean, spread = _range(pairs.groupby(PAIR)[kind])
+        names = [f"{small} in {large}" for small, large in mean.index]
+        at = np.arange(len(names)) + 0.16 * (index - 1.5)
+        top.errorbar(at, mean, yerr=spread, linestyle="", capsize=3, label=label, **look)
+    top.set_xticks(np.arange(len(names)), names, rotation=0 if len(names) < 5 else 45)
+    top.grid(axis="x", visible=False)
+    top.set(xlabel="smaller in larger budget", ylabel="share of the smaller reused", ylim=(0, 1.05))
+    top.set_title(f"{title}\nmean and range over {_size(masks, gates)}")
     layers = np.arange(masks["layer"].max() + 1)
     for axis, budget in ((middle, budgets[0]), (bottom, budgets[-1])):
         of_budget = masks[masks["budget"] == budget]
         counts = of_budget.groupby(["seed", "layer"]).size().unstack(fill_value=0)
         mean, spread = _range(counts.reindex(columns=layers, fill_value=0))
-        axis.bar(layers + 1, mean, yerr=spread, color="0.45", edgecolor="black", capsize=3)
-        axis.axhline(budget / len(layers), color="black", linestyle=":", label="uniform")
+        axis.bar(layers + 1, mean, yerr=spread, color="0.6", edgecolor="black", capsize=3)
+        axis.axhline(budget / len(layers), color="black", linestyle=":", label="the same in each layer")
         axis.set(xticks=layers + 1, xlabel="modulated layer", ylabel=f"kept of {budget}")
-    for axis in axes[:, 0]:
-        axis.legend()
+    style.legend(figure, 2)
     return figure

@@ -69,17 +69,20 @@ class Scenes(Modality):
         return sampling.views * sampling.rays
 
     def draw(self, signals: Scene, side: int, sampling: Sampling, rng: np.random.Generator) -> Points:
-        """Random rays of random views of each scene."""
+        """Random rays of random views of each scene, others in each round."""
         count = signals["views"].shape[1]
         if count < sampling.views:
             raise ValueError(f"{sampling.views} views are asked for, a scene has {count}")
         drawn = []
-        for scene in range(len(signals["views"])):
+        for scene in np.repeat(np.arange(len(signals["views"])), sampling.rounds).tolist():
             chosen = rng.choice(count, sampling.views, replace=False)
             pixels = rng.integers(side, size=(sampling.views, sampling.rays, 2))
             rays, colours = _at(signals, scene, chosen, pixels)
             drawn.append((rays.reshape(-1, 6), colours.reshape(-1, 3)))
-        return Points(*map(np.stack, zip(*drawn, strict=True)))
+        points = map(np.stack, zip(*drawn, strict=True))
+        if sampling.rounds == 1:
+            return Points(*points)
+        return Points(*(part.reshape(-1, sampling.rounds, *part.shape[1:]) for part in points))
 
     def observed(
         self, signals: Scene, side: int, steps: int, stride: int = 1, evaluation: NovelViews | None = None
