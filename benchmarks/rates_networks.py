@@ -157,7 +157,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                 | {
                     "budget": job.budget,
                     "budget_unit": job.unit,
-                    "shared_parameters": metrics.shared_parameters(theta["field"]),
+                    "shared_parameters": metrics.shared_parameters(coder.theta["field"]),
                     "decode_flops": len(parts[index]) * coder.flops,
                     "inner_steps": how.steps,
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
