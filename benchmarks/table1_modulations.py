@@ -60,7 +60,7 @@ def jobs(
       standins: data set -> what takes its place where it is not here, in order; those without stop the run instead.
       resolutions: data set -> pixels, latitudes or voxels per side; those without have their own.
       recipes: of `records.RECIPES`.
-      equal: data set -> what methods have as much of as Functa, of `records.EQUAL`; the others have one network.
+      equal: data set -> what methods have as much of as Functa, of `records.EQUAL`; by default one network.
       methods: keys of `METHODS`, or "pca".
       budgets: non-zeros per signal.
       seeds: random seeds of the runs.
@@ -78,8 +78,8 @@ def jobs(
         axes = itertools.product(equal.get(asked, records.EQUAL[:1]), cli.seeds(seeds), budgets, recipes, networks)
         for at_equal, seed, budget, recipe, method in axes:
             grid.check_choices("table1.equal", [at_equal], records.EQUAL)
-            if at_equal != "network" and method == REFERENCE:
-                continue  # As at an equal network.
+            if at_equal != "network" and (method == REFERENCE or recipe != recipes[-1]):
+                continue  # The reference is as at an equal network, and one recipe says enough.
             alone = {"datasets": [asked], "recipes": [recipe], "methods": [method], "budgets": [budget]}
             alone |= {"seeds": [seed], "equal": {asked: [at_equal]}}
             shown = recipe == recipes[-1] and at_equal == "network"

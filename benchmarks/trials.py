@@ -4,6 +4,8 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+from benchmarks import records
+
 
 def path(results_dir: pathlib.Path, benchmark: str) -> pathlib.Path:
     """The file with the trials of a benchmark."""
@@ -27,10 +29,10 @@ def best(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def counts(rows: Sequence[dict[str, str]]) -> dict[tuple[str, str], int]:
-    """(data set, method) -> number of trials."""
-    found = {}
-    for row in rows:
-        key = row["dataset"], row["method"]
-        found[key] = found.get(key, 0) + 1
+def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int]]:
+    """Data set -> method -> number of trials; empty where there is no file."""
+    file, found = path(results_dir, benchmark), {}
+    for row in records.read_rows(file, records.TRIAL_COLUMNS) if file.exists() else []:
+        of_dataset = found.setdefault(row["dataset"], {})
+        of_dataset[row["method"]] = of_dataset.get(row["method"], 0) + 1
     return found

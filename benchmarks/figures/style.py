@@ -112,11 +112,12 @@ def label(method: str) -> str:
 def look(method: str, **more) -> dict:
     """A method's style as keyword arguments of `Axes.plot` and `Axes.errorbar`; `more` overrides them.
 
-    The published recipe has hollow markers.
+    The published recipe has hollow markers, what is compared at equal parameters thin lines.
     """
     name, _, recipe = method.partition(RECIPE)
-    hollow = {"markerfacecolor": "white"} if recipe == "published" else {}
-    return {key: text for key, text in _look(name)._asdict().items() if key != "label"} | hollow | more
+    changed = {"markerfacecolor": "white"} if recipe.startswith("published") else {}
+    changed |= {"linewidth": 0.7, "markersize": 8} if "equal" in recipe else {}
+    return {key: text for key, text in _look(name)._asdict().items() if key != "label"} | changed | more
 
 
 def ordered(methods: Iterable[str], own: Iterable[str] = METHODS) -> list[str]:

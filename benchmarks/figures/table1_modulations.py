@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from benchmarks import records
+from benchmarks import records, trials
 from benchmarks.figures import style, tables
 from benchmarks.figures.results import Drawn, Results
 
@@ -26,13 +26,15 @@ LABELS = {
 
 CELL = ["dataset", "source", "method", "budget"]
 
+COST = ["shared_parameters", "decode_flops"]
+
 
 def draw(results: Results) -> Drawn:
     """The table's three forms and its figure."""
-    rows = results.compared("table1_modulations", records.MODULATION_COLUMNS)
+    rows = by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
     # The other presets run smaller networks at other sizes.
     table = summary(rows, published() if results.preset == "paper" else published().head(0))
-    name, heading, blocks = "table1_modulations", f"Table 1, preset {results.preset}.", _wide(table)
+    name, heading, blocks = "table1_modulations", f"Table 1, preset {results.preset}.", _wide(table, results)
     markdown = (f"\n{caption}\n\n{tables.markdown(header, body)}" for caption, header, body in blocks)
     latex = (tables.latex(f"{heading} {caption}.", header, body) for caption, header, body in blocks)
     return {
@@ -41,6 +43,13 @@ def draw(results: Results) -> Drawn:
         f"{name}.tex": "\n".join(latex),
         name: _figure(table, results),
     }
+
+
+def by_comparison(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what is compared at equal parameters or FLOPs as methods of their own, as `style` names them."""
+    others = rows["equal"].isin(records.EQUAL[1:])
+    mark = np.where(rows["method"].str.contains(style.RECIPE), ", ", style.RECIPE)
+    return rows.assign(method=rows["method"] + np.where(others, mark + "equal " + rows["equal"].fillna(""), ""))
 
 
 def published() -> pd.DataFrame:
@@ -65,20 +74,22 @@ def summary(rows: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     Both PSNR conventions in dB, each a mean over seeds with the half-width of its 95% interval (Student's t; empty for
     one seed): `psnr` averages the signals' PSNRs, `psnr_of_mse` is the PSNR of the signals' mean MSE. Likewise
     `accuracy_pct`, the share of voxels on the right side, and `psnr_weighted`, of squared errors weighted by area;
-    empty for other data. `sparsity_pct` is the share of zeros in the code; `paper` the paper's value for the same data.
+    empty for other data. `shared_parameters` and `decode_flops` are what decoding takes, `sparsity_pct` is the share of
+    zeros in the code, `paper` the paper's value for the same data.
     """
     # A code that happens to have one more zero than the others of its run is still a code of that run.
     rows = rows.assign(budget=rows.groupby("run_id")["budget"].transform("max"))
     columns = {"psnr": "psnr_db", "mse": "mse", "surviving": "surviving_fraction", "accuracy_pct": "voxel_accuracy"}
-    per_seed = tables.seed_means(rows, CELL, columns | {"psnr_weighted": "psnr_weighted_db"})
+    columns |= {"psnr_weighted": "psnr_weighted_db"} | {name: name for name in COST}
+    per_seed = tables.seed_means(rows, CELL, columns)
     per_seed["accuracy_pct"] *= 100
     per_seed["psnr_of_mse"] = -10 * np.log10(per_seed["mse"])
-    table = tables.across_seeds(per_seed, CELL, ["surviving", *LABELS])
+    table = tables.across_seeds(per_seed, CELL, ["surviving", *COST, *LABELS])
     table["sparsity_pct"] = 100 * (1 - table["surviving"])
     for name in LABELS:
         table[f"{name}_ci95"] = tables.half_width(table[f"{name}_std"], table["seeds"])
     with_intervals = [f"{name}{suffix}" for name in LABELS for suffix in ("", "_ci95")]
-    ordered = [*CELL, "seeds", "signals", "outer_steps", "sparsity_pct", "trained_on", *with_intervals]
+    ordered = [*CELL, "seeds", "signals", "outer_steps", "sparsity_pct", *COST, "trained_on", *with_intervals]
     return table[ordered].merge(paper, how="left", on=CELL)
 
 
@@ -93,7 +104,7 @@ def trained(part: pd.DataFrame) -> pd.DataFrame:
     return found if len(found) else part
 
 
-def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
+def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], list[list[str]]]]:
     """(caption, header, body) of each data set: one line per method and measure, one column per budget."""
     blocks = []
     for (dataset, source), part in table.groupby(["dataset", "source"]):
@@ -106,6 +117,8 @@ def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
                 lines["paper"] = (f"{value:g}" if value >= 0 else "–" for value in at["paper"])
             if method.partition(style.RECIPE)[0] == "mscn":
                 lines["sparsity %"] = (f"{value:.1f}" if value >= 0 else "–" for value in at["sparsity_pct"])
+            shared = at["shared_parameters"]
+            lines["shared parameters"] = (f"{value:,.0f}" if value >= 0 else "–" for value in shared)
             body += [[style.label(method), line, *cells] for line, cells in lines.items()]
         seeds, steps, signals = (sorted(trained(part)[c].unique()) for c in ("seeds", "outer_steps", "signals"))
         caption = (
@@ -113,6 +126,8 @@ def _wide(table: pd.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
             f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
             f"signals, mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         )
+        if counts := trials.counts(results.folder.parent, "table1_modulations").get(dataset):
+            caption += f"; recipe best: the best of {_range(sorted(set(counts.values())))} trials of each method"
         blocks.append((caption, ["method", "", *map(str, budgets)], body))
     return blocks
 
@@ -134,7 +149,8 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         axis.remove()
     for axis, ((dataset, source), part) in zip(axes.flat, parts, strict=False):
         shown, budgets = headline(part), sorted(part["budget"].unique())
-        for method, of_method in part.groupby("method"):
+        # At equal FLOPs networks are as wide as the base network, or wider by a unit: a line in the table.
+        for method, of_method in part[~part["method"].str.endswith("equal flops")].groupby("method"):
             label, at = style.label(method), of_method["budget"]
             look = style.look(method, capsize=3, label=label)
             axis.errorbar(at, of_method[shown], yerr=of_method[f"{shown}_ci95"], **look)
