@@ -37,11 +37,13 @@ else does. What lies between the third and the fourth column is owed to these nu
 
 
 def draw(results: Results) -> Drawn:
-    """One figure for each data set, and one table of all."""
+    """One figure for each data set that has several budgets, and one table of all."""
     rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
     masks = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
     drawn, text = {}, f"Figure 4, preset {results.preset}. {EXPLANATION}"
     for (dataset, source), part in masks[masks["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
+        if part["budget"].nunique() < 2:
+            continue
         fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()
         gates = round((part.groupby("run_id")["budget"].first() / fraction).iloc[0])
         pairs = reuse(part, gates)
