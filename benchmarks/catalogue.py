@@ -72,6 +72,13 @@ CATALOGUE = {
         methods="functa, mscn: gradients, points, batches, schedules, optimisers",
         expected={"smoke": "10 s", "quick": "5 min", "paper": "days on a GPU (not measured)"},
     ),
+    "regimes": Entry(
+        paper="none: when sparse modulations beat latents",
+        figures=("regimes",),
+        datasets="cifar10 (or photos), patches for kodak; validation split",
+        methods="functa, mscn: steps, depth, numbers per signal; sparse_latents and levers",
+        expected={"smoke": "20 s", "quick": "5 min", "medium": "5 h", "paper": "days on a GPU (not measured)"},
+    ),
     "speed": Entry(
         paper="none: cost of a meta-step, encoding, decoding",
         figures=("speed",),

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -86,6 +86,20 @@ def fit(
     return Fitted(shown.targets, codes, values, encode_s, decode_s)
 
 
+def fit_signals(setup: Setup, state: meta.TrainState, signals: Signal, evaluation: Hashable | None = None) -> Fitted:
+    """Fits stacked signals to what is observed of them, and decodes what they are judged by.
+
+    Args:
+      setup: what was trained.
+      state: its trained state.
+      signals: of its modality.
+      evaluation: see `Modality.evaluation`.
+    """
+    steps, stride = setup.learner.inner_steps, setup.training.encode_stride
+    seen = setup.modality.observed(signals, setup.resolution, steps, stride, evaluation)
+    return fit(setup, state, seen, shown=setup.modality.whole(signals, setup.resolution, evaluation))
+
+
 def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
     """The values [n, *V, N, c] of codes, and the seconds per signal.
 
@@ -157,7 +171,7 @@ def kept(setup: Setup, state: meta.TrainState, codes: np.ndarray) -> tuple[np.nd
 
 def judged_dataset(job: TrainingJob) -> str:
     """Name of the data set whose signals the job is judged on: Kodak's validation split is of other photographs."""
-    return job.judged.name if job.split == "validation" else job.dataset
+    return job.judged.name if job.setup.training.evaluate_on == "validation" else job.dataset
 
 
 def common(job: TrainingJob) -> dict:

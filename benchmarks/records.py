@@ -143,6 +143,10 @@ OUTER_LOOP_COLUMNS = (
     "run_id",
 )
 
+REGIMES_COLUMNS = (*OUTER_LOOP_COLUMNS[:10], "depth", "width", "shared_parameters", "decode_flops")
+REGIMES_COLUMNS += OUTER_LOOP_COLUMNS[11:]
+"""One row per run of regimes, judged at its end; `train_s` is empty for a run that was resumed."""
+
 SPEED_COLUMNS = (
     "experiment",
     "preset",
@@ -256,6 +260,7 @@ TABLES = {
     "climate_rate_distortion": {"": RATE_COLUMNS},
     "codec_robustness": {"": ROBUSTNESS_COLUMNS},
     "outer_loop": {"": OUTER_LOOP_COLUMNS},
+    "regimes": {"": REGIMES_COLUMNS},
     "speed": {"": SPEED_COLUMNS},
     "cost_model": {"": COST_COLUMNS},
     "growth": {"": GROWTH_COLUMNS},

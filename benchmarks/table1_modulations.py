@@ -5,6 +5,7 @@ A stand-in is configured as the data set that it stands in for.
 
 import bisect
 import dataclasses
+import functools
 import io
 import itertools
 from collections.abc import Sequence
@@ -121,8 +122,12 @@ def job(
     recipe: str = "",
     equal: str = "network",
     shown: bool = True,
+    **network: int,
 ) -> ModulationJob:
-    """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `ModulationJob` has it."""
+    """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `ModulationJob` has it.
+
+    Sizes in `network`, attributes of `Siren`, replace those that gin has of the base network.
+    """
     known = data.DATA_SETS[dataset]
 
     def learner_of(method: str, **changed) -> MetaLearner:
@@ -133,17 +138,17 @@ def job(
     def size(learner: MetaLearner) -> int:
         return evaluation.cost(learner, known.modality, resolution)[MEASURES[equal]]
 
-    changed = {}
     if equal != "network":
         with configuration.scope(*scope[:-1], REFERENCE):
-            most = size(learner_of(REFERENCE))
+            most = size(learner_of(REFERENCE, **network))
         with configuration.scope(*scope):
             # The reference has its latent map besides: no network of the others is narrower than its own.
             widths = range(Siren().width, 16 * Siren().width)
-            wider = bisect.bisect_right(widths, most, key=lambda width: size(learner_of(method, width=width)))
-        changed = {"width": widths[wider - 1]}
+            own = functools.partial(learner_of, method, **network)
+            wider = bisect.bisect_right(widths, most, key=lambda width: size(own(width=width)))
+        network |= {"width": widths[wider - 1]}
     with configuration.scope(*scope):
-        seen, learner = known.modality.evaluation(), learner_of(method, **changed)
+        seen, learner = known.modality.evaluation(), learner_of(method, **network)
         setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
     return ModulationJob(
         benchmark=benchmark,
@@ -167,10 +172,7 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     """One row per test signal, and one per modulation kept by the shared mask (none without a shared mask)."""
     setup = job.setup
     arrays = evaluation.test_arrays(job, setup.training.test_signals)
-    steps, stride = setup.learner.inner_steps, setup.training.encode_stride
-    seen = setup.modality.observed(arrays, setup.resolution, steps, stride, job.evaluation)
-    shown = setup.modality.whole(arrays, setup.resolution, job.evaluation)
-    fitted = evaluation.fit(setup, state, seen, shown=shown)
+    fitted = evaluation.fit_signals(setup, state, arrays, job.evaluation)
     codes = fitted.codes.reshape(len(fitted.codes), -1)
     kept = np.count_nonzero(codes, axis=1)
     if (kept != job.budget).any():

@@ -100,6 +100,9 @@ def build(tmp_path, monkeypatch):
 
     Data sets are not here, unless the function's `data_dir` says where: stand-ins take their place, or a dry run.
     """
+    # Defines flags, which would be lost at the end of the first test that reads a data set.
+    import array_record.python.array_record_data_source  # noqa: F401
+
     from benchmarks import cli
 
     def made(name, *parameters, preset="smoke", files=(), flags=("--dry_run",), data_dir=tmp_path / "no_data"):

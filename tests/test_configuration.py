@@ -117,6 +117,11 @@ def test_a_gin_file_of_ones_own_is_checked_like_the_command_line(build, tmp_path
     build("fig7_rate_distortion", files=[path])
 
 
+def _levers() -> str:
+    """All levers of regimes, as gin has them."""
+    return re.search(r"^regimes\.levers = (\{.*?^\})", (cli.GIN / "regimes.gin").read_text(), re.M | re.S)[1]
+
+
 def whole_grids(name: str, preset: str) -> list[list[str]]:
     """Parameters that ask for all methods, variants and data that a preset's files say something of, grid by grid."""
     every = {
@@ -128,6 +133,11 @@ def whole_grids(name: str, preset: str) -> list[list[str]]:
             "fig7.coin_sizes={'photos': [(2, 12)], 'kodak': [(2, 12)]}",
         ],
         "climate_rate_distortion": ["climate.methods=['mscn', 'coin_pp', 'klt']"],
+        "regimes": [
+            "regimes.datasets=['cifar10', 'kodak']",
+            "regimes.levers="
+            + re.search(r"regimes\.levers = (\{.*?\n\})", (cli.GIN / "regimes.gin").read_text(), re.S)[1],
+        ],
         "cost_model": ["cost_model.cases={'images': ('cifar10', 32), 'maps': ('era5', 9), 'solids': ('solids', 16)}"],
     }
     if name != "outer_loop":
