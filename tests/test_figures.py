@@ -133,6 +133,7 @@ def test_both_psnr_conventions_and_the_interval():
     mses = {0: (0.01, 0.001), 1: (0.02, 0.002), 2: (0.04, 0.001)}
     cells = [("mscn", seed, 64, signal, mse) for seed, pair in mses.items() for signal, mse in enumerate(pair)]
     frame = pd.DataFrame(rows(*cells)).assign(voxel_accuracy=np.nan, psnr_weighted_db=np.nan)
+    frame = frame.assign(shared_parameters=12867, decode_flops=np.nan)
     table = table1_modulations.summary(frame, table1_modulations.published())
     (line,) = table.to_dict("records")
     psnrs = [np.mean(-10 * np.log10(pair)) for pair in mses.values()]
@@ -143,6 +144,15 @@ def test_both_psnr_conventions_and_the_interval():
     assert line["psnr_ci95"] == pytest.approx(4.3027 * np.std(psnrs, ddof=1) / 3**0.5, rel=1e-3)
     assert line["sparsity_pct"] == 75
     assert line["psnr"] >= line["psnr_of_mse"]
+
+
+def test_what_is_compared_at_equal_parameters_is_a_line_of_its_own():
+    frame = pd.DataFrame(
+        {"method": ["mscn", "mscn:best", "mscn:best", "pca"], "equal": ["parameters", "network", "flops", ""]}
+    )
+    named = table1_modulations.by_comparison(frame)["method"].tolist()
+    assert named == ["mscn:equal parameters", "mscn:best", "mscn:best, equal flops", "pca"]
+    assert style.label(named[2]) == "MSCN (best, equal flops)"
 
 
 def test_the_papers_values_are_those_of_its_table():

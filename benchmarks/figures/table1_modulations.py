@@ -47,9 +47,13 @@ def draw(results: Results) -> Drawn:
 
 def by_comparison(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with what is compared at equal parameters or FLOPs as methods of their own, as `style` names them."""
-    others = rows["equal"].isin(records.EQUAL[1:])
-    mark = np.where(rows["method"].str.contains(style.RECIPE), ", ", style.RECIPE)
-    return rows.assign(method=rows["method"] + np.where(others, mark + "equal " + rows["equal"].fillna(""), ""))
+    names = [
+        f"{method}{', ' if style.RECIPE in method else style.RECIPE}equal {equal}"
+        if equal in records.EQUAL[1:]
+        else method
+        for method, equal in zip(rows["method"], rows["equal"], strict=True)
+    ]
+    return rows.assign(method=names)
 
 
 def published() -> pd.DataFrame:
