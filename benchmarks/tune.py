@@ -31,7 +31,7 @@ class Study:
     Attributes:
       job: as the preset has it.
       search: what may change.
-      bindings: index of a trial's value -> what it is bound to.
+      first: values that the first trials have.
       study: Optuna's.
     """
 
@@ -48,13 +48,14 @@ class Study:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
             load_if_exists=True,
         )
-        for trial in self.study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
+        self.first = [
+            of_preset | {name: repr(v) if search.space[name][0] == "choice" else v for name, v in changed.items()}
+            for changed in ({}, *search.first)
+        ]
+        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
             # Its process was stopped: the same values again.
-            if trial.state == TrialState.RUNNING:
-                self.study.tell(trial.number, state=TrialState.FAIL)
-                self.study.enqueue_trial(trial.params)
-        if not self.study.trials:
-            self.study.enqueue_trial(of_preset)
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            self.study.enqueue_trial(trial.params)
 
     @property
     def done(self) -> int:
@@ -66,6 +67,8 @@ class Study:
         # Small seeds that follow each other give nearly the same first number.
         seed = zlib.crc32(f"trial {self.done}".encode())
         self.study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4)
+        if self.done < len(self.first) and not self.study.get_trials(states=(TrialState.WAITING,)):
+            self.study.enqueue_trial(self.first[self.done])
         trial, began = self.study.ask(), time.perf_counter()
         values = {name: _suggested(trial, name, spec) for name, spec in self.search.space.items()}
         job = self._with(values)
