@@ -65,10 +65,10 @@ def _draw_method(axis: plt.Axes, method: str, part: pd.DataFrame) -> dict[str, p
     if len(payload):
         (handles[style.label(method)],) = axis.plot(payload["rate"], payload["psnr"], **look)
     if len(whole):
-        # The same line, thinner, its markers hollow.
-        (line,) = axis.plot(whole["rate"], whole["psnr"], **look | {"markerfacecolor": "white", "linewidth": 0.7})
+        # The same line, thin, its markers small.
+        (line,) = axis.plot(whole["rate"], whole["psnr"], **look | {"markersize": 2, "linewidth": 0.6})
         if not len(payload):  # A format without headers to take off.
             handles[f"{style.label(method)}, whole files"] = line
         elif method.startswith("mscn"):
-            handles["hollow: whole files"] = line
+            handles["thin: whole files"] = line
     return handles
