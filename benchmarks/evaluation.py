@@ -171,7 +171,9 @@ def kept(setup: Setup, state: meta.TrainState, codes: np.ndarray) -> tuple[np.nd
 
 def judged_dataset(job: TrainingJob) -> str:
     """Name of the data set whose signals the job is judged on: Kodak's validation split is of other photographs."""
-    return job.judged.name if job.setup.training.evaluate_on == "validation" else job.dataset
+    # A variant names no split of its own (`variant.VariantJob`): its training says it.
+    split = job.split or job.setup.training.evaluate_on
+    return job.judged.name if split == "validation" else job.dataset
 
 
 def common(job: TrainingJob) -> dict:

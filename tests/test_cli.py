@@ -91,7 +91,14 @@ def test_dry_run_shows_sizes_and_trains_nothing(tmp_path):
     folders = [f"--results_dir={tmp_path / 'results'}", f"--runs_dir={tmp_path / 'runs'}"]
     done = python_m("benchmarks", "run", "--preset=smoke", "--dry_run", "--only=table1_modulations", *folders)
     assert done.returncode == 0, done.stderr
-    for word in ("table1/cifar10/mscn/Siren.width = 32", "GFLOP", "temp MiB", "s/step", "hours", "64 [2, 32]"):
+    for word in (
+        "table1/published/cifar10/mscn/Siren.width = 32",
+        "GFLOP",
+        "temp MiB",
+        "s/step",
+        "hours",
+        "64 [2, 32]",
+    ):
         assert word in done.stdout
     assert not list(tmp_path.rglob("*.csv"))
     assert not list(tmp_path.rglob("checkpoints"))

@@ -24,6 +24,7 @@ TABLE1 = [
     "benchmarks.table1_modulations",
     "--preset=smoke",
     "--gin_param=table1.datasets=['photos']",
+    "--gin_param=table1.methods=['functa', 'mscn']",
     "--gin_param=table1.budgets=[8]",
     "--gin_param=table1.seeds=[0, 1]",
     "--gin_param=table1/Siren.width=8",
