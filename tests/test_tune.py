@@ -9,7 +9,7 @@ from benchmarks import cli, engine, records, trials, tune
 from benchmarks.run_folder import Result
 
 NAME = "table1_modulations"
-GRID = ("table1.datasets=['cifar10']", "table1.standins={'cifar10': ['photos']}")
+GRID = ("table1.datasets=['cifar10']", "table1.standins={'cifar10': ['photos']}", "table1.budgets=[64]")
 
 
 @pytest.fixture
@@ -54,13 +54,15 @@ def without_times(rows):
 
 
 def test_every_method_has_as_many_trials_and_the_best_is_bound(search, tmp_path, build):
+    preset = {job.method: job.setup for job in build(NAME, *GRID, preset="tuning") if job.recipe == "best"}
     rows = search(6)
     assert trials.counts(tmp_path / "results", NAME) == {"photos": {"functa": 6, "mscn": 6}}
     assert {row["scope"] for row in rows} == {"best/cifar10/functa", "best/cifar10/mscn"}
     for method in ("functa", "mscn"):
         of_method = [row for row in rows if row["method"] == method]
         # The first is what the preset has.
-        assert float(json.loads(of_method[0]["bindings"])["OuterOptimizer.learning_rate"]) == 1e-3
+        tried = float(json.loads(of_method[0]["bindings"])["OuterOptimizer.learning_rate"])
+        assert tried == preset[method].optimizer.learning_rate
         whole = [row for row in of_method if row["state"] == "complete"]
         assert len(whole) >= 4
         best = json.loads(max(whole, key=lambda row: float(row["value"]))["bindings"])
