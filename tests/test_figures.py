@@ -65,6 +65,7 @@ def rows(*cells):
         "dataset": "cifar10",
         "source": "subset",
         "budget_unit": "modulations",
+        "equal": "network",
         "outer_steps": 10,
         "surviving_fraction": 0.25,
     }

@@ -39,6 +39,8 @@ else does. What lies between the third and the fourth column is owed to these nu
 def draw(results: Results) -> Drawn:
     """One figure for each data set that has several budgets, and one table of all."""
     rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
+    # Wider networks, and methods whose gates choose what is reconstructed, have other modulations.
+    rows = rows[(rows["method"] == "mscn") & (rows["equal"] == "network")]
     masks = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
     drawn, text = {}, f"Figure 4, preset {results.preset}. {EXPLANATION}"
     for (dataset, source), part in masks[masks["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
