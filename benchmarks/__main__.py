@@ -1,6 +1,7 @@
 """`python -m benchmarks` lists the benchmarks; `run`, `collect` and `tune` run and draw, collect, and search."""
 
 import concurrent.futures
+import importlib.util
 import os
 import pathlib
 import sys
@@ -22,7 +23,7 @@ COMMANDS = ("run", "collect", "tune")
 def main(argv: list[str]) -> None:
     """Lists, runs and draws, or collects."""
     command, *more = argv[1:] or [""]
-    if more != [name for name in more if command == "tune" and name in CATALOGUE] or command not in ("", *COMMANDS):
+    if more[1:] or not all(command == "tune" and name in CATALOGUE for name in more) or command not in ("", *COMMANDS):
         sys.exit(
             f"error: unexpected {' '.join(argv[1:])!r}; there are {', '.join(COMMANDS)} and the name of a benchmark, "
             "or nothing for the list"
@@ -35,8 +36,9 @@ def main(argv: list[str]) -> None:
         if command == "run":
             _run([name for name in names if _ONLY.value or cli.has_preset(name, preset)], preset)
         elif command == "tune":
-            for name in more or names:
-                _tune(name)
+            if not more:
+                raise ValueError("name what to tune, for example: python -m benchmarks tune table1_modulations")
+            _tune(*more)
         elif command == "collect":
             for name in names:
                 for path in collect.collect(name, preset, cli.runs_dir(), cli.results_dir()):
@@ -92,6 +94,8 @@ def _run(names: list[str], preset: str) -> None:
 
 def _tune(name: str) -> None:
     """Searches for what suits each method of a benchmark."""
+    if not importlib.util.find_spec("optuna"):
+        raise ValueError("tune needs Optuna: pip install -r requirements-tuning.txt")
     more = [text for flag in cli.TUNING for text in _handed(flag)]
     launch.python("benchmarks.tune", name, "--preset=tuning", *_common(), *more)
 

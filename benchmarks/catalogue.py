@@ -28,14 +28,14 @@ CATALOGUE = {
         figures=("table1_modulations", "fig4_reuse", "fig5_voxels", "fig6_climate", "novel_views"),
         datasets="cifar10, era5, shapenet10, srn_cars (or stand-ins); paper: celeb_a_hq for cifar10",
         methods="functa, mscn; pca",
-        expected={"smoke": "40 s", "quick": "16 min", "paper": "days on a GPU (not measured)"},
+        expected={"smoke": "40 s", "quick": "40 min", "paper": "days on a GPU (not measured)"},
     ),
     "fig2_unstructured": Entry(
         paper="Figures 2 and 3",
         figures=("fig2_unstructured", "fig3_layers", "fig3_reconstructions"),
         datasets="faces (or photos), sdf2d; paper: celeb_a, imagenette, sdf2d",
         methods="mscn (3 forms), meta_sparse_inr and its 5 baselines",
-        expected={"smoke": "20 s", "quick": "14 min", "paper": "days on a GPU (not measured)"},
+        expected={"smoke": "20 s", "quick": "25 min (estimated)", "paper": "days on a GPU (not measured)"},
     ),
     "sparsity_forms": Entry(
         paper="none: the five forms of section 3.2",
@@ -77,7 +77,12 @@ CATALOGUE = {
         figures=("regimes",),
         datasets="cifar10 (or photos), patches for kodak; validation split",
         methods="functa, mscn: steps, depth, numbers per signal; sparse_latents and levers",
-        expected={"smoke": "20 s", "quick": "5 min", "medium": "5 h", "paper": "days on a GPU (not measured)"},
+        expected={
+            "smoke": "20 s",
+            "quick": "5 min (estimated)",
+            "medium": "10 h (estimated)",
+            "paper": "days on a GPU (not measured)",
+        },
     ),
     "speed": Entry(
         paper="none: cost of a meta-step, encoding, decoding",

@@ -58,6 +58,11 @@ class Study:
             self.study.enqueue_trial(trial.params)
 
     @property
+    def scope(self) -> str:
+        """Gin scope of the bindings, which holds for every benchmark."""
+        return "/".join(self.job.scope[1:])
+
+    @property
     def done(self) -> int:
         """Number of trials that are over, those that ended early among them."""
         return len(self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
@@ -106,7 +111,7 @@ class Study:
         return (
             evaluation.common(self.job)
             | {
-                "scope": "/".join(self.job.scope[1:]),
+                "scope": self.scope,
                 "budget": self.job.budget,
                 "study": self.study.study_name,
                 "trial": trial.number,
@@ -170,6 +175,7 @@ def main(argv: list[str]) -> None:
         if not found:
             raise ValueError(f"nothing of {name} is tuned; gin/tuning/{name}.gin binds Search.space and Search.budget")
         studies = [Study(job, search, f"sqlite:///{folder / 'trials.db'}") for job, search in found]
+        _check_nothing_is_lost(name, studies)
         for count in range(cli.trials()):
             # In turns: a search that is stopped leaves every method as many trials.
             for study in studies:
@@ -181,16 +187,36 @@ def main(argv: list[str]) -> None:
         sys.exit(2)
 
 
+def _check_nothing_is_lost(name: str, studies: list[Study]) -> None:
+    """Keeps trials that the search would replace by fewer, by those of a stand-in, or by those of another space.
+
+    Raises:
+      ValueError: where the file has trials of these scopes that the searches' own store does not have.
+    """
+    scopes = {study.scope for study in studies}
+    known = {(row["study"], str(row["trial"])) for study in studies for row in study.rows()}
+    rows = [row for row in _stored(name) if row["scope"] in scopes]
+    if others := [row for row in rows if (row["study"], row["trial"]) not in known]:
+        raise ValueError(
+            f"{trials.path(cli.results_dir(), name)} has {len(others)} trials that this search does not have, of "
+            f"{others[0]['study']} and the like; delete them, or give --results_dir and --tuned_dir of your own"
+        )
+
+
+def _stored(name: str) -> list[dict]:
+    """The trials that the file of a benchmark has."""
+    path = trials.path(cli.results_dir(), name)
+    return records.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
+
+
 def _store(name: str, rows: list[dict]) -> None:
     """Writes the trials, beside those of other data sets and methods that the file has, and the best of them."""
-    path = trials.path(cli.results_dir(), name)
-    before = records.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
     scopes = {row["scope"] for row in rows}
-    text = records.as_csv([row for row in before if row["scope"] not in scopes] + rows, records.TRIAL_COLUMNS)
-    with replaced(path) as out:
-        out.write(text)
+    others = [row for row in _stored(name) if row["scope"] not in scopes]
+    with replaced(trials.path(cli.results_dir(), name)) as out:
+        out.write(records.as_csv(others + rows, records.TRIAL_COLUMNS))
     with replaced(cli.tuned_dir() / f"{name}.gin") as out:
-        out.write(trials.best(records.read_rows(path, records.TRIAL_COLUMNS)))
+        out.write(trials.best(_stored(name)))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,13 @@ def test_missing_data_names_the_remedy(tmp_path):
     assert "Going on with the stand-in photos" in done.stdout
 
 
+def test_tune_wants_the_name_of_a_benchmark():
+    for arguments, word in (((), "name what to tune"), (("nothing",), "unexpected 'tune nothing'")):
+        done = python_m("benchmarks", "tune", *arguments)
+        assert done.returncode
+        assert word in done.stderr.strip().splitlines()[-1]
+
+
 def test_the_list_names_every_benchmark(tmp_path):
     done = python_m("benchmarks", f"--results_dir={tmp_path}", COLUMNS="200")
     assert done.returncode == 0, done.stderr

@@ -83,6 +83,16 @@ def test_a_stopped_search_goes_on_to_the_same_trials(search, tmp_path):
     assert trials.counts(tmp_path / "results", NAME) == {"photos": {"functa": 6, "mscn": 6}}
 
 
+def test_trials_that_a_search_does_not_have_are_not_replaced(search, tmp_path, capsys):
+    before = search(2)
+    # Another machine, which has the file alone.
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit):
+        search(1)
+    assert "has 4 trials that this search does not have" in capsys.readouterr().err
+    assert records.read_rows(trials.path(tmp_path / "results", NAME), records.TRIAL_COLUMNS) == before
+
+
 def test_poor_trials_end_early_and_count(search, tmp_path):
     rows = search(12, of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate / 1e-3)))
     assert trials.counts(tmp_path / "results", NAME) == {"photos": {"functa": 12, "mscn": 12}}

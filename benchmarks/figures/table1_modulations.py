@@ -164,7 +164,8 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         axis.set_xticks(budgets, map(str, budgets))
         quality = LABELS[shown] if shown == "accuracy_pct" else "mean PSNR (dB)"
         axis.set(xlabel="non-zeros per signal", ylabel=quality)
-        counts = f"{part['outer_steps'].max()} steps", style.count(trained(part)["seeds"].max(), "seed")
+        seeds = sorted(trained(part)["seeds"].unique())
+        counts = f"{part['outer_steps'].max()} steps", f"{_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         more = " · ".join(filter(None, [*counts, style.trained_elsewhere(part)]))
         axis.set_title(f"{results.title(dataset, source)}\n{more}")
     # One legend for all: within the axes it would lie over an interval.
