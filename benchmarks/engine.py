@@ -45,6 +45,7 @@ def run(benchmark: str, jobs: list[Job]) -> None:
     finally:
         if count == 1 and devices.is_first():
             collect.collect(benchmark, cli.preset(), cli.runs_dir(), cli.results_dir())
+    devices.together()  # The first may write for longer than JAX waits at the end.
     if count > 1:
         print(f"part {index} of {count} is done; once all are: python -m benchmarks collect --preset={cli.preset()}")
 
