@@ -17,6 +17,7 @@ from benchmarks.run_folder import Result
 from mscn_flax import codec, data, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES
 from mscn_flax.progress import Progress
@@ -45,7 +46,7 @@ def _models() -> dict[str, model.Model]:
     for name, (learner, shared) in kinds.items():
         theta = learner.init(jax.random.key(0), jnp.asarray(IMAGES.all_coordinates(SIDE)))
         coder = Coder(learner, jax.device_get(theta), shared, SIDE, 3, IMAGES)
-        models[name] = model.fit(coder, coder.adapt(patches), 5)
+        models[name] = fit_model(coder, coder.adapt(patches), 5)
     return models
 
 

@@ -12,8 +12,8 @@ from mscn_flax.modalities.values import array_to_targets
 SHOWN = {14: (96, 160), 22: (160, 448)}
 """Kodak images of figure 7's strip, and the top left corner of the part shown."""
 
-SHOWN_BITS, SHOWN_BPP = 5, 0.6
-"""Bits per modulation of the networks in the strip, and the rate up to which file formats may stand beside them."""
+SHOWN_BPP = 0.6
+"""Rate up to which pictures of file formats may stand beside those of networks in the strip."""
 
 SHOWN_SIDE = 192
 """Pixels per side of that part."""

@@ -6,26 +6,36 @@ So is a linear code, `klt`, whose coefficients go through the same quantiser, ta
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import gin
 import numpy as np
 
-from benchmarks import cli, grid, linear, rates
+from benchmarks import cli, grid, linear, rates, records
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
-from mscn_flax import codec, configuration, data, meta, metrics, model
+from mscn_flax import codec, configuration, data, meta, metrics
 from mscn_flax.coder import Coder
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities.values import targets_to_8_bit
+from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.stream import parse
 from mscn_flax.train import Setup, Training
+from mscn_flax.transform import Transform
+
+_PATCHES = 8
+"""Patches per side of the crops to which contexts are fitted."""
 
 KLT = "klt"
 """The method without a network: coefficients of principal components (a Karhunen-Loève transform)."""
+
+
+CODINGS = ("transform", "contexts", "transform+contexts")
+"""Values of the column `coding` besides "plain"."""
 
 
 @gin.configurable
@@ -34,14 +44,22 @@ class Coding:
     """How a trained network codes.
 
     Attributes:
-      bits: numbers of bits per modulation; each gives one row per signal.
+      bits: numbers of bits per modulation, coded plainly; each gives one row per signal.
       steps: number of inner steps when encoding.
       fit_signals: number of training signals to whose codes quantiser and tables are fitted.
+      codings: other codings, "transform", "contexts" or "transform+contexts", -> numbers of bits likewise: whether
+        coefficients of codes are quantised in place of the numbers (`mscn_flax/transform.py`), and whether levels are
+        predicted and tables chosen by what is around them (`mscn_flax/contexts.py`).
     """
 
     bits: tuple[int, ...] = (3, 4, 5, 6, 7, 8)
     steps: int = 10
     fit_signals: int = 5000
+    codings: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for coding in self.codings:
+            grid.check_choices("Coding.codings", [coding], CODINGS)
 
 
 def jobs(
@@ -115,6 +133,31 @@ def linear_jobs(
     return linear.jobs(benchmark, scope, asked, dataset, resolution, KLT, budgets, axes, evaluate, Coding)
 
 
+def _models(job: TrainingJob, coder: Coder, codes: np.ndarray, trained_on: str) -> dict[tuple[str, int], Model]:
+    """(coding, bits) -> the model that codes so; plain ones alone where each signal has a mask of its own."""
+    how, said = job.evaluation, {"gin": job.gin, "trained_on": trained_on}
+    models = {("plain", bits): fit_model(coder, codes, bits, **said) for bits in how.bits}
+    if coder.mask is None or not how.codings:
+        return models
+    parts = {"transform": Transform.of(coder, codes), "fields": _fields(job, coder)}
+    for coding, numbers in how.codings.items():
+        options = {"transform": "transform" in coding, "fields": "contexts" in coding}
+        options = {name: parts[name] for name, wanted in options.items() if wanted}
+        models |= {(coding, bits): fit_model(coder, codes, bits, **options, **said) for bits in numbers}
+    return models
+
+
+def _fields(job: TrainingJob, coder: Coder) -> list[np.ndarray]:
+    """Codes of the patches of larger crops of the training photographs; none where a signal has one part."""
+    if not data.DATA_SETS[job.dataset].crops:
+        return []
+    larger = data.load(job.dataset, "train", resolution=_PATCHES * coder.side)
+    count = max(1, 2 * job.evaluation.fit_signals // _PATCHES**2)
+    chosen = [larger[i] for i in np.random.default_rng(job.seed).permutation(len(larger))[:count]]
+    codes = coder.adapt(np.concatenate([coder.split(crop) for crop in chosen]))
+    return list(codes.reshape(len(chosen), _PATCHES, _PATCHES, *coder.learner.field.code_shape))
+
+
 def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
     how = job.evaluation
@@ -132,10 +175,10 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     codes = np.split(coder.adapt(everything), ends[:-1])
     adapt_s = (time.perf_counter() - began) / ends[-1]
     trained_on = f"{train.name} ({train.source})"
-    models = {bits: model.fit(coder, trained_codes, bits, gin=job.gin, trained_on=trained_on) for bits in how.bits}
+    models = _models(job, coder, trained_codes, trained_on)
     # The file of a model says nothing of a learner from outside the repository.
-    for bits, shared in models.items() if type(job.setup.learner) is MetaLearner else ():
-        shared.save(job.folder / f"model_{bits}b.safetensors")
+    for (coding, bits), shared in models.items() if type(job.setup.learner) is MetaLearner else ():
+        shared.save(job.folder / f"model_{coding}_{bits}b.safetensors")
     coder.render(codes[0])  # Compiled before anything is timed.
 
     # Of a patch: 4 bytes per number, and one bit per entry where the mask is its own.
@@ -143,12 +186,12 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     coded, files = [], {}
     for index, signal in enumerate(tested):
         size = job.setup.modality.extent(signal)
-        for bits in (32, *how.bits):
-            began = time.perf_counter()
-            stream = None if bits == 32 else codec.pack(models[bits], codes[index], *size)
+        for coding, bits in [("plain", 32), *models]:
+            shared, began = models.get((coding, bits)), time.perf_counter()
+            stream = None if bits == 32 else codec.pack(shared, codes[index], *size)
             packed = time.perf_counter()
             # What a decoder makes of the bytes.
-            seen = codes[index] if bits == 32 else codec.unpack(models[bits], parse(stream))
+            seen = codes[index] if bits == 32 else codec.unpack(shared, parse(stream))
             values = job.setup.modality.join(coder.render(seen), *size, coder.side).reshape(-1, coder.channels)
             done = time.perf_counter()
             length = len(parts[index]) * exact_bytes if bits == 32 else len(stream)
@@ -162,6 +205,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                     "inner_steps": how.steps,
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,
+                    "coding": coding,
                     "trained_on": trained_on,
                     "encode_s": f"{adapt_s * len(parts[index]) + packed - began:.3g}",
                     "decode_s": f"{done - packed:.3g}",
@@ -170,8 +214,8 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
             if bits != 32:
                 points = size[0] * size[1]
                 coded[-1]["bpp_payload"] = f"{8 * len(parse(stream).payload) / points:.6g}"
-                coded[-1]["bpp_entropy"] = f"{codec.estimated_bits(models[bits], codes[index]) / points:.6g}"
-            if bits == rates.SHOWN_BITS:
+                coded[-1]["bpp_entropy"] = f"{codec.estimated_bits(shared, codes[index], *size) / points:.6g}"
+            if bits == records.SHOWN_BITS.get(coding):
                 image = targets_to_8_bit(values).reshape(signal.shape)
                 files |= rates.shown_part(job, index, image, f"{job.method}_{job.budget}_{bits}b")
     return Result({"": coded}, files)

@@ -73,7 +73,11 @@ RATE_COLUMNS = (
     "pixels",  # of the image, or points of the map
     "bpp_payload",  # `bpp` without the file's headers; empty where the format has none to take off
     "trained_on",  # what the network was trained on
+    "coding",  # "plain", or "transform" and "contexts" where a transform is quantised and levels are predicted
 )
+
+SHOWN_BITS = {"plain": 5, "transform+contexts": 6}
+"""Coding -> bits at which pictures are kept for figure 7's strip."""
 
 MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "recipe", "seed", "budget")
 MASK_COLUMNS += ("layer", "unit", "run_id")
@@ -270,7 +274,7 @@ TABLES = {
 
 _TEXTS = ("experiment", "preset", "dataset", "source", "method", "recipe", "budget_unit", "inner_optimizer")
 _TEXTS += ("trained_on", "kind", "run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine")
-_TEXTS += ("precision", "code", "tile", "equal")
+_TEXTS += ("precision", "code", "tile", "equal", "coding")
 """Columns of texts; all others hold numbers."""
 
 

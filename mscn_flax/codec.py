@@ -3,10 +3,15 @@
 The payload holds, entry by entry of the code, the symbols of all parts of the signal, each entry by its table. Where
 each part has its own mask, the payload begins with the mask likewise, and then holds open entries alone. It ends, in
 the same order, with how far beyond it an entry lies whose symbol is the first or the last.
+
+Where a model has contexts (see `contexts.py`), the symbols are those of residuals, an entry's are ordered by their
+tables, and how far beyond they lie follows each entry, as the next one's contexts depend on it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from mscn_flax import entropy
 from mscn_flax.modalities import Cameras, Signal
@@ -48,16 +53,22 @@ def decode(model: Model, data: bytes, cameras: Cameras | None = None) -> Signal:
     return modality.join(values, stream.height, stream.width, coder.side, cameras)
 
 
-def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"]) -> float:
+def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> float:
     """Cross-entropy of a signal's symbols under the model's tables, in bits: the rate that the paper reports."""
-    columns, tables = _columns(model, codes)
-    counted = zip(columns, tables, strict=True)
+    counted = _columns(model, codes, model.coder.modality.lattice(height, width, len(codes), model.coder.side))
     return float(sum(-np.log2(table[column] / entropy.TOTAL).sum() for column, table in counted))
 
 
 def pack(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> bytes:
-    """The stream of a signal whose parts have these codes."""
-    payload = entropy.encode(*_columns(model, codes))
+    """The stream of a signal whose parts have these codes.
+
+    Raises:
+      ValueError: where a code is not finite.
+    """
+    if not np.isfinite(codes).all():
+        raise ValueError("the model finds no finite code for this signal; it needs another model")
+    lattice = model.coder.modality.lattice(height, width, len(codes), model.coder.side)
+    payload = entropy.encode(*zip(*_columns(model, codes, lattice), strict=True))
     return join(model.coder.modality, bytes.fromhex(model.id)[:ID_BYTES], height, width, len(codes), payload)
 
 
@@ -81,41 +92,79 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
         opened = np.stack([decoder.read(rows, table) for table in model.mask_tables], axis=1).astype(bool)
     else:
         opened = np.broadcast_to(coder.stored, (rows, coder.size))
-    symbols = np.zeros((rows, len(model.groups)), np.int32)
-    entries = np.flatnonzero(coder.stored)
-    for column, (entry, group) in enumerate(zip(entries, model.groups, strict=True)):
-        kept = opened[:, entry]
-        symbols[kept, column] = decoder.read(int(kept.sum()), model.tables[group])
-    excess = np.zeros_like(symbols)
-    ends = model.quantizer.is_end(symbols) & opened[:, entries]
-    excess.T[ends.T] = decoder.read(int(ends.sum()), model.excess_table)
+    if model.contexts is None:
+        levels = _read(model, decoder, opened[:, coder.stored])
+    else:
+        lattice = coder.modality.lattice(stream.height, stream.width, rows, coder.side)
+        levels = _read_in_context(model, decoder, lattice)
     decoder.close()
     codes = np.zeros((rows, coder.size), np.float32)
-    codes[:, entries] = model.quantizer.dequantize(model.quantizer.join(symbols, excess))
+    codes[:, coder.stored] = model.values(levels)
     codes[~opened] = 0
     return codes.reshape(rows, *coder.learner.field.code_shape)
 
 
-def _columns(model: Model, codes: Float[np.ndarray, "P *code"]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What the payload holds: columns of symbols, and the table of each.
+Columns = Iterator[tuple[np.ndarray, np.ndarray]]
+"""What the payload holds: columns of symbols, and the table of each."""
 
-    Raises:
-      ValueError: where a code is not finite.
-    """
-    flat = codes.reshape(len(codes), -1)
-    if not np.isfinite(flat).all():
-        raise ValueError("the model finds no finite code for this signal; it needs another model")
-    symbols, excess = model.quantizer.split(model.quantizer.quantize(flat[:, model.coder.stored]))
-    opened = flat != 0 if model.coder.mask is None else np.ones(symbols.shape, bool)
-    columns = [column[is_open] for column, is_open in zip(symbols.T, opened.T, strict=True)]
-    tables = [model.tables[group] for group in model.groups]
+
+def _columns(model: Model, codes: Float[np.ndarray, "P *code"], lattice: tuple[int, int]) -> Columns:
+    if model.contexts is not None:
+        yield from _columns_in_context(model, codes, lattice)
+        return
+    levels = model.levels(codes)
+    symbols, excess = model.quantizer.split(levels)
+    opened = np.ones(symbols.shape, bool)
     if model.coder.mask is None:
-        columns, tables = [*opened.T.astype(np.int32), *columns], [*model.mask_tables, *tables]
+        opened = codes.reshape(len(codes), -1) != 0
+        yield from zip(opened.T.astype(np.int32), model.mask_tables, strict=True)
+    for column, kept, group in zip(symbols.T, opened.T, model.groups, strict=True):
+        yield column[kept], model.tables[group]
     ends = model.quantizer.is_end(symbols) & opened
-    return [*columns, excess.T[ends.T]], [*tables, model.excess_table]
+    yield excess.T[ends.T], model.excess_table
+
+
+def _read(model: Model, decoder: entropy.Decoder, opened: Bool[np.ndarray, "P n"]) -> Int[np.ndarray, "P n"]:
+    """The levels that `_columns` wrote, of the entries that are open."""
+    symbols = np.zeros(opened.shape, np.int32)
+    for column, (kept, group) in enumerate(zip(opened.T, model.groups, strict=True)):
+        symbols[kept, column] = decoder.read(int(kept.sum()), model.tables[group])
+    excess = np.zeros_like(symbols)
+    ends = model.quantizer.is_end(symbols) & opened
+    excess.T[ends.T] = decoder.read(int(ends.sum()), model.excess_table)
+    return model.quantizer.join(symbols, excess)
+
+
+def _columns_in_context(model: Model, codes: Float[np.ndarray, "P *code"], lattice: tuple[int, int]) -> Columns:
+    quantizer, middle = model.quantizer, model.quantizer.levels // 2
+    levels = model.levels(codes).reshape(*lattice, -1) - middle
+    for residuals, classes in model.contexts.walk(levels, middle):
+        symbols, excess = quantizer.split(residuals + middle)
+        for chosen in np.unique(classes):
+            yield symbols[classes == chosen], model.tables[chosen]
+        yield excess[quantizer.is_end(symbols)], model.excess_table
+
+
+def _read_in_context(model: Model, decoder: entropy.Decoder, lattice: tuple[int, int]) -> Int[np.ndarray, "P n"]:
+    """The levels that `_columns_in_context` wrote."""
+    quantizer, contexts, middle = model.quantizer, model.contexts, model.quantizer.levels // 2
+    sizes, levels = contexts.sizes(lattice), np.zeros((*lattice, len(contexts.units)), np.int64)
+    for entry in range(levels.shape[-1]):
+        classes, symbols = contexts.classes(entry, sizes), np.zeros(lattice, np.int32)
+        for chosen in np.unique(classes):
+            found = classes == chosen
+            symbols[found] = decoder.read(int(found.sum()), model.tables[chosen])
+        ends, excess = quantizer.is_end(symbols), np.zeros_like(symbols)
+        excess[ends] = decoder.read(int(ends.sum()), model.excess_table)
+        residuals = quantizer.join(symbols, excess).astype(np.int64) - middle
+        sizes.add(residuals, contexts.units[entry])
+        levels[..., entry] = contexts.levels(entry, residuals, middle)
+    return levels.reshape(-1, levels.shape[-1]) + middle
 
 
 def _fewest_bits(model: Model) -> float:
     """Bits of the cheapest part that there is."""
+    if model.contexts is not None:
+        return len(model.groups) * float(-np.log2(model.tables.max() / entropy.TOTAL))
     tables = model.tables[model.groups] if model.mask_tables is None else model.mask_tables
     return float(-np.log2(tables.max(axis=1) / entropy.TOTAL).sum())

@@ -51,6 +51,12 @@ def histogram(
     return counts
 
 
+def smoothed(counts: Float[np.ndarray, "G A"]) -> UInt32[np.ndarray, "G A"]:
+    """Tables of groups of positions, in whose counts the shared histogram has the weight `_PRIOR`."""
+    shared = counts.sum(axis=0) + 1 / counts.shape[1]
+    return frequencies(counts + _PRIOR * shared / shared.sum())
+
+
 def fit(
     symbols: Int[np.ndarray, "S n"], groupings: dict[str, Int[np.ndarray, " n"]], alphabet: int
 ) -> tuple[UInt32[np.ndarray, "G A"], Int[np.ndarray, " n"]]:
@@ -75,8 +81,7 @@ def fit(
     held_out = np.arange(len(symbols)) % 5 == 4
 
     def tables(rows, groups):
-        shared = histogram(rows, np.zeros_like(groups), alphabet) + 1 / alphabet
-        return frequencies(histogram(rows, groups, alphabet) + _PRIOR * shared / shared.sum())
+        return smoothed(histogram(rows, groups, alphabet))
 
     def held_out_bits(groups):
         return estimated_bits(symbols[held_out], tables(symbols[~held_out], groups), groups).sum()

@@ -18,6 +18,7 @@ from mscn_flax import architecture, entropy, metrics
 from mscn_flax.atomic import replaced
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
+from mscn_flax.contexts import Contexts
 from mscn_flax.curvature import Curvature
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import MODALITIES
@@ -25,14 +26,12 @@ from mscn_flax.quantize import Quantizer
 from mscn_flax.rendering import Camera, RadianceField, points_per_coordinate
 from mscn_flax.siren import base_siren
 from mscn_flax.text import first_line, printable
+from mscn_flax.transform import Transform
 
 FORMAT = "mscn-flax model 1"
 
 ID_BYTES = 4
 """Bytes of the model's id that a stream carries."""
-
-_EXCESS_PRIOR = 0.9
-"""Observations that an excess of k counts for beforehand, to the power k: other signals have larger ones."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,9 +42,11 @@ class Model:
       coder: turns parts of signals into codes and back.
       quantizer: of the code's entries.
       tables: symbol frequencies.
-      groups: row of `tables` of each of the `coder.stored` entries, in row-major order.
+      groups: row of `tables` of each of the `coder.stored` entries, in row-major order; of no meaning with contexts.
       mask_tables: frequencies of closed and open for each entry; None with a shared mask.
       excess_table: frequencies of how far beyond the first or the last symbol an entry lies.
+      transform: from stored entries to what is quantised; None to quantise the entries themselves.
+      contexts: predict levels and choose among the tables; None for a table per group and no prediction.
       gin: configuration of the training, for people.
       trained_on: data set and number of outer steps, for people.
     """
@@ -56,6 +57,8 @@ class Model:
     groups: Int[np.ndarray, " n"]
     mask_tables: UInt32[np.ndarray, "P 2"] | None
     excess_table: UInt32[np.ndarray, " E"]
+    transform: Transform | None = None
+    contexts: Contexts | None = None
     gin: str = ""
     trained_on: str = ""
 
@@ -78,12 +81,25 @@ class Model:
                 f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {coder.channels} channels",
                 f"code       {stored} per {part}, {coder.steps} inner steps",
                 f"decoding   {coder.flops:,} floating-point operations per {coder.modality.part}",
-                f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
+                f"quantiser  {self._quantised()}; {len(self.tables)} tables of symbol frequencies",
                 f"trained on {printable(self.trained_on) or 'unknown'}",
                 "",
                 *map(printable, self.gin.splitlines()),
             ]
         )
+
+    def levels(self, codes: Float[np.ndarray, "P *code"]) -> Int[np.ndarray, "P n"]:
+        """What is coded of codes: levels of the stored entries, or of their coefficients."""
+        return levels_of(codes.reshape(len(codes), -1)[:, self.coder.stored], self.transform, self.quantizer)
+
+    def values(self, levels: Int[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
+        """The stored entries of levels."""
+        values = self.quantizer.dequantize(levels)
+        return values if self.transform is None else self.transform.backward(values)
+
+    def _quantised(self) -> str:
+        what = "" if self.transform is None else " of coefficients"
+        return f"{self.quantizer.bits} bits{what}{'' if self.contexts is None else ', predicted'}"
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the file, atomically."""
@@ -94,34 +110,11 @@ class Model:
             out.write(safetensors.numpy.save(tensors, metadata))
 
 
-def fit(coder: Coder, codes: Float[np.ndarray, "S *code"], bits: int, *, gin: str = "", trained_on: str = "") -> Model:
-    """A model with quantiser and tables fitted to the codes of training signals.
-
-    Args:
-      coder: coded them.
-      codes: gated, of training signals (never of test signals).
-      bits: of a symbol.
-      gin: see `Model`.
-      trained_on: see `Model`.
-    """
-    codes = codes.reshape(len(codes), -1)
-    values, entries = codes[:, coder.stored], np.flatnonzero(coder.stored)
-    groupings = {"all": np.zeros(len(entries), np.int32), "entry": np.arange(len(entries), dtype=np.int32)}
-    if len(coder.learner.field.code_shape) == 2:
-        layers = entries // coder.learner.field.code_shape[1]
-        groupings["layer"] = np.unique(layers, return_inverse=True)[1].astype(np.int32)
-    kept, mask_tables = values, None
-    if coder.mask is None:
-        opened = np.count_nonzero(codes, axis=0)
-        mask_tables = entropy.frequencies(np.stack([len(codes) - opened, opened], axis=1) + 0.5)
-        kept = values[values != 0]
-    quantizer = Quantizer.fit(kept, bits)
-    symbols, excess = quantizer.split(quantizer.quantize(values))
-    tables, groups = entropy.fit(symbols, groupings, quantizer.levels)
-    ends = quantizer.is_end(symbols) & (values != 0 if coder.mask is None else True)
-    counts = np.bincount(excess[ends], minlength=quantizer.beyond + 1)
-    excess_table = entropy.frequencies((counts + _EXCESS_PRIOR ** np.arange(len(counts)))[None])[0]
-    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, gin, trained_on)
+def levels_of(
+    values: Float[np.ndarray, "P n"], transform: Transform | None, quantizer: Quantizer
+) -> Int[np.ndarray, "P n"]:
+    """What is coded of the stored entries of codes: their levels, or those of their coefficients."""
+    return quantizer.quantize(values if transform is None else transform.forward(values))
 
 
 def load_model(path: pathlib.Path) -> Model:
@@ -152,6 +145,20 @@ def load_model(path: pathlib.Path) -> Model:
 
 _BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What content that is not as it should be can raise."""
+
+_PARTS = {
+    "transform": (Transform, {"mean": (np.float32, "n"), "basis": (np.float32, "nn")}),
+    "contexts": (
+        Contexts,
+        {
+            "neighbours": (np.int32, "n3"),
+            "units": (np.int32, "n"),
+            "gains": (np.int64, "n4"),
+            "edges": (np.int64, "k"),
+        },
+    ),
+}
+"""What a model may have besides: its class, and the type and shape of its arrays; k: one less than there are tables."""
 
 _MAX_ACTIVATIONS = 1 << 28
 """Largest number of units times points of a part: a decoder holds a few such layers of float32 at a time."""
@@ -197,6 +204,9 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
     arrays |= {"tables": model.tables, "groups": model.groups, "excess_table": model.excess_table}
     arrays |= {} if model.coder.mask is None else {"mask": model.coder.mask}
     arrays |= {} if model.mask_tables is None else {"mask_tables": model.mask_tables}
+    for name in _PARTS:
+        part = getattr(model, name)
+        arrays |= {} if part is None else {f"{name}.{f.name}": getattr(part, f.name) for f in dataclasses.fields(part)}
     return {name: np.asarray(value) for name, value in arrays.items()}
 
 
@@ -231,9 +241,12 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
     if (mask is None) != learner.adapt_gates or (mask_tables is None) == learner.adapt_gates:
         raise ValueError("it needs either a shared mask or tables of the signals' masks")
     tables, groups, excess_table = tensors["tables"], tensors["groups"], tensors["excess_table"]
-    # A range for each entry, or one for all where each signal has its own mask: files have no arrays without an axis.
+    # A range for each entry, or one for all of a transform's or where each signal has its own mask: files have no
+    # arrays without an axis.
+    transform, contexts = (_part(name, tensors, len(groups), len(tables)) for name in _PARTS)
     ranges = (tensors["quantizer.low"], tensors["quantizer.step"])
-    low, step = (each.reshape(() if mask is None else groups.shape) for each in ranges)
+    one_range = mask is None or transform is not None
+    low, step = (each.reshape(() if one_range else groups.shape) for each in ranges)
     counts = [each for each in (tables, mask_tables, excess_table) if each is not None]
     consistent = (
         (mask is None or (mask.dtype == bool and mask.shape == field.code_shape))
@@ -249,7 +262,8 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
     coder = Coder(learner, unflatten_dict(theta, sep="."), mask, side, steps, modality)
-    quantizer = Quantizer(bits, low, step, len(excess_table) - 1)
+    beyond = len(excess_table) - 1 - (0 if contexts is None else 1 << bits)
+    quantizer = Quantizer(bits, low, step, beyond)
     with np.errstate(over="ignore", invalid="ignore"):
         ends = quantizer.dequantize(np.array([[-quantizer.beyond], [quantizer.levels + quantizer.beyond]]))
     consistent = (
@@ -258,8 +272,29 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
         and 0 <= groups.min() <= groups.max() < len(tables)
         and np.isfinite(ends).all()
         and (step > 0).all()
+        and beyond >= 1
+        and (mask is not None or (transform is None and contexts is None))
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
     said = {name: metadata.get(name, "") for name in ("gin", "trained_on")}
-    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, **said)
+    return Model(coder, quantizer, tables, groups, mask_tables, excess_table, transform, contexts, **said)
+
+
+def _part(name: str, tensors: dict[str, np.ndarray], entries: int, tables: int) -> Transform | Contexts | None:
+    """The transform or the contexts, None where there are none.
+
+    Raises:
+      ValueError: for arrays of another type or shape, or values that are not finite.
+    """
+    kind, wanted = _PARTS[name]
+    if not any(each.startswith(f"{name}.") for each in tensors):
+        return None
+    sizes, arrays = {"n": entries, "k": tables - 1, "3": 3, "4": 4}, {}
+    for part, (dtype, axes) in wanted.items():
+        arrays[part] = tensors[f"{name}.{part}"]
+        if arrays[part].dtype != dtype or arrays[part].shape != tuple(sizes[axis] for axis in axes):
+            raise ValueError(f"{name}.{part} has another type or shape than the model needs")
+        if not np.isfinite(arrays[part]).all():
+            raise ValueError(f"{name}.{part} needs finite values")
+    return kind(**arrays)

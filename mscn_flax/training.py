@@ -8,9 +8,10 @@ import gin
 import jax
 import numpy as np
 
-from mscn_flax import configuration, model
+from mscn_flax import configuration
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, Modality
 from mscn_flax.modalities.images import pictures_in
@@ -145,4 +146,4 @@ def train_model(
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))
-    return model.fit(coder, codes, bits, gin=gin_text, trained_on=trained_on)
+    return fit_model(coder, codes, bits, gin=gin_text, trained_on=trained_on)

@@ -13,6 +13,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.curvature import FullCurvature, KroneckerCurvature, LayerCurvature, LowRankCurvature
 from mscn_flax.delta import DeltaSiren
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES
 from mscn_flax.modalities.grids import grid_coordinates
@@ -204,7 +205,7 @@ def test_the_decoder_does_not_need_it(curvature, tmp_path):
     mask[:, 1:4] = True
     coder = Coder(learner, theta, mask, 6, 3, IMAGES)
     images = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3)).astype(np.uint8)
-    trained = model.fit(coder, coder.adapt(images), 5)
+    trained = fit_model(coder, coder.adapt(images), 5)
     trained.save(tmp_path / "m.safetensors")
     shared = model.load_model(tmp_path / "m.safetensors")
     found = shared.coder.learner

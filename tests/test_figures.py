@@ -341,7 +341,15 @@ def test_variants_without_a_panel_are_in_the_last():
 def fig7_rows(method, bits, budget, bpp, psnr):
     base = dict.fromkeys(records.RATE_COLUMNS, "") | {"dataset": "photos", "source": "standin", "seed": 0}
     base |= {"trained_on": "photos (standin)", "outer_steps": 10} if bits else {}
-    base |= {"method": method, "bits": bits, "budget": budget, "bpp": bpp, "bpp_payload": bpp, "bpp_entropy": bpp}
+    base |= {
+        "method": method,
+        "coding": "plain" if bits else "",
+        "bits": bits,
+        "budget": budget,
+        "bpp": bpp,
+        "bpp_payload": bpp,
+        "bpp_entropy": bpp,
+    }
     return [base | {"signal_id": i, "pixels": 64, "bytes": 8 * bpp, "psnr8_db": psnr, "encode_s": 1} for i in range(2)]
 
 

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from mscn_flax import codec, data, meta, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, MODALITIES, SCENES, VOXELS, Sampling
 from mscn_flax.modalities.values import array_to_targets
@@ -199,7 +200,7 @@ def shared(request):
     mask = np.zeros(siren.code_shape, bool)
     mask[0, :5] = mask[1, 2:4] = True
     coder = Coder(ours, theta, mask, side, 3, modality)
-    return model.fit(coder, coder.adapt(signals), 5, trained_on="made up")
+    return fit_model(coder, coder.adapt(signals), 5, trained_on="made up")
 
 
 SAYS = {"image": "13x20 pixels in 6 patches", "map": "3 maps of 10x18 points", "volume": "8^3 voxels", "scene": "8x8"}

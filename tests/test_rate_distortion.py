@@ -116,7 +116,9 @@ def test_a_method_with_fewer_seeds_is_named():
 
 
 def test_a_curve_rises():
-    points = pd.DataFrame({"method": "jpeg", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]})
+    points = pd.DataFrame(
+        {"method": "jpeg", "coding": "", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]}
+    )
     assert list(rate_distortion.curve(points, "jpeg")["psnr"]) == [20, 30, 35]
 
 
@@ -132,7 +134,10 @@ def test_the_strip_shows_what_is_nearest_in_rate(tmp_path):
     base = dict.fromkeys(records.RATE_COLUMNS, "") | {"dataset": "kodak", "source": "real", "seed": 0, "signal_id": 14}
     rows, names = [], ["original"]
     for method, bits, points in (("mscn", 5, [(32, 0.2), (64, 0.3)]), ("coin_pp", 5, [(32, 0.2), (64, 0.31)])):
-        rows += [base | {"method": method, "bits": bits, "budget": n, "bpp": r, "psnr8_db": 25} for n, r in points]
+        rows += [
+            base | {"method": method, "coding": "plain", "bits": bits, "budget": n, "bpp": r, "psnr8_db": 25}
+            for n, r in points
+        ]
         names += [f"{method}_{n}_5b" for n, _ in points]
     for method in ("jpeg", "jpeg2000"):
         rows += [base | {"method": method, "budget": q, "bpp": r, "psnr8_db": 25} for q, r in [(1, 0.1), (7, 0.29)]]

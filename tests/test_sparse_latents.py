@@ -12,6 +12,7 @@ from mscn_flax import codec, meta, metrics, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.curvature import LayerCurvature
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES
 from mscn_flax.outer import OuterOptimizer
@@ -96,7 +97,7 @@ def test_it_is_coded_like_any_latent(tmp_path):
     coder = Coder.of(LEARNER, trained(), 6, 3, IMAGES)
     assert coder.mask.shape == (5,)
     images = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3)).astype(np.uint8)
-    model.fit(coder, coder.adapt(images), 5).save(tmp_path / "m.safetensors")
+    fit_model(coder, coder.adapt(images), 5).save(tmp_path / "m.safetensors")
     shared = model.load_model(tmp_path / "m.safetensors")
     stream = codec.encode(shared, images[0])
     codes = codec.unpack(shared, codec.parse(stream))

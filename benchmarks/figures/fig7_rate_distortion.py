@@ -5,7 +5,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import rate_tables, style
-from benchmarks.figures.rate_distortion import CURVE_BITS, about, coded, curve, published, summary
+from benchmarks.figures.rate_distortion import about, coded, curve, drawn, published, summary
 from benchmarks.figures.results import Drawn, Results
 
 
@@ -36,7 +36,7 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
                 if len(line):
                     (handles[style.label(method)],) = axis.plot(line["rate"], line["psnr"], **look, zorder=3)
             axis.set(xlabel="rate (bits per pixel, whole files)", ylabel="PSNR (dB)")
-        _zoom(bottom, coded(part)[lambda points: points["bits"] == CURVE_BITS])
+        _zoom(bottom, drawn(coded(part)))
         bottom.set_title("low rates")
         top.set_xscale("log")
         top.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10])

@@ -5,7 +5,6 @@ import PIL.Image
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.rate_distortion import CURVE_BITS
 from benchmarks.figures.results import Drawn, Results, kept
 
 NETWORKS = ("mscn", "coin_pp")
@@ -35,13 +34,16 @@ def draw(results: Results) -> Drawn:
 
 def chosen(rows: pd.DataFrame) -> dict[str, str]:
     """Title -> name of the picture's file: MSCN at its middle budget, the others at the nearest rates."""
-    rows = rows[~rows["method"].isin(NETWORKS) | (rows["bits"] == CURVE_BITS)]
+    coding = rows["coding"].fillna("plain")
+    full = rows["method"].isin(rows.loc[coding == "transform+contexts", "method"])
+    shown = (rows["bits"] == coding.map(records.SHOWN_BITS)) & ((coding != "plain") | ~full)
+    rows = rows[~rows["method"].isin(NETWORKS) | shown]
     mine = rows[rows["method"] == "mscn"].sort_values("bpp")
     rate = mine.iloc[len(mine) // 2]["bpp"]
     found = {f"original, {int(rows.iloc[0]['signal_id']) + 1:02d}": "original"}
     for method in METHODS:
         part = rows[rows["method"] == method]
         row = part.loc[(part["bpp"] - rate).abs().idxmin()]
-        name = f"{method}_{row['budget']:g}" + (f"_{CURVE_BITS}b" if method in NETWORKS else "")
+        name = f"{method}_{row['budget']:g}" + (f"_{row['bits']:g}b" if method in NETWORKS else "")
         found[f"{style.label(method)}\n{row['bpp']:.3f} bpp, {row['psnr8_db']:.2f} dB"] = name
     return found

@@ -9,7 +9,7 @@ from benchmarks import records
 from benchmarks.figures import style, tables
 
 CURVE_BITS = 5
-"""Bits per modulation of the networks' curves; the tables have the others. The paper: 5 to 6."""
+"""Bits per modulation of the curves of networks that are coded plainly; the tables have the others. Paper: 5 to 6."""
 
 PUBLISHED = {
     # (file, their data set, their method) -> label; BMS, MBT and CST are CompressAI's, by way of COIN++'s results.
@@ -22,7 +22,7 @@ PUBLISHED = {
 }
 """Our data set -> published curves of the same images, or (era5) of maps of the same kind."""
 
-CELL = ["dataset", "source", "method", "budget", "bits"]
+CELL = ["dataset", "source", "method", "coding", "budget", "bits"]
 
 
 def summary(rows: pd.DataFrame, psnr: str = "psnr8_db") -> pd.DataFrame:
@@ -31,7 +31,7 @@ def summary(rows: pd.DataFrame, psnr: str = "psnr8_db") -> pd.DataFrame:
     `psnr` is the mean of the column of that name (by default of 8-bit values, as a picture holds them), `psnr_std` its
     standard deviation over seeds (0 for one); `bpp` is that of the whole file. Rates in bits per pixel.
     """
-    rows = rows.assign(bits=rows["bits"].fillna(0).astype(int))
+    rows = rows.assign(bits=rows["bits"].fillna(0).astype(int), coding=rows["coding"].fillna(""))
     means = ["pixels", "bytes", "psnr", "bpp", "bpp_payload", "bpp_entropy", "encode_s", "decode_s"]
     per_seed = tables.seed_means(rows, CELL, {name: name for name in means} | {"psnr": psnr})
     table = tables.across_seeds(per_seed, CELL, means).rename(columns={"signals": "images"})
@@ -44,11 +44,17 @@ def coded(points: pd.DataFrame) -> pd.DataFrame:
     return points[points["method"].isin(points.loc[points["bits"] == 32, "method"])]
 
 
+def drawn(points: pd.DataFrame) -> pd.DataFrame:
+    """The points of curves: of methods that have a transform and contexts those, of others `CURVE_BITS` or all."""
+    points = points[points["bits"] != 32].assign(network=points["method"].isin(coded(points)["method"]))
+    full = points["coding"] == "transform+contexts"
+    plain = points["coding"].isin(["", "plain"]) & ~points["method"].isin(points.loc[full, "method"])
+    return points[full | (plain & (~points["network"] | (points["bits"] == CURVE_BITS)))].drop(columns="network")
+
+
 def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:
     """A method's points (columns rate, psnr) in order of rate, as far as a higher rate gives a higher quality."""
-    part = points[points["method"] == method]
-    if len(coded(part)):
-        part = part[part["bits"] == CURVE_BITS]
+    part = drawn(points)[lambda points: points["method"] == method]
     part = pd.DataFrame({"rate": part[rate], "psnr": part["psnr"]}).dropna().sort_values("rate")
     return part[part["psnr"].cummax() == part["psnr"]].drop_duplicates("psnr")
 
@@ -64,9 +70,10 @@ def seeds(points: pd.DataFrame) -> str:
 
 def about(part: pd.DataFrame, noun: str) -> str:
     """Two lines for a title: steps, bits, signals (each an "image" or "map") and seeds; training data."""
-    networks = coded(part)[lambda points: points["bits"] == CURVE_BITS]
+    networks = drawn(coded(part))
+    bits = style.span(networks["bits"])
     signals, steps = style.count(part["images"].max(), noun), networks["outer_steps"].max()
-    counts = f"{steps:.0f} steps, {CURVE_BITS} bits, {signals}, {seeds(networks)}"
+    counts = f"{steps:.0f} steps, {bits} bits, {signals}, {seeds(networks)}"
     return f"{counts}\ntrained on {style.trained_on(networks)}"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.figures import style, tables
-from benchmarks.figures.rate_distortion import CURVE_BITS, coded, curve, deltas, differences, published, seeds
+from benchmarks.figures.rate_distortion import coded, curve, deltas, differences, drawn, published, seeds
 
 _RATES = "Rate saved step by step, in bits per pixel; fixed length is that of symbols alone, without what lies outside:"
 
@@ -18,7 +18,8 @@ def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
         lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test {noun}s", ""]
         lines += [f"Trained on {on}, {steps:.0f} outer steps, {seeds(networks)}.", ""]
         lines += [
-            f"MSCN at {CURVE_BITS} bits against methods of its recipe: BD-rate < 0 and BD-PSNR > 0 are in its favour.",
+            f"MSCN at {style.span(drawn(networks)['bits'])} bits against methods of its recipe: "
+            "BD-rate < 0 and BD-PSNR > 0 are in its favour.",
             "",
         ]
         lines += [_deltas(dataset, part), _RATES, "", _rates(networks), "Time:", "", _times(part, noun)]
@@ -56,12 +57,28 @@ def _rates(networks: pd.DataFrame) -> str:
     body = []
     for (method, budget), of_budget in networks.groupby(["method", "budget"]):
         exact = of_budget[of_budget["bits"] == 32].iloc[0]
-        for _, row in of_budget[of_budget["bits"] != 32].sort_values("bits").iterrows():
+        for _, row in of_budget[of_budget["bits"] != 32].sort_values(["coding", "bits"]).iterrows():
             rates = exact["bpp"], exact["bpp"] * row["bits"] / 32, row["bpp_entropy"], row["bpp_payload"], row["bpp"]
-            cells = [style.label(method), f"{budget:g}", f"{row['bits']}", *(f"{rate:.3f}" for rate in rates)]
+            cells = [
+                style.label(method),
+                f"{budget:g}",
+                row["coding"] or "plain",
+                f"{row['bits']}",
+                *(f"{rate:.3f}" for rate in rates),
+            ]
             loss = f"{row['psnr'] - exact['psnr']:+.2f}"
             body.append([*cells, f"{exact['psnr']:.2f}", f"{row['psnr']:.2f}", loss])
-    header = ["method", "entries per patch", "bits", "float32", "fixed length", "entropy estimate", "payload", "file"]
+    header = [
+        "method",
+        "entries per patch",
+        "coding",
+        "bits",
+        "float32",
+        "fixed length",
+        "entropy estimate",
+        "payload",
+        "file",
+    ]
     return tables.markdown([*header, "PSNR float32", "PSNR coded", "loss (dB)"], body)
 
 

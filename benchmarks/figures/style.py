@@ -161,6 +161,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def span(numbers: Iterable[float]) -> str:
+    """The range of numbers, for people: 5, or 5 to 7."""
+    least, most = min(numbers), max(numbers)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+
+
 def devices(rows: pd.DataFrame) -> str:
     """The devices that some rows were measured on."""
     return " and ".join(sorted(rows["device"].dropna().unique()))

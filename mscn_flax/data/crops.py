@@ -15,12 +15,15 @@ from jaxtyping import UInt8
 from mscn_flax.data import store
 from mscn_flax.data.reading import TRAINING
 
+SMALL, LARGE = 32, 64
+"""Crops of more than `LARGE` pixels per side are as many as have the pixels of the usual number of `SMALL` ones."""
+
 Photographs = Iterable[tuple[str, UInt8[np.ndarray, "H W 3"]]]
 """(name, pixels) of one photograph after another, read only while crops are made."""
 
 
 def crops(source: str, split: str, side: int, per_photograph: int, photographs: Mapping[str, Photographs]) -> Sequence:
-    """Records of `per_photograph` crops of every photograph; made once.
+    """Records of `per_photograph` crops of every photograph, of large ones fewer; made once.
 
     Args:
       source: names the collection and its version or digest.
@@ -32,6 +35,8 @@ def crops(source: str, split: str, side: int, per_photograph: int, photographs: 
     Raises:
       ValueError: for a photograph that is smaller than a crop.
     """
+    if side > LARGE:
+        per_photograph = max(1, per_photograph * SMALL**2 // side**2)
     features = {"image": tfds.features.Image(shape=(side, side, 3)), "photograph": tfds.features.Text()}
     made = {part: _crops(part, side, per_photograph, photographs[part]) for part in TRAINING}
     return store.records(f"{source}_{side}x{side}_{per_photograph}", split, features, made)

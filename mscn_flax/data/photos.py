@@ -12,6 +12,7 @@ import PIL.Image
 import tensorflow_datasets as tfds
 
 from mscn_flax.data import store
+from mscn_flax.data.crops import LARGE, SMALL
 from mscn_flax.data.reading import SPLITS, Images
 
 PHOTOGRAPHS = {
@@ -31,7 +32,7 @@ PHOTOGRAPHS = {
 """Split -> files below `skimage/data` of the wheel; grey ones are read as RGB."""
 
 PATCHES = {"train": 2280, "validation": 120, "test": 240}
-"""Split -> number of patches, divided equally over photographs and scales."""
+"""Split -> number of patches, divided equally over photographs and scales; of large ones fewer, see `crops.py`."""
 
 SCALES = (1, 2, 4)
 """Photographs are reduced by these factors (by area), as far as the patch still fits."""
@@ -51,7 +52,8 @@ def _patches(split: str, side: int) -> Iterator[tuple[str, dict]]:
     views = [view for name in PHOTOGRAPHS[split] for view in _views(name, side)]
     if not views:
         raise ValueError(f"no photograph of the {split} split holds a {side}x{side} patch")
-    for index in range(PATCHES[split]):
+    count = PATCHES[split] if side <= LARGE else PATCHES[split] * SMALL**2 // side**2
+    for index in range(max(count, len(views))):
         name, scale, pixels = views[index % len(views)]
         top = rng.integers(pixels.shape[0] - side + 1)
         left = rng.integers(pixels.shape[1] - side + 1)

@@ -26,6 +26,7 @@ class DataSet(NamedTuple):
       resolution: pixels, latitudes or voxels per side in the experiments that do not say otherwise.
       channels: c, values per point.
       modality: modality of the signals.
+      crops: whether its training signals are crops of photographs, of any side that is asked for.
       embedded: whether it needs no files and so is always there; its first use at a resolution may take minutes.
     """
 
@@ -33,17 +34,18 @@ class DataSet(NamedTuple):
     resolution: int
     channels: int = 3
     modality: Modality = IMAGES
+    crops: bool = False
     embedded: bool = False
 
 
 DATA_SETS = {
-    "photos": DataSet("photos.photos", resolution=32, embedded=True),
+    "photos": DataSet("photos.photos", resolution=32, crops=True, embedded=True),
     "cifar10": DataSet("pictures.cifar10", resolution=32),
     "celeb_a_hq": DataSet("pictures.celeb_a_hq", resolution=64),
     "celeb_a": DataSet("pictures.celeb_a", resolution=178),
     "imagenette": DataSet("pictures.imagenette", resolution=178),
     "faces": DataSet("pictures.faces", resolution=178),
-    "kodak": DataSet("kodak.kodak", resolution=32),
+    "kodak": DataSet("kodak.kodak", resolution=32, crops=True),
     "sdf2d": DataSet("sdf.sdf2d", resolution=178, channels=1, embedded=True),
     "sdf2d_glyphs": DataSet("sdf.sdf2d_glyphs", resolution=178, channels=1),
     "era5": DataSet("maps.era5", resolution=181, channels=1, modality=MAPS),

@@ -152,6 +152,10 @@ class Modality(abc.ABC):
           ValueError: for what is no such signal.
         """
 
+    def lattice(self, height: int, width: int, parts: int, side: int) -> tuple[int, int]:
+        """Rows and columns in which a signal's parts lie: by default one after the other."""
+        return parts, 1
+
     def check_header(self, height: int, width: int, parts: int, side: int) -> None:
         """Raises a ValueError where no signal of parts of this side has such a header."""
         wanted = self.shape(side)[:2]

@@ -1,5 +1,6 @@
 """Images [H, W, c] of 8 bits, from picture files, coded patch by patch (COIN++, appendix A of Dupont et al. 2022b)."""
 
+import math
 import pathlib
 
 import numpy as np
@@ -46,9 +47,12 @@ class Images(Grid):
     def stored(self, values: Float[np.ndarray, "P N c"]) -> UInt8[np.ndarray, "P N c"]:
         return targets_to_8_bit(values)
 
+    def lattice(self, height: int, width: int, parts: int, side: int) -> tuple[int, int]:
+        return -(-height // side), -(-width // side)
+
     def check_header(self, height: int, width: int, parts: int, side: int) -> None:
         """An image of any size has as many parts as there are patches."""
-        patches = -(-height // side) * -(-width // side)
+        patches = math.prod(self.lattice(height, width, parts, side))
         if parts != patches:
             raise ValueError(f"the stream claims {parts} patches where its size makes {patches}")
 

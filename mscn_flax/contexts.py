@@ -1,0 +1,169 @@
+"""Adaptive coding of quantised codes: what is predicted from neighbouring parts, and how far it may be off.
+
+Parts of a signal lie on a lattice, patches of an image in rows and columns, maps one after the other. Entry by entry,
+a level is predicted from the levels of the same entry in the parts to the left, above, and above to the left; what
+remains, the residual, is coded by one of some tables, chosen by how large the residuals of earlier entries are in this
+part and in the eight around it. All is done in integers, so that every machine chooses alike.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Int, UInt32
+from scipy.optimize import nnls
+
+from mscn_flax import entropy
+
+CLASSES = 24
+"""Tables that are fitted: classes of expected size of a residual."""
+
+_ONE = 8
+"""Bits behind the point of weights and of sizes relative to an entry's mean."""
+
+_FINE = 24
+"""Bits behind the point of an expected size."""
+
+_LARGEST = 1 << 20
+"""Largest size that a residual counts as, in the unit of its entry."""
+
+_LEAST = 0.05
+"""Mean size that the residuals of an entry are assumed to have at least, in levels."""
+
+_RIDGE = 1e-2
+"""Share of the mean square of a neighbour's level that is added to it when weights are fitted."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Contexts:
+    """Weights of the prediction, and of the choice of a table.
+
+    Attributes:
+      neighbours: weights of the parts to the left, above, and above to the left, in 1/256.
+      units: of the size of a residual of an entry, in 1/256 of its mean.
+      gains: expected size of a residual in 2^-24 levels: a constant, and what each unit of the earlier entries in the
+        same part, in the four parts beside it and in the four at its corners adds.
+      edges: where the classes of expected size divide, ascending, likewise.
+    """
+
+    neighbours: Int[np.ndarray, "n 3"]
+    units: Int[np.ndarray, " n"]
+    gains: Int[np.ndarray, "n 4"]
+    edges: Int[np.ndarray, " k"]
+
+    @classmethod
+    def fit(cls, fields: Sequence[Int[np.ndarray, "R C n"]], limit: int) -> "Contexts":
+        """Fits to the levels, relative to those of the mean, of training signals; least squares throughout.
+
+        Args:
+          fields: levels of the parts of each signal, on its lattice.
+          limit: predictions lie from -limit to limit - 1.
+        """
+        count = fields[0].shape[-1]
+        levels = np.concatenate([field.reshape(-1, count) for field in fields])
+        around = [np.concatenate([_before(field)[i].reshape(-1, count) for field in fields]) for i in range(3)]
+        neighbours = np.zeros((count, 3), np.int32)
+        for entry in range(count):
+            seen = np.stack([each[:, entry] for each in around], axis=1).astype(np.float64)
+            products = seen.T @ seen + (_RIDGE * np.square(seen).mean() * len(seen) + 1e-9) * np.eye(3)
+            neighbours[entry] = np.rint(np.linalg.solve(products, seen.T @ levels[:, entry]) * (1 << _ONE))
+        made = cls(neighbours, np.zeros(count, np.int32), np.zeros((count, 4), np.int64), np.zeros(0, np.int64))
+        residuals = [made._residuals(field, limit) for field in fields]
+        mean = np.mean([np.abs(each).reshape(-1, count).mean(axis=0) for each in residuals], axis=0) + _LEAST
+        units = np.rint((1 << _ONE) / mean).astype(np.int32)
+        gains, expected = np.zeros((count, 4), np.int64), []
+        states = [_Sizes(field.shape[:2]) for field in fields]
+        for entry in range(count):
+            seen = np.concatenate([state.around().reshape(4, -1) for state in states], axis=1).T.astype(np.float64)
+            size = np.concatenate([np.abs(each[..., entry]).ravel() for each in residuals]).astype(np.float64)
+            scale = np.maximum(seen.max(axis=0), 1)
+            turn, reduced = np.linalg.qr(seen / scale)
+            gains[entry] = np.rint(nnls(reduced, turn.T @ size)[0] / scale * (1 << _FINE))
+            expected.append(seen @ gains[entry])
+            for state, each in zip(states, residuals, strict=True):
+                state.add(each[..., entry], units[entry])
+        edges = np.unique(np.quantile(np.concatenate(expected), np.linspace(0, 1, CLASSES + 1)[1:-1]).astype(np.int64))
+        return cls(neighbours, units, gains, edges)
+
+    def walk(
+        self, levels: Int[np.ndarray, "R C n"], limit: int
+    ) -> Iterator[tuple[Int[np.ndarray, "R C"], Int[np.ndarray, "R C"]]]:
+        """The residuals of one entry after another, and the classes of their tables."""
+        sizes, residuals = _Sizes(levels.shape[:2]), self._residuals(levels, limit)
+        for entry in range(len(self.units)):
+            yield residuals[..., entry], self.classes(entry, sizes)
+            sizes.add(residuals[..., entry], self.units[entry])
+
+    def sizes(self, lattice: tuple[int, int]) -> "_Sizes":
+        """What a decoder knows of the sizes of residuals before the first entry."""
+        return _Sizes(lattice)
+
+    def classes(self, entry: int, sizes: "_Sizes") -> Int[np.ndarray, "R C"]:
+        """The classes of the tables of an entry, from the sizes of the residuals of all before it."""
+        expected = np.tensordot(self.gains[entry], sizes.around(), axes=1)
+        return np.searchsorted(self.edges, expected, side="right")
+
+    def levels(self, entry: int, residuals: Int[np.ndarray, "R C"], limit: int) -> Int[np.ndarray, "R C"]:
+        """The levels of an entry from its residuals: a diagonal of the lattice at a time."""
+        weights = self.neighbours[entry].astype(np.int64)
+        if not weights.any():
+            return residuals
+        rows, columns = residuals.shape
+        padded = np.zeros((rows + 1, columns + 1), np.int64)
+        for diagonal in range(rows + columns - 1):
+            row = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
+            column = diagonal - row
+            before = (padded[row + 1, column], padded[row, column + 1], padded[row, column])
+            padded[row + 1, column + 1] = residuals[row, column] + _predicted(weights, before, limit)
+        return padded[1:, 1:]
+
+    def _residuals(self, levels: Int[np.ndarray, "R C n"], limit: int) -> Int[np.ndarray, "R C n"]:
+        return levels - _predicted(self.neighbours.T.astype(np.int64), _before(levels), limit)
+
+
+class _Sizes:
+    """Sums of the sizes of the residuals of all entries so far, one sum per part."""
+
+    def __init__(self, lattice: tuple[int, int]):
+        self._sum = np.zeros(lattice, np.int64)
+
+    def add(self, residuals: Int[np.ndarray, "R C"], unit: np.int32) -> None:
+        """Takes the next entry into account."""
+        self._sum += np.minimum(np.abs(residuals).astype(np.int64) * unit, _LARGEST)
+
+    def around(self) -> Int[np.ndarray, "4 R C"]:
+        """A one, and the sums of each part, of the four beside it and of the four at its corners.
+
+        A part that is not there counts as the nearest that is.
+        """
+        rows, columns = self._sum.shape
+        padded = np.pad(self._sum, 1, mode="edge")
+        up, middle, down = (padded[top : top + rows] for top in range(3))
+
+        def at(row, left):
+            return row[:, left : left + columns]
+
+        beside = at(up, 1) + at(down, 1) + at(middle, 0) + at(middle, 2)
+        corners = at(up, 0) + at(up, 2) + at(down, 0) + at(down, 2)
+        return np.stack([np.ones_like(self._sum), self._sum, beside, corners])
+
+
+def _before(levels: Int[np.ndarray, "R C n"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The levels to the left, above, and above to the left; 0 where there is no part."""
+    padded = np.pad(levels.astype(np.int64), ((1, 0), (1, 0), (0, 0)))
+    return padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
+
+
+def _predicted(weights, before, limit: int) -> np.ndarray:
+    total = sum(weight * each for weight, each in zip(weights, before, strict=True))
+    return np.clip((total + (1 << (_ONE - 1))) >> _ONE, -limit, limit - 1)
+
+
+def class_tables(
+    contexts: Contexts, residuals: Iterable[tuple[np.ndarray, np.ndarray]], alphabet: int
+) -> UInt32[np.ndarray, "K A"]:
+    """Symbol frequencies of every class, from what `walk` gives of training signals."""
+    counts = np.zeros((len(contexts.edges) + 1, alphabet))
+    for each, classes in residuals:
+        np.add.at(counts, (classes, np.clip(each + alphabet // 2, 0, alphabet - 1)), 1)
+    return entropy.smoothed(counts)
