@@ -13,34 +13,47 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mscn_flax import entropy
-from mscn_flax.modalities import Cameras, Signal
+from mscn_flax import entropy, plain
+from mscn_flax.modalities import IMAGES, Cameras, Signal
 from mscn_flax.model import ID_BYTES, Model
 from mscn_flax.stream import Stream, join, parse
 
 
 def encode(model: Model, signal: Signal) -> bytes:
-    """The stream of a signal.
+    """The stream of a signal: its codes, or the picture itself where that is shorter.
 
     Raises:
       ValueError: for a signal that the model cannot code.
     """
-    coder = model.coder
-    return pack(model, coder.adapt(coder.split(signal)), *coder.modality.extent(signal))
+    coder, modality = model.coder, model.coder.modality
+    codes, extent = coder.adapt(coder.split(signal)), modality.extent(signal)
+    coded = pack(model, codes, *extent)
+    if modality is IMAGES and coder.channels == 3:
+        pixels = plain.encode(signal, len(coded) - len(join(modality, plain.MODEL_ID, *extent, 0, b"")))
+        if pixels is not None:
+            return join(modality, plain.MODEL_ID, *extent, 0, pixels)
+    return coded
 
 
-def decode(model: Model, data: bytes, cameras: Cameras | None = None) -> Signal:
+def decode(model: Model | None, data: bytes, cameras: Cameras | None = None) -> Signal:
     """The signal of a stream: the image, the field's values of maps or of a solid, or views of a scene.
 
     Args:
-      model: that the stream was made with.
+      model: that the stream was made with; a picture that is there without loss needs none.
       data: the stream.
       cameras: from which a scene is seen, for scenes alone; None for cameras around it.
 
     Raises:
       ValueError: for what is not a whole and unaltered stream of this model, or for cameras where it holds no scene.
     """
-    stream, coder, modality = parse(data), model.coder, model.coder.modality
+    stream = parse(data)
+    if stream.lossless:
+        if cameras is not None:
+            raise ValueError("cameras are for scenes; the stream holds a picture")
+        return plain.decode(stream.payload, stream.height, stream.width)
+    if model is None:
+        raise ValueError(f"the stream needs model {stream.model_id.hex()}")
+    coder, modality = model.coder, model.coder.modality
     codes = unpack(model, stream)
     coords, cameras = modality.rendered_at(cameras, coder.learner.field, coder.side)
 

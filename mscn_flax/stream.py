@@ -11,12 +11,16 @@ A stream is
     parts     varint   how many have codes of their own: patches of an image, maps; of a solid or a scene 1
     payload            the range coder's, see `entropy.py`
     checksum  4 bytes  CRC-32 of all the above, big endian
+
+An image whose code would be longer than its pixels is there without loss: model is `plain.MODEL_ID`, parts is 0, and
+the payload is that of `plain.encode`.
 """
 
 import zlib
 from typing import NamedTuple
 
-from mscn_flax.modalities import MODALITIES, Modality
+from mscn_flax import plain
+from mscn_flax.modalities import IMAGES, MODALITIES, Modality
 from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.model import ID_BYTES
 
@@ -32,8 +36,8 @@ class Stream(NamedTuple):
       model_id: first `ID_BYTES` bytes of the id of the model that it needs.
       height: in points, as `Modality.extent` has it.
       width: in points.
-      parts: how many have codes of their own.
-      payload: of the range coder.
+      parts: how many have codes of their own; 0 where the payload is the picture itself.
+      payload: of the range coder, or the picture itself.
       header_bytes: all the others.
     """
 
@@ -46,15 +50,26 @@ class Stream(NamedTuple):
     header_bytes: int
 
     @property
+    def lossless(self) -> bool:
+        """Whether the payload is the picture itself, which needs no model."""
+        return self.model_id == plain.MODEL_ID
+
+    @property
     def size(self) -> str:
         """Of the signal, for people."""
+        if self.lossless:
+            return f"{self.width}x{self.height} pixels"
         return self.modality.describe(self.height, self.width, self.parts)
 
     @property
+    def bits(self) -> float:
+        """Bits of the whole stream per point of the signal."""
+        return 8 * (self.header_bytes + len(self.payload)) / self.modality.points(self.height, self.width, self.parts)
+
+    @property
     def rate(self) -> str:
-        """Bits of the whole stream per point of the signal, for people."""
-        bits = 8 * (self.header_bytes + len(self.payload))
-        return f"{bits / self.modality.points(self.height, self.width, self.parts):.4g} {self.modality.rate}"
+        """Those bits, for people."""
+        return f"{self.bits:.4g} {self.modality.rate}"
 
 
 def join(modality: Modality, model_id: bytes, height: int, width: int, parts: int, payload: bytes) -> bytes:
@@ -85,7 +100,38 @@ def parse(data: bytes) -> Stream:
     height, width, parts = numbers
     if not 1 <= height * width <= MAX_POINTS:
         raise ValueError(f"the stream claims {height}x{width} points, of at most {MAX_POINTS}")
-    return Stream(_MODALITIES[data[3]], data[4:fixed], height, width, parts, data[position:-4], position + 4)
+    stream = Stream(_MODALITIES[data[3]], data[4:fixed], height, width, parts, data[position:-4], position + 4)
+    if stream.lossless:
+        if stream.modality is not IMAGES or parts:
+            raise ValueError(f"the stream claims a {stream.modality.noun} of {parts} parts that needs no model")
+        plain.check_size(height, width, len(stream.payload))
+    return stream
+
+
+def kind(head: bytes) -> Modality | None:
+    """The modality of a stream by its first 4 bytes, unchecked; None where they are no stream's."""
+    return _MODALITIES[head[3]] if head[:2] == MAGIC and len(head) > 3 and head[3] < len(_MODALITIES) else None
+
+
+def facts(data: bytes) -> dict:
+    """What a stream says of itself, by name: sizes in points and bytes, bits per point, model.
+
+    Raises:
+      ValueError: for what is not a whole and unaltered stream.
+    """
+    stream = parse(data)
+    return {
+        "kind": stream.modality.noun,
+        "height": stream.height,
+        "width": stream.width,
+        "parts": stream.parts,
+        "bytes": len(data),
+        "header_bytes": stream.header_bytes,
+        "rate": stream.bits,
+        "unit": stream.modality.rate,
+        "lossless": stream.lossless,
+        "model": None if stream.lossless else stream.model_id.hex(),
+    }
 
 
 def explain(data: bytes) -> str:
@@ -101,7 +147,7 @@ def explain(data: bytes) -> str:
             f"size       {stream.size}",
             f"bytes      {len(data)}: header and checksum {stream.header_bytes}, payload {len(stream.payload)}",
             f"rate       {stream.rate}",
-            f"model      {stream.model_id.hex()}",
+            f"model      {'none: without loss' if stream.lossless else stream.model_id.hex()}",
         ]
     )
 

@@ -5,12 +5,20 @@ import pathlib
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 
 from benchmarks.records import REPOSITORY
+from mscn_flax.budget import BudgetController
+from mscn_flax.coder import Coder
 from mscn_flax.data.made_up import random_map, random_scene, random_solid
+from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import MODALITIES
 from mscn_flax.modalities.maps import to_unit
+from mscn_flax.model import Model, fit
+from mscn_flax.siren import Siren
 
 SIDE = {"image": 8, "map": 10, "volume": 8, "scene": 8}
 """Of what has a code of its own."""
@@ -42,9 +50,25 @@ def signals(name: str, count: int = 4):
     return {key: np.stack([one[key] for one in made]) for key in made[0]} if name == "scene" else np.stack(made)
 
 
+def model(name: str, numbers: int = 7, seed: int = 0) -> Model:
+    """A model of a modality, 5 bits per number; not trained, which no stream knows."""
+    modality, made = MODALITIES[name], signals(name, 30)
+    siren = Siren(depth=3, width=8, w0=20.0, out_dim=modality.values(made).shape[-1] + modality.extra_channels)
+    learner = MetaLearner(field=modality.field(siren), controller=BudgetController(budget=numbers))
+    theta = learner.init(jax.random.key(seed), jnp.asarray(modality.all_coordinates(SIDE[name])))
+    mask = np.arange(siren.code_shape[0] * siren.code_shape[1]).reshape(siren.code_shape) < numbers
+    coder = Coder(learner, jax.device_get(theta), mask, SIDE[name], 3, modality)
+    return fit(coder, coder.adapt(made), 5, trained_on="made up, seed 0")
+
+
 def train(*arguments: str, folder: pathlib.Path = REPOSITORY) -> None:
     """`mscn train` in a process of its own: JAX's stages do not pass the tests' checks of shapes."""
-    command = [sys.executable, "-m", "mscn_flax", "train", *arguments]
+    python("-m", "mscn_flax", "train", *arguments, folder=folder)
+
+
+def python(*arguments: str, folder: pathlib.Path = REPOSITORY) -> None:
+    """Python with these arguments, which has to succeed."""
+    command = [sys.executable, *arguments]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
