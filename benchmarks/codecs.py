@@ -6,7 +6,6 @@ Every codec is configured for the highest PSNR at a given size; the choices belo
 
 import dataclasses
 import importlib.metadata
-import io
 import pathlib
 import shutil
 import subprocess
@@ -14,10 +13,10 @@ import tempfile
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageFile
 
 from benchmarks import payloads
 from benchmarks.looks import Look
+from mscn_flax.picture_formats import jpeg, opened, save, webp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,38 +96,11 @@ class Codec:
             raise ValueError(f"{self.name} cannot {what}: {error}") from error
 
 
-def _save(image: np.ndarray, file_format: str, **options) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.dtype == np.uint16 else image).save(out, file_format, **options)
-    return out.getvalue()
-
-
-def _open(file_format: str) -> Callable[[bytes], np.ndarray]:
-    def decode(data):
-        with Image.open(io.BytesIO(data), formats=[file_format]) as image:
-            return np.array(image)[..., None] if image.mode == "I;16" else np.array(image.convert("RGB"))
-
-    return decode
-
-
-def _jpeg(image: np.ndarray, quality: int) -> bytes:
-    # Pillow gives libjpeg one byte per pixel for a whole file with optimised tables: too few for noise.
-    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2 * image.size)
-    # At equal size 4:2:0 has the higher PSNR below quality 75 to 80 on photographs, below 15 to 20 at 32x32.
-    subsampling = "4:2:0" if quality <= 60 else "4:4:4"
-    # The same coefficients in two orders: progressive is smaller on photographs above about 1 bpp, never at 32x32.
-    files = (
-        _save(image, "JPEG", quality=quality, subsampling=subsampling, optimize=True, progressive=progressive)
-        for progressive in (False, True)
-    )
-    return min(files, key=len)
-
-
 def _jpeg2000(image: np.ndarray, ratio: float) -> bytes:
     # Down to a coarsest band of 8 pixels, with at most OpenJPEG's default of 6 resolutions, which at 32x32 would cost
     # 3 dB compared with 3 resolutions.
     resolutions = min(6, max(1, (min(image.shape[:2]) // 8).bit_length()))
-    return _save(
+    return save(
         image,
         "JPEG2000",
         no_jp2=True,  # The codestream alone.
@@ -141,12 +113,8 @@ def _jpeg2000(image: np.ndarray, ratio: float) -> bytes:
     )
 
 
-def _webp(image: np.ndarray, quality: float) -> bytes:
-    return _save(image, "WEBP", quality=quality, method=6)
-
-
 def _avif(image: np.ndarray, quality: int) -> bytes:
-    return _save(
+    return save(
         image,
         "AVIF",
         quality=quality,
@@ -186,11 +154,11 @@ def _jpeg_xl_decoded(data: bytes) -> np.ndarray:
 def _bpg(image: np.ndarray, qp: int) -> bytes:
     # From libbpg 0.9.8's README: 4:4:4 and the slowest level.
     options = ["-q", str(qp), "-f", "444", "-m", "9"]
-    return _converted("bpgenc", options, _save(image, "PNG"), "image.png", "image.bpg")
+    return _converted("bpgenc", options, save(image, "PNG"), "image.png", "image.bpg")
 
 
 def _bpg_decoded(data: bytes) -> np.ndarray:
-    return _open("PNG")(_converted("bpgdec", [], data, "image.bpg", "image.png"))
+    return opened("PNG")(_converted("bpgdec", [], data, "image.bpg", "image.png"))
 
 
 def _converted(program: str, options: list[str], data: bytes, name: str, to: str) -> bytes:
@@ -229,18 +197,18 @@ def versions() -> str:
 
 # Settings from the smallest files to the largest.
 _JPEG = (1, 4, 7, 10, 14, 20, 28, 38, 50, 60, 70, 80, 88, 94)
-register(Codec("jpeg", "quality", _JPEG, _jpeg, _open("JPEG"), payloads.jpeg))
+register(Codec("jpeg", "quality", _JPEG, jpeg, opened("JPEG"), payloads.jpeg))
 
 _JPEG2000 = (480, 240, 120, 70, 45, 30, 22, 18, 15, 12, 9, 7, 5.5, 4.5)
-_open_jpeg2000 = _open("JPEG2000")
+_open_jpeg2000 = opened("JPEG2000")
 register(Codec("jpeg2000", "compression ratio", _JPEG2000, _jpeg2000, _open_jpeg2000, payloads.jpeg2000, grey16=True))
 
 _WEBP = (0, 1, 3, 7, 13, 22, 35, 50, 65, 77, 85, 91, 96, 100)
-register(Codec("webp", "quality", _WEBP, _webp, _open("WEBP"), payloads.webp))
+register(Codec("webp", "quality", _WEBP, webp, opened("WEBP"), payloads.webp))
 
 # As far as the networks' rates go: the slowest codec, 1.2 seconds per megapixel at the lowest rate, 4 at the highest.
 _AVIF = (0, 5, 12, 22, 36, 52)
-register(Codec("avif", "quality", _AVIF, _avif, _open("AVIF"), payloads.avif, revision=2))
+register(Codec("avif", "quality", _AVIF, _avif, opened("AVIF"), payloads.avif, revision=2))
 
 # 25 is the largest distance that libjxl takes; at 20 a file of 32x32 pixels is larger than at 15.
 _JPEG_XL = (25, 15, 11, 8, 6, 4.5, 3.4, 2.5, 1.8, 1.2, 0.8, 0.5, 0.3)

@@ -222,8 +222,16 @@ class Modality(abc.ABC):
         """Writes a signal, whole or not at all."""
 
     @abc.abstractmethod
+    def errors(self, signal: Signal, decoded: Signal) -> dict[str, float]:
+        """How far a decoded signal is off, in the modality's own units."""
+
+    @abc.abstractmethod
+    def described(self, errors: dict[str, float]) -> str:
+        """The numbers of `errors`, for people."""
+
     def error(self, signal: Signal, decoded: Signal) -> str:
-        """How far a decoded signal is off, in the modality's own unit."""
+        """How far a decoded signal is off, for people."""
+        return self.described(self.errors(signal, decoded))
 
     # What Table 1 keeps for its figures.
 

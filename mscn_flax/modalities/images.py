@@ -78,8 +78,11 @@ class Images(Grid):
         with replaced(path, "wb") as out:
             PIL.Image.fromarray(signal).save(out, format=form, **({"lossless": True} if form == "WEBP" else {}))
 
-    def error(self, signal: UInt8[np.ndarray, "H W c"], decoded: UInt8[np.ndarray, "H W c"]) -> str:
-        return f"PSNR {psnr_8_bit(decoded, signal):.2f} dB"
+    def errors(self, signal: UInt8[np.ndarray, "H W c"], decoded: UInt8[np.ndarray, "H W c"]) -> dict[str, float]:
+        return {"psnr_db": psnr_8_bit(decoded, signal)}
+
+    def described(self, errors: dict[str, float]) -> str:
+        return f"PSNR {errors['psnr_db']:.2f} dB"
 
     def shown(self, targets: np.ndarray, side: int, count: int) -> Int[np.ndarray, " n"]:
         """None: no figure shows them."""

@@ -117,9 +117,12 @@ class Maps(Grid):
         with replaced(path, "wb") as out:
             out.write(buffer.getvalue())
 
-    def error(self, signal: np.ndarray, decoded: np.ndarray) -> str:
+    def errors(self, signal: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
         kelvin = to_kelvin(decoded) - to_kelvin(signal)
-        return f"RMSE {np.sqrt(np.mean(np.square(kelvin))):.2f} K, largest error {np.abs(kelvin).max():.2f} K"
+        return {"rmse_k": float(np.sqrt(np.mean(np.square(kelvin)))), "largest_error_k": float(np.abs(kelvin).max())}
+
+    def described(self, errors: dict[str, float]) -> str:
+        return f"RMSE {errors['rmse_k']:.2f} K, largest error {errors['largest_error_k']:.2f} K"
 
 
 def _on_grid(

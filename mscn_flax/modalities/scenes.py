@@ -192,9 +192,12 @@ class Scenes(Modality):
                 path.rename(pathlib.Path(unfinished) / "old")
             made.rename(path)
 
-    def error(self, signal: Scene, decoded: Scene) -> str:
+    def errors(self, signal: Scene, decoded: Scene) -> dict[str, float]:
         views = list(zip(decoded["views"], signal["views"], strict=True))
-        return f"PSNR {np.mean([psnr_8_bit(*pair) for pair in views]):.2f} dB of {len(views)} views"
+        return {"psnr_db": float(np.mean([psnr_8_bit(*pair) for pair in views])), "views": len(views)}
+
+    def described(self, errors: dict[str, float]) -> str:
+        return f"PSNR {errors['psnr_db']:.2f} dB of {errors['views']:g} views"
 
     def film(self, signals: Scene, side: int, frames: int) -> Float[np.ndarray, "F N 6"]:
         """Rays from a ring around the scene, as high and as far away as its cameras on average, at half its size."""

@@ -75,8 +75,11 @@ class Voxels(Grid):
                 content = trimesh.Trimesh(*surface(signal[..., 0])).export(file_type=ending[1:])
             out.write(content.encode() if isinstance(content, str) else content)
 
-    def error(self, signal: np.ndarray, decoded: np.ndarray) -> str:
-        return f"{100 * (1 - _accuracy(decoded, signal)):.2f}% of voxels wrong"
+    def errors(self, signal: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
+        return {"wrong_voxels": 1 - _accuracy(decoded, signal)}
+
+    def described(self, errors: dict[str, float]) -> str:
+        return f"{100 * errors['wrong_voxels']:.2f}% of voxels wrong"
 
     def shown(self, targets: Float[np.ndarray, "B N 1"], side: int, count: int) -> Int[np.ndarray, " n"]:
         """The solids of most surface: many are flat tiles."""
