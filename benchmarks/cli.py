@@ -54,7 +54,7 @@ MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, Im
 
 def presets() -> list[str]:
     """The presets that there are: folders of `gin/` with a file per benchmark."""
-    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes", "tuned"})
+    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes", "shipped", "tuned"})
 
 
 def has_preset(name: str, chosen: str) -> bool:

@@ -48,7 +48,8 @@ class Model:
       transform: from stored entries to what is quantised; None to quantise the entries themselves.
       contexts: predict levels and choose among the tables; None for a table per group and no prediction.
       gin: configuration of the training, for people.
-      trained_on: data set and number of outer steps, for people.
+      trained_on: data set, number of outer steps and random seed, for people.
+      held_out: rate and error of signals that it was not trained on, for people.
     """
 
     coder: Coder
@@ -61,6 +62,7 @@ class Model:
     contexts: Contexts | None = None
     gin: str = ""
     trained_on: str = ""
+    held_out: str = ""
 
     @functools.cached_property
     def id(self) -> str:
@@ -83,6 +85,7 @@ class Model:
                 f"decoding   {coder.flops:,} floating-point operations per {coder.modality.part}",
                 f"quantiser  {self._quantised()}; {len(self.tables)} tables of symbol frequencies",
                 f"trained on {printable(self.trained_on) or 'unknown'}",
+                f"held out   {printable(self.held_out) or 'unknown'}",
                 "",
                 *map(printable, self.gin.splitlines()),
             ]
@@ -104,7 +107,7 @@ class Model:
     def save(self, path: pathlib.Path) -> None:
         """Writes the file, atomically."""
         metadata = {"format": FORMAT, "architecture": _architecture(self), "id": self.id}
-        metadata |= {"gin": self.gin, "trained_on": self.trained_on}
+        metadata |= {"gin": self.gin, "trained_on": self.trained_on, "held_out": self.held_out}
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in _tensors(self).items()}
         with replaced(path, "wb") as out:
             out.write(safetensors.numpy.save(tensors, metadata))
@@ -277,7 +280,7 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
-    said = {name: metadata.get(name, "") for name in ("gin", "trained_on")}
+    said = {name: metadata.get(name, "") for name in ("gin", "trained_on", "held_out")}
     return Model(coder, quantizer, tables, groups, mask_tables, excess_table, transform, contexts, **said)
 
 

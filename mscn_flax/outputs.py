@@ -16,7 +16,7 @@ def no_folder(path: pathlib.Path) -> bool:
 def pairs(
     inputs: list[pathlib.Path],
     output: pathlib.Path | None,
-    ending: str,
+    ending: Callable[[pathlib.Path], str],
     takes: Callable[[pathlib.Path], bool],
     what: str,
     replaceable: Callable[[pathlib.Path], bool] = no_folder,
@@ -26,7 +26,7 @@ def pairs(
     Args:
       inputs: as given.
       output: the one output, or the folder of all; None for outputs beside their inputs.
-      ending: takes the place of an input's own, where an output has no other name.
+      ending: of an input -> what takes the place of its own, where an output has no other name.
       takes: whether a path looks like an input.
       what: an input is, for people.
       replaceable: whether a path may be an output, where it exists already.
@@ -44,7 +44,7 @@ def pairs(
         sources += inside
     if output is not None and sources == inputs[:1] and (replaceable(output) or not output.is_dir()):
         return [(sources[0], output)]
-    beside = [source.with_name(f"{source.stem}{ending}") for source in sources]
+    beside = [source.with_name(f"{source.stem}{ending(source)}") for source in sources]
     targets = beside if output is None else [output / path.name for path in beside]
     first: dict[pathlib.Path, pathlib.Path] = {}
     for source, target in zip(sources, targets, strict=True):

@@ -2,13 +2,14 @@
 
 import hashlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import gin
 import jax
 import numpy as np
 
-from mscn_flax import configuration
+from mscn_flax import codec, configuration, stream
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.fitting import fit_model
@@ -19,14 +20,34 @@ from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.quantize import check_bits
 from mscn_flax.siren import Siren
+from mscn_flax.text import first_line
 from mscn_flax.train import Setup, Training, train
 
 _CROPS = 256
 """Patches cut from a picture, at random places."""
 
+_HELD_OUT = 24
+"""Signals that a model is judged on, at most."""
 
-def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[Sequence, str, Modality]:
-    """As `signals_of`: patches cut from the pictures of a folder, or the embedded photographs where it is None.
+
+class Signals(NamedTuple):
+    """What a model is trained on, and what it is not.
+
+    Attributes:
+      signals: to train on.
+      name: for people.
+      modality: of the signals.
+      held_out: signals of the same source that share nothing with these; may be read as they are asked for, once.
+    """
+
+    signals: Sequence
+    name: str
+    modality: Modality
+    held_out: Iterable = ()
+
+
+def patches_of(folder: pathlib.Path | None, seed: int) -> Signals:
+    """Patches cut from the pictures of a folder, a tenth of which is held out whole; None: the embedded photographs.
 
     Raises:
       ValueError: where the folder has no picture, or one too small.
@@ -36,19 +57,24 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> tuple[Sequence, str, M
     paths, side = pictures_in(folder), IMAGES.patch_side
     if not paths:
         raise ValueError(f"{folder} has no picture that ends in {', '.join(IMAGES.readable)}")
+    count = min(len(paths) - 1, max(1, len(paths) // 10), _HELD_OUT)
+    held_out = sorted(np.random.default_rng([seed, len(paths)]).permutation(len(paths))[:count])
     crops = []
     for index, path in enumerate(paths):
         picture, rng = IMAGES.read(path), np.random.default_rng([seed, index])
         room = np.array(picture.shape[:2]) - side
         if room.min() < 0:
             raise ValueError(f"{path} is smaller than a patch of {side}x{side} pixels")
+        if index in held_out:
+            continue
         for top, left in rng.integers(room + 1, size=(_CROPS, 2)):
             crops.append(picture[top : top + side, left : left + side])
-    return crops, f"{len(paths)} pictures of {folder.name}", IMAGES
+    name = f"{len(paths)} pictures of {folder.name}, {count} of them held out"
+    return Signals(crops, name, IMAGES, map(IMAGES.read, [paths[index] for index in held_out]))
 
 
-def signals_of(name: str, resolution: int | None) -> tuple[Sequence, str, Modality]:
-    """Training signals of a data set, in memory; their name and their modality.
+def signals_of(name: str, resolution: int | None) -> Signals:
+    """Training signals of a data set, in memory, and the first of its validation split, where that is here.
 
     Raises:
       ValueError: for a data set that there is not.
@@ -58,38 +84,60 @@ def signals_of(name: str, resolution: int | None) -> tuple[Sequence, str, Modali
     if name not in data.DATA_SETS:
         raise ValueError(f"no data set {name!r}; there are {', '.join(data.DATA_SETS)}")
     known = data.DATA_SETS[name]
-    found = data.load(name, "train", resolution=resolution or known.modality.patch_side or known.resolution)
+    resolution = resolution or known.modality.patch_side or known.resolution
+    found = data.load(name, "train", resolution=resolution)
     count = min(len(found), known.modality.in_memory)
     title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
-    return [found[i] for i in range(count)], title, known.modality
+    try:
+        validation = data.load(name, "validation", resolution=resolution)
+        held_out = [validation[i] for i in range(min(len(validation), _HELD_OUT))]
+    except data.MissingDataError:  # Arrays may have been exported without it.
+        held_out = []
+    return Signals([found[i] for i in range(count)], title, known.modality, held_out)
+
+
+def judged(model: Model, signals: Iterable) -> str:
+    """Rate and error of held-out signals, each coded as a file of its own and decoded, for people."""
+    modality, lengths, points, errors = model.coder.modality, 0, 0, []
+    try:
+        for signal in signals:
+            data = codec.encode(model, signal)
+            coded = stream.parse(data)
+            errors.append(modality.errors(signal, codec.decode(model, data, modality.cameras(signal))))
+            lengths += len(data)
+            points += modality.points(coded.height, coded.width, coded.parts)
+    except ValueError as error:  # Such as a data set whose signals no file holds.
+        return f"not judged: {first_line(error)}"
+    if not errors:
+        return "nothing"
+    mean = {name: float(np.mean([each[name] for each in errors])) for name in errors[0]}
+    files = f"{len(errors)} file{'s' if len(errors) > 1 else ''} of a {modality.noun}"
+    return f"{files}, {8 * lengths / points:.4g} {modality.rate}, {modality.described(mean)}"
 
 
 @gin.configurable("codec")
 def train_codec(
-    signals: Sequence | np.ndarray,
-    modality: Modality,
+    found: Signals,
     *,
-    modulations: int,
-    bits: int,
     seed: int,
-    trained_on: str,
     checkpoints: pathlib.Path | None = None,
+    modulations: int = gin.REQUIRED,
+    bits: int = gin.REQUIRED,
     encoding_steps: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
 ) -> Model:
     """The codec's MSCN, configured by gin/codec.gin in the scope `codec/<modality>`; see `train_model`.
 
     Args:
-      signals: training signals.
-      modality: of the signals.
+      found: training signals.
+      seed: random seed of the run.
+      checkpoints: folder of the run's checkpoints; None to keep none.
       modulations: n, kept per patch or signal.
       bits: bits per quantised modulation.
-      seed: random seed of the run.
-      trained_on: name of the signals.
-      checkpoints: folder of the run's checkpoints; None to keep none.
       encoding_steps: K of the model when it codes a signal.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
     """
+    signals, trained_on, modality, _ = found
     first = signals[0]
     channels = modality.values(first).shape[-1] + modality.extra_channels
     learner = MetaLearner(
@@ -106,7 +154,7 @@ def train_codec(
         bits=bits,
         encoding_steps=encoding_steps,
         fit_signals=fit_signals,
-        trained_on=f"{trained_on}, {setup.training.outer_steps} outer steps",
+        trained_on=f"{trained_on}, {setup.training.outer_steps} outer steps, seed {seed}",
         gin_text=configuration.operative("/".join(gin.current_scope())),
         checkpoints=checkpoints,
     )

@@ -288,7 +288,7 @@ def test_an_interruption_ends_in_one_line(folder, trained, tmp_path, capsys, mon
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(IMAGES, "error", interrupted)
+    monkeypatch.setattr(IMAGES, "errors", interrupted)
     assert _codes(["encode", str(folder), "-o", str(tmp_path / "s"), "--model", str(trained)]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert not (tmp_path / "s").exists()

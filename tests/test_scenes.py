@@ -102,7 +102,7 @@ def test_hidden_files_are_skipped_and_capitals_alike(tmp_path):
     for name, value in SCENES.read(folder).items():
         np.testing.assert_array_equal(value, as_it_was[name])
     assert len(read_cameras(folder, 8)["poses"]) == 2
-    [(source, _)] = outputs.pairs([folder.parent], None, ".mscn", SCENES.takes, "a scene")
+    [(source, _)] = outputs.pairs([folder.parent], None, lambda _: ".mscn", SCENES.takes, "a scene")
     assert source == folder
 
 

@@ -1,0 +1,66 @@
+"""`mscn train`: meta-learns a model, and judges it on signals that were held out."""
+
+import argparse
+import dataclasses
+import pathlib
+import shutil
+import time
+
+from mscn_flax import shipped
+from mscn_flax.commands.batch import add_force
+
+
+def add(commands) -> None:
+    """Adds the command to those that there are."""
+    train = commands.add_parser("train", help="meta-learn a model on pictures, maps, solids or scenes")
+    train.add_argument("-o", "--output", type=pathlib.Path, help="model file to write (.safetensors)")
+    train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
+    train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
+    train.add_argument("--resolution", type=int, help="of the data set: latitudes, voxels or pixels per side")
+    train.add_argument("--modulations", type=int, help="numbers kept per patch or signal (gin/codec.gin: 64)")
+    train.add_argument("--bits", type=int, help="bits of a quantised number, 1 to 12 (gin/codec.gin: 5)")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--shipped", choices=shipped.ENTRIES, help="train a model of the package, see gin/shipped")
+    train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")
+    train.add_argument("--gin_param", action="append", default=[], help="e.g. Training.outer_steps=2000; repeatable")
+    add_force(train)
+    train.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains, goes on where it was stopped, and saves the model."""
+    from mscn_flax import configuration, outputs, training
+    from mscn_flax.modalities.images import pictures_in
+
+    shelf, entry, files = options.shelf, shipped.ENTRIES.get(options.shipped), options.gin_file
+    if entry is not None:
+        files = [f"gin/shipped/{options.shipped}.gin", *files]
+        if not (options.pictures or options.data):
+            options.pictures = shipped.pictures_of(entry)
+            options.data = None if options.pictures else entry.trained_on
+            options.resolution = options.resolution or entry.resolution
+        options.output = options.output or shelf.file(options.shipped)
+    if options.output is None:
+        raise ValueError("name the model file to write by -o")
+    if options.pictures and options.data:
+        raise ValueError("train on --pictures or on --data, not both")
+    configuration.parse(["gin/codec.gin", *files], options.gin_param)
+    pictures = pictures_in(options.pictures) if options.pictures else []
+    outputs.check([options.output], [*map(pathlib.Path, options.gin_file), *pictures], force=options.force)
+    if options.data:
+        found = training.signals_of(options.data, options.resolution)
+    else:
+        found = training.patches_of(options.pictures, options.seed)
+    print(f"{len(found.signals):,} signals of {found.name}", flush=True)
+    began, checkpoints = time.perf_counter(), options.output.with_name(f".{options.output.name}.checkpoints")
+    chosen = {name: value for name in ("modulations", "bits") if (value := getattr(options, name)) is not None}
+    with configuration.scope("codec", found.modality.name):
+        model = training.train_codec(found, seed=options.seed, checkpoints=checkpoints, **chosen)
+    model.save(options.output)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s", flush=True)
+    model = dataclasses.replace(model, held_out=training.judged(model, found.held_out))
+    model.save(options.output)
+    print(f"held out: {model.held_out}")
+    if entry is not None and options.output == shelf.file(options.shipped):
+        shelf.write_card(shipped.card(options.shipped, model, {}))
