@@ -65,6 +65,13 @@ CATALOGUE = {
         methods="the codec's decoder",
         expected={"smoke": "10 s", "quick": "1 min", "paper": "1 min"},
     ),
+    "shipped_models": Entry(
+        paper="none: the models that come with the package",
+        figures=("shipped_models",),
+        datasets="kodak (or photos), era5, kaykit_voxels",
+        methods="models of the package; jpeg, webp, jpeg2000",
+        expected={"smoke": "15 s", "quick": "2 min (estimated)", "paper": "2 min (estimated)"},
+    ),
     "outer_loop": Entry(
         paper="none: PSNR against seconds of training",
         figures=("outer_loop",),

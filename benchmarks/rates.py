@@ -1,6 +1,7 @@
 """What all rows of rate and distortion share, whatever coded the signal: a network, COIN or a file format."""
 
 import io
+import math
 
 import numpy as np
 import PIL.Image
@@ -25,13 +26,13 @@ def test_signals(job: TrainingJob, limit: int | None) -> list[np.ndarray]:
     return [split[i] for i in range(min(len(split), limit or len(split)))]
 
 
-def row(job: TrainingJob, index: int, signal: np.ndarray, values: np.ndarray, length: int) -> dict:
-    """What every row has: distortion of values [N, C] and rate of so many bytes, per pixel or per point of the map."""
-    points = signal.shape[0] * signal.shape[1]
+def row(job: TrainingJob, index: int, signal: np.ndarray, values: np.ndarray, length: int, axes: int = 2) -> dict:
+    """What every row has: distortion of values [N, C] and rate of so many bytes, per point of a signal's `axes`."""
+    points = math.prod(signal.shape[:axes])
     return (
         dict.fromkeys(records.RATE_COLUMNS, "")
         | evaluation.common(job)
-        | evaluation.distortion(values, array_to_targets(signal, 2))
+        | evaluation.distortion(values, array_to_targets(signal, axes))
         | {
             "outer_steps": job.stop_step,
             "signal_id": index,

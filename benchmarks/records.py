@@ -263,6 +263,7 @@ TABLES = {
     "fig7_rate_distortion": {"": RATE_COLUMNS},
     "climate_rate_distortion": {"": RATE_COLUMNS},
     "codec_robustness": {"": ROBUSTNESS_COLUMNS},
+    "shipped_models": {"": RATE_COLUMNS},
     "outer_loop": {"": OUTER_LOOP_COLUMNS},
     "regimes": {"": REGIMES_COLUMNS},
     "speed": {"": SPEED_COLUMNS},

@@ -52,7 +52,7 @@ def test_codec_section_runs(tmp_path):
     made = to_unit(random_map(np.random.default_rng(0), (181, 360)))
     MAPS.write(tmp_path / "temperature.nc", made[None, ..., None])
     done = [command.split()[3] for command in CODEC]
-    assert done == ["train", "encode", "decode", "info", "train", "encode", "decode"]
+    assert done == ["train", "encode", "decode", "info", "models", "train", "encode", "decode"]
     # A few steps and signals are enough to see that it runs.
     short = " --gin_param codec/Training.outer_steps=5 --gin_param codec.fit_signals=100"
     for command in CODEC:

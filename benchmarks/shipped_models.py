@@ -1,0 +1,141 @@
+"""The models that come with the package, on whole files that they were not trained on, beside JPEG, WebP, JPEG 2000."""
+
+import dataclasses
+import functools
+import pathlib
+import time
+
+import gin
+
+from benchmarks import cli, codecs, grid, rates, rates_codecs, records
+from benchmarks.job import Job, digest_of
+from benchmarks.run_folder import Result
+from mscn_flax import codec, configuration, data, metrics, shipped
+from mscn_flax.modalities.values import array_to_targets
+from mscn_flax.model import load_model
+from mscn_flax.progress import Progress
+from mscn_flax.train import Training
+
+NAME, SCOPE = "shipped_models", "shipped"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShippedJob(Job):
+    """One model on all signals.
+
+    Attributes:
+      method: name of the model, a key of `shipped.ENTRIES`.
+      models: folder of the models.
+      dataset: key of `data.DATA_SETS` that it is judged on.
+      limit: number of signals; None for all.
+    """
+
+    method: str
+    models: pathlib.Path
+    dataset: str
+    limit: int | None
+
+    split = "test"
+    stop_step = ""
+    """Nothing is trained here."""
+
+    @functools.cached_property
+    def judged(self) -> data.Signals:
+        """The signals that are coded."""
+        return data.load(self.dataset, self.split, resolution=shipped.ENTRIES[self.method].judged_on[1])
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        return f"{self.dataset}-{self.method}-s0"
+
+    @property
+    def decides(self) -> tuple:
+        """See `Job.decides`."""
+        return decides(shipped.Shelf(self.models).card(self.method)["id"], self.limit)
+
+    def run(self) -> Result:
+        """One row per signal, which is a file of its own."""
+        shared = load_model(shipped.Shelf(self.models).file(self.method))
+        coder, rows = shared.coder, []
+        tested = rates.test_signals(self, self.limit)
+        codec.decode(shared, codec.encode(shared, tested[0]))  # Compiled before anything is timed.
+        with Progress(self.id, len(tested)) as progress:
+            for index, signal in enumerate(tested):
+                began = time.perf_counter()
+                stream = codec.encode(shared, signal)
+                encoded = time.perf_counter()
+                decoded = codec.decode(shared, stream).reshape(signal.shape)
+                done = time.perf_counter()
+                axes = coder.modality.axes
+                values, targets = array_to_targets(decoded, axes), array_to_targets(signal, axes)
+                measured = coder.modality.measured(values, targets, coder.side)
+                rows.append(
+                    rates.row(self, index, signal, values, len(stream), axes)
+                    | {name: f"{value:.6g}" for name, value in measured.items() if name in records.RATE_COLUMNS}
+                    | {
+                        "budget": len(shared.groups),
+                        "budget_unit": "modulations",
+                        "shared_parameters": metrics.shared_parameters(coder.theta["field"]),
+                        "inner_steps": coder.steps,
+                        "bits": shared.quantizer.bits,
+                        "trained_on": shared.trained_on,
+                        "encode_s": f"{encoded - began:.3g}",
+                        "decode_s": f"{done - encoded:.3g}",
+                    }
+                )
+                progress.show(index + 1, {})
+        return Result({"": rows})
+
+
+def decides(model_id: str, limit: int | None) -> tuple:
+    """What decides the rows of a model besides the data set."""
+    return model_id, limit
+
+
+def run_id(name: str, dataset: str, model_id: str) -> str:
+    """Of the run of a model on all signals."""
+    return f"{dataset}-{name}-s0-{digest_of(decides(model_id, None))}"
+
+
+@gin.configurable("shipped")
+def jobs(
+    real_codecs: list[str] = gin.REQUIRED, standins: dict[str, str] = gin.REQUIRED, folder: str | None = None
+) -> list[Job]:
+    """A job for every model that is there, then the file formats on the signals of photographs' models.
+
+    Args:
+      real_codecs: keys of `codecs.CODECS`.
+      standins: data set -> the one that takes its place where it is not here.
+      folder: of the models; None for those of the package.
+    """
+    grid.check_choices("shipped.real_codecs", real_codecs, codecs.CODECS)
+    shelf = shipped.Shelf(pathlib.Path(folder) if folder else shipped.FOLDER)
+    made, found = [], {}
+    for name, entry in shipped.ENTRIES.items():
+        asked, resolution = entry.judged_on
+        if asked not in found:
+            found[asked] = grid.find(SCOPE, asked, [standins[asked]] if asked in standins else [], resolution)
+        if name not in shelf.names():
+            print(f"left out: {name} is not shipped yet")
+            continue
+        with configuration.scope(SCOPE, asked, name):
+            limit = Training().test_signals
+        made.append(
+            ShippedJob(
+                benchmark=NAME,
+                preset=cli.preset(),
+                gin=grid.gin_text((SCOPE, asked, name)),
+                method=name,
+                models=shelf.folder,
+                dataset=found[asked],
+                limit=limit,
+            )
+        )
+    asked, resolution = shipped.ENTRIES["photos_1"].judged_on
+    formats = rates_codecs.jobs(NAME, SCOPE, asked, found[asked], resolution, real_codecs)
+    return made + [dataclasses.replace(job, shown=False) for job in formats]  # Figure 7 shows them.
+
+
+if __name__ == "__main__":
+    cli.main(NAME)
