@@ -103,7 +103,7 @@ def pictures_of(entry: Entry) -> pathlib.Path | None:
         return None
     folder = pathlib.Path(os.environ.get("MSCN_DATA_DIR", ".")).expanduser() / entry.trained_on
     if not folder.is_dir():
-        raise ValueError(f"$MSCN_DATA_DIR/{entry.trained_on} is missing ({entry.data}); or name --pictures of your own")
+        raise ValueError(f"$MSCN_DATA_DIR/{entry.trained_on} is missing: {entry.data}")
     return folder
 
 

@@ -111,8 +111,8 @@ def judged(model: Model, signals: Iterable) -> str:
     if not errors:
         return "nothing"
     mean = {name: float(np.mean([each[name] for each in errors])) for name in errors[0]}
-    files = f"{len(errors)} file{'s' if len(errors) > 1 else ''} of a {modality.noun}"
-    return f"{files}, {8 * lengths / points:.4g} {modality.rate}, {modality.described(mean)}"
+    files = f"{len(errors)} file{'s' if len(errors) > 1 else ''}"
+    return f"{files}: {8 * lengths / points:.4g} {modality.rate}, {modality.described(mean)}"
 
 
 @gin.configurable("codec")

@@ -101,6 +101,30 @@ def test_what_does_not_hold_just_so_many_pixels_is_refused_without_large_allocat
     assert peak < 1 << 20
 
 
+def test_random_mutations_end_in_a_value_error_or_a_picture():
+    rng, (height, width) = np.random.default_rng(0), (6, 9)
+    whole = plain.encode(rng.integers(0, 256, (height, width, 3)).astype(np.uint8), 1 << 20)
+    refused = 0
+    for _ in range(300):
+        body = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            body[rng.integers(len(body))] = rng.integers(256)
+        # The sum at the end of zlib's data is the first to notice, if they can be unfolded.
+        unfolding = zlib.decompressobj()
+        try:
+            rows = unfolding.decompress(bytes(body[:-4]))
+            body[-4:] = zlib.adler32(rows).to_bytes(4, "big")
+        except zlib.error:
+            pass
+        try:
+            picture = codec.decode(None, _stream(bytes(body), height, width))
+        except ValueError:
+            refused += 1
+        else:
+            assert picture.shape == (height, width, 3)
+    assert 0 < refused < 300
+
+
 def test_what_needs_a_model_says_so_and_what_needs_none_takes_no_cameras(shared):
     data = codec.encode(shared, rooms.signal("image"))
     with pytest.raises(ValueError, match=f"needs model {shared.id[:8]}"):

@@ -159,6 +159,12 @@ def test_models_are_listed_and_explained(shelf, capsys):
     assert "2 of 16 entries" in said
 
 
+def test_a_model_of_the_package_is_no_place_for_an_output(shelf, picture, capsys):
+    target = shelf.file("photos_4")
+    said = refused(capsys, shelf, "encode", picture, "-o", target, "--force")
+    assert f"{target} would replace the input" in said
+
+
 def test_a_broken_card_is_named(shelf, tmp_path, picture, capsys):
     broken = shipped.Shelf(tmp_path)
     broken.file("photos_2").write_bytes(shelf.file("photos_2").read_bytes())
@@ -205,11 +211,14 @@ def test_training_a_model_of_the_package_leaves_it_and_its_card(tmp_path, monkey
     card, found = shelf.card("photos_2"), load_model(shelf.file("photos_2"))
     assert card == shipped.card("photos_2", found, {})
     assert card["trained_on"] == "2 pictures of photos, 1 of them held out, 3 outer steps, seed 0"
-    assert "1 file of a picture" in card["held_out"]
+    assert card["held_out"].startswith("1 file: ")
     assert card["command"] == "python -m mscn_flax train --shipped photos_2"
 
 
 def test_training_data_of_the_package_that_are_missing_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MSCN_DATA_DIR", str(tmp_path))
     said = refused(capsys, shipped.Shelf(tmp_path), "train", "--shipped=photos_1")
-    assert "$MSCN_DATA_DIR/photos is missing" in said
+    assert "$MSCN_DATA_DIR/photos is missing: 61 photographs" in said
+    said = refused(capsys, shipped.Shelf(tmp_path), "train", "--shipped=maps", "--data=sphere_fields")
+    assert "says itself what is trained on" in said
+    assert "name the model file to write by -o" in refused(capsys, shipped.Shelf(tmp_path), "train")

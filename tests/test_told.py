@@ -165,7 +165,7 @@ def test_held_out_signals_are_coded_as_files(name):
     decoded = [codec.decode(shared, *pair) for pair in zip(streams, map(modality.cameras, signals), strict=True)]
     errors = [modality.errors(*pair) for pair in zip(signals, decoded, strict=True)]
     mean = {key: np.mean([each[key] for each in errors]) for key in errors[0]}
-    assert said.startswith(f"2 files of a {modality.noun}, ")
+    assert said.startswith("2 files: ")
     assert said.endswith(f"{modality.rate}, {modality.described(mean)}")
     points = {"image": 260, "map": 540, "volume": 512, "scene": 64}[name]
     assert f"{8 * sum(map(len, streams)) / (2 * points):.4g} {modality.rate}" in said
@@ -181,7 +181,7 @@ def test_the_rate_of_what_was_held_out_stays_with_the_model_and_leaves_its_id(tm
     small = ["--modulations=8", "--gin_param=Siren.width=8", "--gin_param=codec.fit_signals=30"]
     rooms.train("-o", str(path), "--pictures", str(tmp_path), *small, "--gin_param=Training.outer_steps=3")
     shared = load_model(path)
-    assert re.fullmatch(r"1 file of a picture, [\d.]+ bpp, PSNR [\d.]+ dB", shared.held_out)
+    assert re.fullmatch(r"1 file: [\d.]+ bpp, PSNR [\d.]+ dB", shared.held_out)
     assert training.judged(shared, training.patches_of(tmp_path, seed=0).held_out) == shared.held_out
     assert dataclasses.replace(shared, held_out="").id == shared.id
     cli.main(["info", str(path)])

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
     takes, may = (lambda path: path.suffix == SUFFIX), may_replace(modality_of(options.inputs[0]))
     pairs = outputs.pairs(options.inputs, options.output, ending, takes, "a stream", may)
-    read = [each for each in [path, options.cameras, *(source for source, _ in pairs)] if each]
+    read = [each for each in [path or shelf.folder, options.cameras, *(source for source, _ in pairs)] if each]
     for modality in {modality_of(source): None for source, _ in pairs}:
         targets = [target for source, target in pairs if modality_of(source) is modality]
         for target in targets if modality else []:

@@ -42,13 +42,13 @@ def run(options: argparse.Namespace) -> None:
         only, read = model.load_model(path), [path]
         kinds = [only.coder.modality]
     else:
-        only, read, kinds = None, [], list(MODALITIES.values())
+        only, read, kinds = None, [shelf.folder], list(MODALITIES.values())
 
     @functools.cache
     def load(modality: Modality):
         name = shelf.choose(modality, quality=options.quality, rate=options.bpp)
         if options.bpp:
-            near = f"{shelf.rate(name):.3g} {modality.rate} on average"
+            near = f"about {shelf.rate(name):.3g} {modality.rate}"
             print(f"{name}, {near}, is nearest to {options.bpp:g}", file=sys.stderr, flush=True)
         return model.load_model(shelf.path(name))
 

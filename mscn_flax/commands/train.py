@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> None:
 
     shelf, entry, files = options.shelf, shipped.ENTRIES.get(options.shipped), options.gin_file
     if entry is not None:
+        if options.pictures or options.data or options.resolution:
+            raise ValueError(f"--shipped {options.shipped} says itself what is trained on; leave the other out")
         files = [f"gin/shipped/{options.shipped}.gin", *files]
-        if not (options.pictures or options.data):
-            options.pictures = shipped.pictures_of(entry)
-            options.data = None if options.pictures else entry.trained_on
-            options.resolution = options.resolution or entry.resolution
+        options.pictures, options.resolution = shipped.pictures_of(entry), entry.resolution
+        options.data = None if options.pictures else entry.trained_on
         options.output = options.output or shelf.file(options.shipped)
     if options.output is None:
         raise ValueError("name the model file to write by -o")
