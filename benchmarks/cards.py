@@ -28,7 +28,13 @@ def judged(rows: pd.DataFrame, name: str, model_id: str) -> dict:
 
 
 def write(shelf: shipped.Shelf, rows: pd.DataFrame) -> list[pathlib.Path]:
-    """Writes the card of every model that is there; the files."""
+    """Writes the card of every model that is there; the files.
+
+    Raises:
+      ValueError: where there is no model, or no rows of one.
+    """
+    if not shelf.names():
+        raise ValueError(f"no model is in {shelf.folder} yet")
     for name in shelf.names():
         model = load_model(shelf.file(name))
         shelf.write_card(shipped.card(name, model, judged(rows, name, model.id)))

@@ -1,6 +1,7 @@
 """`mscn decode`: streams to files, by the model that each needs."""
 
 import argparse
+import contextlib
 import functools
 import pathlib
 import time
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         """By the stream's header; where it has none, the model's."""
         found = None
         if source.is_file():
-            with source.open("rb") as opened:
+            with contextlib.suppress(OSError), source.open("rb") as opened:
                 found = stream.kind(opened.read(4))
         return found or (given and given.coder.modality)
 
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
 
     takes, may = (lambda path: path.suffix == SUFFIX), may_replace(modality_of(options.inputs[0]))
     pairs = outputs.pairs(options.inputs, options.output, ending, takes, "a stream", may)
-    read = [each for each in [path or shelf.folder, options.cameras, *(source for source, _ in pairs)] if each]
+    read = [path or shelf.folder, *filter(None, [options.cameras]), *(source for source, _ in pairs)]
     for modality in {modality_of(source): None for source, _ in pairs}:
         targets = [target for source, target in pairs if modality_of(source) is modality]
         for target in targets if modality else []:

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     @functools.cache
     def load(modality: Modality):
         name = shelf.choose(modality, quality=options.quality, rate=options.bpp)
-        if options.bpp:
+        if options.bpp and modality is IMAGES:
             near = f"about {shelf.rate(name):.3g} {modality.rate}"
             print(f"{name}, {near}, is nearest to {options.bpp:g}", file=sys.stderr, flush=True)
         return model.load_model(shelf.path(name))
@@ -84,8 +84,8 @@ def run(options: argparse.Namespace) -> None:
         said[0] += f", {name}" if name else ""
         facts = stream.facts(data) | errors | {"seconds": seconds, "model_name": name}
         if options.compare and modality is IMAGES:
-            others = {each: _compared(each, signal, len(data)) for each in picture_formats.FORMATS}
-            said += [_said(each, facts) for each, facts in others.items()]
+            others = {form: _compared(form, signal, len(data)) for form in picture_formats.FORMATS}
+            said += [_said(form, other) for form, other in others.items()]
             facts |= others
         return Done(said, facts)
 
