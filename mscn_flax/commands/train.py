@@ -57,10 +57,10 @@ def run(options: argparse.Namespace) -> None:
     with configuration.scope("codec", found.modality.name):
         model = training.train_codec(found, seed=options.seed, checkpoints=checkpoints, **chosen)
     model.save(options.output)
-    shutil.rmtree(checkpoints, ignore_errors=True)
     print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s", flush=True)
     model = dataclasses.replace(model, held_out=training.judged(model, found.held_out))
     model.save(options.output)
     print(f"held out: {model.held_out}")
     if entry is not None and options.output == shelf.file(options.shipped):
         shelf.write_card(shipped.card(options.shipped, model, {}))
+    shutil.rmtree(checkpoints, ignore_errors=True)
