@@ -17,8 +17,9 @@ from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, meta, metrics
 from mscn_flax.coder import Coder
-from mscn_flax.fitting import fit_model
+from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities.images import PATCHES
 from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
@@ -26,9 +27,6 @@ from mscn_flax.siren import Siren
 from mscn_flax.stream import parse
 from mscn_flax.train import Setup, Training
 from mscn_flax.transform import Transform
-
-_PATCHES = 8
-"""Patches per side of the crops to which contexts are fitted."""
 
 KLT = "klt"
 """The method without a network: coefficients of principal components (a Karhunen-Loève transform)."""
@@ -151,11 +149,10 @@ def _fields(job: TrainingJob, coder: Coder) -> list[np.ndarray]:
     """Codes of the patches of larger crops of the training photographs; none where a signal has one part."""
     if not data.DATA_SETS[job.dataset].crops:
         return []
-    larger = data.load(job.dataset, "train", resolution=_PATCHES * coder.side)
-    count = max(1, 2 * job.evaluation.fit_signals // _PATCHES**2)
+    larger = data.load(job.dataset, "train", resolution=PATCHES * coder.side)
+    count = max(1, 2 * job.evaluation.fit_signals // PATCHES**2)
     chosen = [larger[i] for i in np.random.default_rng(job.seed).permutation(len(larger))[:count]]
-    codes = coder.adapt(np.concatenate([coder.split(crop) for crop in chosen]))
-    return list(codes.reshape(len(chosen), _PATCHES, _PATCHES, *coder.learner.field.code_shape))
+    return lattices_of(coder, chosen)
 
 
 def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:

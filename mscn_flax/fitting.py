@@ -78,6 +78,16 @@ def fit_model(
     )
 
 
+def lattices_of(coder: Coder, signals: Sequence) -> list[Float[np.ndarray, "R C *code"]]:
+    """Codes of the parts of signals, each on its lattice: `fields` of `fit_model`."""
+    modality, fields = coder.modality, []
+    for signal in signals:
+        codes = coder.adapt(coder.split(signal))
+        lattice = modality.lattice(*modality.extent(signal), len(codes), coder.side)
+        fields.append(codes.reshape(*lattice, *codes.shape[1:]))
+    return fields
+
+
 def _groupings(coder: Coder, transform: Transform | None) -> dict[str, Int[np.ndarray, " n"]]:
     """Candidates for which entries share a table."""
     entries = np.flatnonzero(coder.stored)

@@ -150,7 +150,7 @@ _BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, Arithmet
 """What content that is not as it should be can raise."""
 
 _PARTS = {
-    "transform": (Transform, {"mean": (np.float32, "n"), "basis": (np.float32, "nn")}),
+    "transform": (Transform, {"mean": (np.float32, "n"), "basis": (np.float16, "nn")}),
     "contexts": (
         Contexts,
         {

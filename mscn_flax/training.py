@@ -12,19 +12,23 @@ import numpy as np
 from mscn_flax import codec, configuration, stream
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
-from mscn_flax.fitting import fit_model
+from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, Modality
-from mscn_flax.modalities.images import pictures_in
+from mscn_flax.modalities.images import PATCHES, pictures_in
 from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.quantize import check_bits
 from mscn_flax.siren import Siren
 from mscn_flax.text import first_line
 from mscn_flax.train import Setup, Training, train
+from mscn_flax.transform import Transform
 
 _CROPS = 256
 """Patches cut from a picture, at random places."""
+
+_LARGER = 4
+"""Crops of several patches cut from a picture, likewise."""
 
 _HELD_OUT = 24
 """Signals that a model is judged on, at most."""
@@ -38,12 +42,14 @@ class Signals(NamedTuple):
       name: for people.
       modality: of the signals.
       held_out: signals of the same source that share nothing with these; may be read as they are asked for, once.
+      larger: signals of several parts each, from the same source as `signals`.
     """
 
     signals: Sequence
     name: str
     modality: Modality
     held_out: Iterable = ()
+    larger: Sequence = ()
 
 
 def patches_of(folder: pathlib.Path | None, seed: int) -> Signals:
@@ -59,7 +65,7 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> Signals:
         raise ValueError(f"{folder} has no picture that ends in {', '.join(IMAGES.readable)}")
     count = min(len(paths) - 1, max(1, len(paths) // 10), _HELD_OUT)
     held_out = sorted(np.random.default_rng([seed, len(paths)]).permutation(len(paths))[:count])
-    crops = []
+    crops, larger = [], []
     for index, path in enumerate(paths):
         picture, rng = IMAGES.read(path), np.random.default_rng([seed, index])
         room = np.array(picture.shape[:2]) - side
@@ -69,8 +75,11 @@ def patches_of(folder: pathlib.Path | None, seed: int) -> Signals:
             continue
         for top, left in rng.integers(room + 1, size=(_CROPS, 2)):
             crops.append(picture[top : top + side, left : left + side])
+        extent = np.minimum(np.array(picture.shape[:2]) // side, PATCHES) * side
+        for top, left in rng.integers(picture.shape[:2] - extent + 1, size=(_LARGER, 2)):
+            larger.append(picture[top : top + extent[0], left : left + extent[1]])
     name = f"{len(paths)} pictures of {folder.name}, {count} of them held out"
-    return Signals(crops, name, IMAGES, map(IMAGES.read, [paths[index] for index in held_out]))
+    return Signals(crops, name, IMAGES, map(IMAGES.read, [paths[index] for index in held_out]), larger)
 
 
 def signals_of(name: str, resolution: int | None) -> Signals:
@@ -93,7 +102,8 @@ def signals_of(name: str, resolution: int | None) -> Signals:
         held_out = [validation[i] for i in range(min(len(validation), _HELD_OUT))]
     except data.MissingDataError:  # Arrays may have been exported without it.
         held_out = []
-    return Signals([found[i] for i in range(count)], title, known.modality, held_out)
+    larger = data.load(name, "train", resolution=PATCHES * resolution) if known.crops else ()
+    return Signals([found[i] for i in range(count)], title, known.modality, held_out, larger)
 
 
 def judged(model: Model, signals: Iterable) -> str:
@@ -137,7 +147,7 @@ def train_codec(
       encoding_steps: K of the model when it codes a signal.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
     """
-    signals, trained_on, modality, _ = found
+    signals, trained_on, modality, _, larger = found
     first = signals[0]
     channels = modality.values(first).shape[-1] + modality.extra_channels
     learner = MetaLearner(
@@ -154,6 +164,8 @@ def train_codec(
         bits=bits,
         encoding_steps=encoding_steps,
         fit_signals=fit_signals,
+        transform=True,
+        larger=larger,
         trained_on=f"{trained_on}, {setup.training.outer_steps} outer steps, seed {seed}",
         gin_text=configuration.operative("/".join(gin.current_scope())),
         checkpoints=checkpoints,
@@ -167,6 +179,8 @@ def train_model(
     bits: int = 5,
     encoding_steps: int | None = None,
     fit_signals: int = 2000,
+    transform: bool = False,
+    larger: Sequence | None = None,
     trained_on: str = "",
     gin_text: str = "",
     checkpoints: pathlib.Path | None = None,
@@ -179,6 +193,9 @@ def train_model(
       bits: bits per quantised number.
       encoding_steps: inner steps of the model when it codes a signal; None for as many as in training.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
+      transform: whether coefficients are quantised in place of the numbers of a code.
+      larger: signals of several parts, to whose codes contexts are fitted; none for contexts within a part alone, and
+        None for no contexts.
       trained_on: name of the signals, for people.
       gin_text: configuration, for people.
       checkpoints: folder of the run's checkpoints, from which it goes on; None to keep none.
@@ -194,4 +211,8 @@ def train_model(
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))
-    return fit_model(coder, codes, bits, gin=gin_text, trained_on=trained_on)
+    if larger:
+        count = max(1, 2 * fit_signals // PATCHES**2)
+        larger = lattices_of(coder, [larger[i] for i in rng.permutation(len(larger))[:count]])
+    change = Transform.of(coder, codes) if transform else None
+    return fit_model(coder, codes, bits, transform=change, fields=larger, gin=gin_text, trained_on=trained_on)

@@ -34,7 +34,7 @@ class Transform:
 
     Attributes:
       mean: of the entries of training codes.
-      basis: [n, n], one row per coefficient.
+      basis: one row per coefficient, float16, to which it is rounded before anything is quantised.
     """
 
     mean: Float[np.ndarray, " n"]
@@ -56,7 +56,7 @@ class Transform:
         even, back = axes * np.sqrt(lengths), (axes / np.sqrt(lengths)).T
         mean = values.mean(axis=0, dtype=np.float64)
         _, turn = np.linalg.eigh(np.cov((values - mean) @ even, rowvar=False).reshape(count, count))
-        return cls(np.float32(mean), np.float32(turn[:, ::-1].T @ back))
+        return cls(np.float32(mean), np.float16(turn[:, ::-1].T @ back))
 
     def forward(self, values: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
         """The coefficients of codes."""
@@ -65,7 +65,7 @@ class Transform:
     def backward(self, coefficients: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
         """The codes of coefficients; the same on all machines, as sums are in the order of the coefficients."""
         values = np.tile(self.mean, (len(coefficients), 1))
-        for column, row in zip(coefficients.T, self.basis, strict=True):
+        for column, row in zip(coefficients.T, np.float32(self.basis), strict=True):
             values += column[:, None] * row
         return values
 

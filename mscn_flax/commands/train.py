@@ -18,7 +18,7 @@ def add(commands) -> None:
     train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
     train.add_argument("--resolution", type=int, help="of the data set: latitudes, voxels or pixels per side")
     train.add_argument("--modulations", type=int, help="numbers kept per patch or signal (gin/codec.gin: 64)")
-    train.add_argument("--bits", type=int, help="bits of a quantised number, 1 to 12 (gin/codec.gin: 5)")
+    train.add_argument("--bits", type=int, help="bits of a quantised number, 1 to 12 (gin/codec.gin: 7)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--shipped", choices=shipped.ENTRIES, help="train a model of the package, see gin/shipped")
     train.add_argument("--gin_file", action="append", default=[], help="overlay of gin/codec.gin; repeatable")

@@ -13,6 +13,9 @@ from mscn_flax.modalities.grids import Grid
 from mscn_flax.modalities.picture_files import read_picture
 from mscn_flax.modalities.values import psnr_8_bit, targets_to_8_bit
 
+PATCHES = 8
+"""Patches per side, at most, of the crops of training pictures to which contexts are fitted."""
+
 
 class Images(Grid):
     """Pictures. Patches do not overlap; an image that they do not divide is continued by reflection."""
