@@ -14,10 +14,11 @@ from benchmarks.records import REPOSITORY
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.data.made_up import random_map, random_scene, random_solid
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import MODALITIES
 from mscn_flax.modalities.maps import to_unit
-from mscn_flax.model import Model, fit
+from mscn_flax.model import Model
 from mscn_flax.siren import Siren
 
 SIDE = {"image": 8, "map": 10, "volume": 8, "scene": 8}
@@ -58,7 +59,7 @@ def model(name: str, numbers: int = 7, seed: int = 0) -> Model:
     theta = learner.init(jax.random.key(seed), jnp.asarray(modality.all_coordinates(SIDE[name])))
     mask = np.arange(siren.code_shape[0] * siren.code_shape[1]).reshape(siren.code_shape) < numbers
     coder = Coder(learner, jax.device_get(theta), mask, SIDE[name], 3, modality)
-    return fit(coder, coder.adapt(made), 5, trained_on="made up, seed 0")
+    return fit_model(coder, coder.adapt(made), 5, trained_on="made up, seed 0")
 
 
 def train(*arguments: str, folder: pathlib.Path = REPOSITORY) -> None:

@@ -371,7 +371,7 @@ def test_methods_from_outside_take_part(tmp_path):
     points += [fig7_rows("my_codec", "", n, n, 20 + n) for n in (4, 8)]
     write(folder / "fig7_rate_distortion.csv", [row for of_point in points for row in of_point])
     drawn = fig7_rate_distortion.draw(Results(folder))
-    assert "| Top-n | 8 | 5 |" in drawn["fig7_rate_distortion.md"]
+    assert "| Top-n | 8 | plain | 5 |" in drawn["fig7_rate_distortion.md"]
     names = [text.get_text() for text in drawn["fig7_rate_distortion"].legends[0].get_texts()]
     assert names == ["Top-n", "my codec"]
     output.write(drawn, tmp_path / "plots")
