@@ -19,6 +19,7 @@ from mscn_flax import codec, configuration, data, meta, metrics
 from mscn_flax.coder import Coder
 from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
+from mscn_flax.linear import LinearField
 from mscn_flax.modalities.images import PATCHES
 from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.model import Model
@@ -32,7 +33,7 @@ KLT = "klt"
 """The method without a network: coefficients of principal components (a Karhunen-Loève transform)."""
 
 
-CODINGS = ("transform", "contexts", "transform+contexts")
+CODINGS = ("transform", "contexts", "transform+contexts", "transform+contexts+overlap")
 """Values of the column `coding` besides "plain"."""
 
 
@@ -45,14 +46,16 @@ class Coding:
       bits: numbers of bits per modulation, coded plainly; each gives one row per signal.
       steps: number of inner steps when encoding.
       fit_signals: number of training signals to whose codes quantiser and tables are fitted.
-      codings: other codings, "transform", "contexts" or "transform+contexts", -> numbers of bits likewise: whether
-        coefficients of codes are quantised in place of the numbers (`mscn_flax/transform.py`), and whether levels are
-        predicted and tables chosen by what is around them (`mscn_flax/contexts.py`).
+      refined: number of steps with momentum after these, see `mscn_flax/refine.py`.
+      codings: other codings, of `CODINGS`, -> numbers of bits likewise: whether coefficients of codes are quantised in
+        place of the numbers (`mscn_flax/transform.py`), whether levels are predicted and tables chosen by what is
+        around them (`mscn_flax/contexts.py`), and whether borders of patches are blended (`Coder.overlap`).
     """
 
     bits: tuple[int, ...] = (3, 4, 5, 6, 7, 8)
     steps: int = 10
     fit_signals: int = 5000
+    refined: int = 0
     codings: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -141,7 +144,10 @@ def _models(job: TrainingJob, coder: Coder, codes: np.ndarray, trained_on: str) 
     for coding, numbers in how.codings.items():
         options = {"transform": "transform" in coding, "fields": "contexts" in coding}
         options = {name: parts[name] for name, wanted in options.items() if wanted}
-        models |= {(coding, bits): fit_model(coder, codes, bits, **options, **said) for bits in numbers}
+        # A linear code says nothing of what lies beyond a patch.
+        overlap = "overlap" in coding and not isinstance(coder.learner.field, LinearField)
+        how = dataclasses.replace(coder, overlap=overlap and coder.modality.wider_coordinates(coder.side) is not None)
+        models |= {(coding, bits): fit_model(how, codes, bits, **options, **said) for bits in numbers}
     return models
 
 
@@ -159,6 +165,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
     how = job.evaluation
     coder = Coder.of(job.setup.learner, state, job.setup.resolution, how.steps, job.setup.modality)
+    coder = dataclasses.replace(coder, refined=how.refined)
     train = job.signals("train")
     chosen = np.random.default_rng(job.seed).permutation(len(train))[: how.fit_signals]
     trained_codes = coder.adapt(np.stack([train[i] for i in chosen]))
@@ -189,7 +196,8 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
             packed = time.perf_counter()
             # What a decoder makes of the bytes.
             seen = codes[index] if bits == 32 else codec.unpack(shared, parse(stream))
-            values = job.setup.modality.join(coder.render(seen), *size, coder.side).reshape(-1, coder.channels)
+            values, _ = (coder if shared is None else shared.coder).values(seen, *size)
+            values = job.setup.modality.join(values, *size, coder.side).reshape(-1, coder.channels)
             done = time.perf_counter()
             length = len(parts[index]) * exact_bytes if bits == 32 else len(stream)
             coded.append(
@@ -199,7 +207,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                     "budget_unit": job.unit,
                     "shared_parameters": metrics.shared_parameters(coder.theta["field"]),
                     "decode_flops": len(parts[index]) * coder.flops,
-                    "inner_steps": how.steps,
+                    "inner_steps": how.steps + how.refined,
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,
                     "coding": coding,

@@ -73,10 +73,10 @@ RATE_COLUMNS = (
     "pixels",  # of the image, or points of the map
     "bpp_payload",  # `bpp` without the file's headers; empty where the format has none to take off
     "trained_on",  # what the network was trained on
-    "coding",  # "plain", or "transform" and "contexts" where a transform is quantised and levels are predicted
+    "coding",  # "plain", or what of a transform, contexts and overlap there is, see `rates_networks.Coding`
 )
 
-SHOWN_BITS = {"plain": 5, "transform+contexts": 6}
+SHOWN_BITS = {"plain": 5, "transform+contexts+overlap": 6}
 """Coding -> bits at which pictures are kept for figure 7's strip."""
 
 MASK_COLUMNS = ("experiment", "preset", "dataset", "source", "method", "recipe", "seed", "budget")

@@ -31,6 +31,7 @@ _BOUNDS = {
     "inner_steps": (1, 1000),
     "train_steps": (1, 1000),
     "steps": (1, 1000),
+    "refined": (0, 1000),
     "budget": (1, 1 << 18),
     "bits": (1, MAX_BITS),
     "side": (1, 1 << 12),

@@ -55,14 +55,13 @@ def decode(model: Model | None, data: bytes, cameras: Cameras | None = None) -> 
         raise ValueError(f"the stream needs model {stream.model_id.hex()}")
     coder, modality = model.coder, model.coder.modality
     codes = unpack(model, stream)
-    coords, cameras = modality.rendered_at(cameras, coder.learner.field, coder.side)
 
     def stored(values):
         if not np.isfinite(values).all():
             raise ValueError("the model gives values that are not finite")
         return modality.stored(values)
 
-    values = coder.render(codes, coords, stored)
+    values, cameras = coder.values(codes, stream.height, stream.width, cameras, stored)
     return modality.join(values, stream.height, stream.width, coder.side, cameras)
 
 

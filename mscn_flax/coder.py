@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from mscn_flax import meta, metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
-from mscn_flax.modalities import Modality, Signal
+from mscn_flax.modalities import Cameras, Modality, Signal
 from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
@@ -42,6 +42,8 @@ class Coder:
         map, voxels per side of a solid.
       steps: K when encoding.
       modality: of the signals.
+      refined: steps of `refine` after these.
+      overlap: whether points at the borders of parts are blended with what the next part's network says there.
     """
 
     learner: MetaLearner
@@ -50,6 +52,8 @@ class Coder:
     side: int
     steps: int
     modality: Modality
+    refined: int = 0
+    overlap: bool = False
 
     @classmethod
     def of(cls, learner: MetaLearner, state: meta.TrainState, side: int, steps: int, modality: Modality) -> "Coder":
@@ -102,7 +106,7 @@ class Coder:
         gates = self._gates()
 
         def encoder(mesh, chunk):
-            encode = _encoder(self.learner, self.steps, mesh, chunk)
+            encode = _encoder(self.learner, self.steps, self.refined, mesh, chunk)
             return lambda *rows: encode(self.theta, gates, *self.modality.points_of(rows, self.side))
 
         return _in_blocks(encoder, self._chunk, self.modality.held(parts, self.side, self.steps))
@@ -131,6 +135,29 @@ class Coder:
 
         return _in_blocks(renderer, self._chunk, rows)
 
+    def values(
+        self,
+        codes: Float[np.ndarray, "P *code"],
+        height: int,
+        width: int,
+        cameras: Cameras | None = None,
+        finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    ) -> tuple[np.ndarray, Cameras | None]:
+        """The values of one signal's codes that `Modality.join` puts together, and the cameras of its views.
+
+        Args:
+          codes: of all parts.
+          height: of the signal, in points.
+          width: likewise.
+          cameras: as `Modality.rendered_at` takes them.
+          finish: as `render` takes it.
+        """
+        coords, cameras = self.modality.rendered_at(cameras, self.learner.field, self.side)
+        if self.overlap:
+            wider = self.render(codes, self.modality.wider_coordinates(self.side), finish)
+            return self.modality.blended(wider, height, width, self.side), cameras
+        return self.render(codes, coords, finish), cameras
+
     @property
     def _chunk(self) -> int:
         points = int(np.prod(self.modality.shape(self.side)) * points_per_coordinate(self.learner.field))
@@ -145,8 +172,9 @@ class Coder:
 
 
 @functools.cache
-def _encoder(learner: MetaLearner, steps: int, mesh: Mesh, chunk_size: int) -> Callable:
-    return jax.jit(functools.partial(meta.encode, learner, mesh=mesh, chunk_size=chunk_size, steps=steps))
+def _encoder(learner: MetaLearner, steps: int, refined: int, mesh: Mesh, chunk_size: int) -> Callable:
+    options = {"mesh": mesh, "chunk_size": chunk_size, "steps": steps, "refined": refined}
+    return jax.jit(functools.partial(meta.encode, learner, **options))
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from mscn_flax import metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
+from mscn_flax.refine import refine
 from mscn_flax.tiles import mean_loss
 
 SIGNALS = "signals"
@@ -179,18 +180,23 @@ def encode(
     mesh: Mesh,
     chunk_size: int,
     steps: int | None = None,
+    refined: int = 0,
 ) -> Float[Array, "B *code"]:
     """Fits the gated codes of B signals with the gates of test time: what a codec stores. To be jitted.
 
     Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d], one set per signal; K as in `MetaLearner.fit`.
-    B must be a multiple of devices x chunk_size.
+    After the inner steps come `refined` steps of `refine`, where all steps see the same points. B must be a multiple of
+    devices x chunk_size.
     """
     gates = None if gates is None else gates.at_test_time()
 
     def fit(shared, signal):
         theta, gates, coords = shared
         points, target = signal if coords is None else (coords, signal)
-        return learner.fit(theta, gates, jax.random.key(0), points, target, steps=steps)[0]
+        code = learner.fit(theta, gates, jax.random.key(0), points, target, steps=steps)[0]
+        # Not of a code that is the best as it is: a linear one.
+        more = refined and target.ndim == 2 and "inner_lr" in theta
+        return refine(learner, theta, code, points, target, steps=refined) if more else code
 
     shared, each = (None, (coords, targets)) if _share(coords, targets)[1] == 0 else (coords, targets)
     return map_signals(fit, (theta, gates, shared), each, mesh=mesh, chunk_size=chunk_size)

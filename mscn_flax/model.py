@@ -170,6 +170,9 @@ _LEARNER = {"inner_steps": int, "meta_sgd": bool, "adapt_gates": bool}
 _NEWER_LEARNER = {"lr_per_step": bool, "train_steps": int}
 """Left out where they are at their default, so that older models keep their ids."""
 
+_NEWER_CODER = {"refined": int, "overlap": bool}
+"""Likewise."""
+
 _UNSAID = ("kind", "image")
 """What a model's description leaves out: its id depends on it."""
 
@@ -189,6 +192,7 @@ def _architecture(model: Model) -> str:
         "steps": coder.steps,
         "kind": coder.modality.name,
     }
+    description |= {name: value for name in _NEWER_CODER if (value := getattr(coder, name))}
     return json.dumps({k: v for k, v in description.items() if (k, v) != _UNSAID}, sort_keys=True)
 
 
@@ -264,7 +268,10 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
     )
     if not consistent:
         raise ValueError("mask, quantiser and tables do not fit each other")
-    coder = Coder(learner, unflatten_dict(theta, sep="."), mask, side, steps, modality)
+    newer = {name: architecture.checked(name, told[name], kind) for name, kind in _NEWER_CODER.items() if name in told}
+    coder = Coder(learner, unflatten_dict(theta, sep="."), mask, side, steps, modality, **newer)
+    if coder.overlap and modality.wider_coordinates(side) is None:
+        raise ValueError(f"parts of a {modality.noun} do not overlap")
     beyond = len(excess_table) - 1 - (0 if contexts is None else 1 << bits)
     quantizer = Quantizer(bits, low, step, beyond)
     with np.errstate(over="ignore", invalid="ignore"):

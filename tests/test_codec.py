@@ -17,7 +17,7 @@ import safetensors.numpy
 from mscn_flax import architecture, codec, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
-from mscn_flax.fitting import fit_model
+from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES
 from mscn_flax.rendering import Camera
@@ -63,7 +63,8 @@ CODERS = {"mscn": _mscn, "own_masks": _own_masks, "coin_pp": _coin_pp}
 def _in_context(coder, **options):
     """A model with a transform and contexts, the latter fitted to pictures of several patches."""
     codes = coder.adapt(_patches())
-    fields = [coder.adapt(coder.split(_image((24, 32), seed))).reshape(3, 4, *codes.shape[1:]) for seed in range(4)]
+    fields = lattices_of(coder, [_image((24, 32), seed) for seed in range(4)])
+    coder = dataclasses.replace(coder, overlap=True, refined=2)
     return fit_model(coder, codes, 5, transform=Transform.of(coder, codes), fields=fields, **options)
 
 

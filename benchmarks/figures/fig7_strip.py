@@ -35,7 +35,7 @@ def draw(results: Results) -> Drawn:
 def chosen(rows: pd.DataFrame) -> dict[str, str]:
     """Title -> name of the picture's file: MSCN at its middle budget, the others at the nearest rates."""
     coding = rows["coding"].fillna("plain")
-    full = rows["method"].isin(rows.loc[coding == "transform+contexts", "method"])
+    full = rows["method"].isin(rows.loc[coding == list(records.SHOWN_BITS)[-1], "method"])
     shown = (rows["bits"] == coding.map(records.SHOWN_BITS)) & ((coding != "plain") | ~full)
     rows = rows[~rows["method"].isin(NETWORKS) | shown]
     mine = rows[rows["method"] == "mscn"].sort_values("bpp")

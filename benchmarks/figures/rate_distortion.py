@@ -45,11 +45,12 @@ def coded(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def drawn(points: pd.DataFrame) -> pd.DataFrame:
-    """The points of curves: of methods that have a transform and contexts those, of others `CURVE_BITS` or all."""
+    """The points of curves: a method's fullest coding, at `CURVE_BITS` where that is plain; all of file formats."""
     points = points[points["bits"] != 32].assign(network=points["method"].isin(coded(points)["method"]))
-    full = points["coding"] == "transform+contexts"
-    plain = points["coding"].isin(["", "plain"]) & ~points["method"].isin(points.loc[full, "method"])
-    return points[full | (plain & (~points["network"] | (points["bits"] == CURVE_BITS)))].drop(columns="network")
+    parts = points["coding"].str.count(r"\+") + ~points["coding"].isin(["", "plain"])
+    fullest = parts == parts.groupby(points["method"]).transform("max")
+    at_bits = ~points["network"] | (parts > 0) | (points["bits"] == CURVE_BITS)
+    return points[fullest & at_bits].drop(columns="network")
 
 
 def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:

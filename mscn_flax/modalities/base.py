@@ -186,6 +186,14 @@ class Modality(abc.ABC):
           ValueError: for cameras of signals that need none.
         """
 
+    def wider_coordinates(self, side: int) -> Float[np.ndarray, "N d"] | None:
+        """Coordinates of a part's points and of those next to it; None where parts do not lie side by side."""
+        return None
+
+    def blended(self, values: np.ndarray, height: int, width: int, side: int) -> np.ndarray:
+        """The values [P, N, c] of all parts from those at `wider_coordinates`, mixed where two parts meet."""
+        raise NotImplementedError
+
     def stored(self, values: Float[np.ndarray, "R N c"]) -> np.ndarray:
         """Values as a signal holds them."""
         return values
