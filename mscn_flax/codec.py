@@ -1,11 +1,6 @@
 """Signal -> bytes -> signal. `decode(model, data)` sees the model and the bytes (see `stream.py`), nothing else.
 
-The payload holds, entry by entry of the code, the symbols of all parts of the signal, each entry by its table. Where
-each part has its own mask, the payload begins with the mask likewise, and then holds open entries alone. It ends, in
-the same order, with how far beyond it an entry lies whose symbol is the first or the last.
-
-Where a model has contexts (see `contexts.py`), the symbols are those of residuals, an entry's are ordered by their
-tables, and how far beyond they lie follows each entry, as the next one's contexts depend on it.
+`docs/bitstream.md` says which symbols a payload holds, and in which order: section 5 without contexts, section 6 with.
 """
 
 from collections.abc import Iterator

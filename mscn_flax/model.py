@@ -283,6 +283,7 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
         and np.isfinite(ends).all()
         and (step > 0).all()
         and beyond >= 1
+        and (contexts is None or (np.diff(contexts.edges) >= 0).all())
         and (mask is not None or (transform is None and contexts is None))
     )
     if not consistent:

@@ -1,19 +1,6 @@
 """The container of a coded signal: its bytes, its parts, and the checks that they are whole.
 
-A stream is
-
-    magic     2 bytes  b"MS"
-    version   1 byte   1
-    modality  1 byte   its number in `modalities.MODALITIES`. 0: an image, 1: maps of the globe, 2: a solid, 3: a scene
-    model     4 bytes  the first of the model's id
-    height    varint   pixels (of a scene's views), latitudes or voxels, 7 bits per byte, the lowest first
-    width     varint   pixels, longitudes or voxels
-    parts     varint   how many have codes of their own: patches of an image, maps; of a solid or a scene 1
-    payload            the range coder's, see `entropy.py`
-    checksum  4 bytes  CRC-32 of all the above, big endian
-
-An image whose code would be longer than its pixels is there without loss: model is `plain.MODEL_ID`, parts is 0, and
-the payload is that of `plain.encode`.
+`docs/bitstream.md` has every byte of it, in sections 1 and 2.
 """
 
 import zlib
