@@ -82,6 +82,7 @@ class Model:
         need((np.diff(arrays.get("contexts.edges", [])) >= 0).all(), "edges that do not ascend")
         about = json.loads(told["architecture"])
         self.id, self.arrays, self.field = digest.digest()[:4], arrays, about["field"]
+        self.overlap = about.get("overlap", False)
         self.kind, self.side, self.symbols = about.get("kind", "image"), about["side"], 1 << about["bits"]
         modulated = self.field["siren"] if self.field["class"] == "RadianceField" else self.field
         self.siren = modulated.get("siren", modulated)
@@ -193,6 +194,8 @@ def coordinates(model):
         p, q = np.indices(model.shape)
         p, q = np.radians(90 - 180 * p / (model.side - 1)), np.radians(360 * q / model.shape[1])
         axes = [np.cos(p) * np.cos(q), np.cos(p) * np.sin(q), np.sin(p)]
+    elif model.overlap:
+        axes = (np.indices((model.side + 2, model.side + 2)) - 0.5) / model.side
     else:
         axes = (np.indices(model.shape) + 0.5) / model.side
     return np.stack(axes, axis=-1).reshape(-1, len(axes)).astype(np.float32)
@@ -229,6 +232,16 @@ def view(model, code, pose, intrinsics):
     return np.sum((left[:, :-1] - left[:, 1:]) * values[..., :3], axis=1) + left[:, -1]
 
 
+def blended(pixels, axis, lattice_axis):
+    """Patches from those with a pixel more at either end of an axis: where two of them meet, both have a say."""
+    pixels = np.moveaxis(pixels, (lattice_axis, axis), (0, 1))
+    own = pixels[:, 1:-1].copy()
+    for at, there in ((0, -1), (-1, 0)):
+        patches, others = (own[1:], pixels[:-1]) if at == 0 else (own[:-1], pixels[1:])
+        patches[:, at] = np.rint(0.75 * patches[:, at] + 0.25 * others[:, there])
+    return np.moveaxis(own, (0, 1), (lattice_axis, axis))
+
+
 def decode(model, data, cameras=None):
     """The signal of a stream; of a scene the views of cameras, poses [V, 4, 4] and intrinsics [3]."""
     stream = parse(data)
@@ -240,12 +253,16 @@ def decode(model, data, cameras=None):
     else:
         values = np.stack([network(model, coordinates(model), code) for code in found])
     need(np.isfinite(values).all(), "values that are not finite")
-    values = values.reshape(-1, *model.shape, values.shape[-1])
+    shape = (model.side + 2, model.side + 2) if model.overlap else model.shape
+    values = values.reshape(-1, *shape, values.shape[-1])
     if model.kind in ("map", "volume"):
         return values if model.kind == "map" else values[0]
     pixels = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
     if model.kind == "scene":
         return pixels
     rows, columns = lattice(model, stream)
-    whole = pixels.reshape(rows, columns, *pixels.shape[1:]).swapaxes(1, 2).reshape(rows * model.side, -1, 3)
+    pixels = pixels.reshape(rows, columns, *pixels.shape[1:])
+    if model.overlap:
+        pixels = blended(blended(pixels, 3, 1), 2, 0)
+    whole = pixels.swapaxes(1, 2).reshape(rows * model.side, -1, 3)
     return whole[: stream.height, : stream.width]

@@ -77,12 +77,12 @@ def test_its_values_are_the_packages_up_to_rounding(golden):
     np.testing.assert_allclose(values.astype(np.float64), decoded.astype(np.float64), rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("name", ["context", "latent", "map_context", "masks"])
+@pytest.mark.parametrize("name", ["context", "latent", "map_context", "masks", "overlap"])
 def test_golden_streams_have_levels_beyond_the_symbols(name):
     shared = model.load_model(GOLDEN / f"{name}.safetensors")
     stream = parse((GOLDEN / f"{name}.mscn").read_bytes())
     lattice = shared.coder.modality.lattice(stream.height, stream.width, stream.parts, shared.coder.side)
-    assert lattice == {"context": (3, 4), "map_context": (5, 1)}.get(name, (3, 2))
+    assert lattice == {"context": (3, 4), "map_context": (5, 1), "overlap": (3, 4)}.get(name, (3, 2))
     columns = codec._columns(shared, codec.unpack(shared, stream), lattice)
     assert sum(column.any() for column, table in columns if len(table) == len(shared.excess_table))
 
