@@ -156,7 +156,7 @@ def _fields(job: TrainingJob, coder: Coder) -> list[np.ndarray]:
     if not data.DATA_SETS[job.dataset].crops:
         return []
     larger = data.load(job.dataset, "train", resolution=PATCHES * coder.side)
-    count = max(1, 2 * job.evaluation.fit_signals // PATCHES**2)
+    count = max(1, job.evaluation.fit_signals // PATCHES**2)
     chosen = [larger[i] for i in np.random.default_rng(job.seed).permutation(len(larger))[:count]]
     return lattices_of(coder, chosen)
 

@@ -3,6 +3,7 @@
 `docs/bitstream.md` says which symbols a payload holds, and in which order: section 5 without contexts, section 6 with.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,13 +15,19 @@ from mscn_flax.model import ID_BYTES, Model
 from mscn_flax.stream import Stream, join, parse
 
 
-def encode(model: Model, signal: Signal) -> bytes:
+def encode(model: Model, signal: Signal, effort: int | None = None) -> bytes:
     """The stream of a signal: its codes, or the picture itself where that is shorter.
+
+    Args:
+      model: that the decoder will have.
+      signal: as its modality has it.
+      effort: steps with momentum that codes are refined by, see `refine.py`; None for the model's own number.
 
     Raises:
       ValueError: for a signal that the model cannot code.
     """
     coder, modality = model.coder, model.coder.modality
+    coder = coder if effort is None else dataclasses.replace(coder, refined=effort)
     codes, extent = coder.adapt(coder.split(signal)), modality.extent(signal)
     coded = pack(model, codes, *extent)
     if modality is IMAGES and coder.channels == 3:

@@ -1,5 +1,6 @@
 """Models for the codec: training signals of a folder or a data set, meta-learning, quantiser and tables."""
 
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -134,6 +135,7 @@ def train_codec(
     modulations: int = gin.REQUIRED,
     bits: int = gin.REQUIRED,
     encoding_steps: int = gin.REQUIRED,
+    refined: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
 ) -> Model:
     """The codec's MSCN, configured by gin/codec.gin in the scope `codec/<modality>`; see `train_model`.
@@ -145,6 +147,7 @@ def train_codec(
       modulations: n, kept per patch or signal.
       bits: bits per quantised modulation.
       encoding_steps: K of the model when it codes a signal.
+      refined: further steps with momentum, see `refine.py`.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
     """
     signals, trained_on, modality, _, larger = found
@@ -163,6 +166,8 @@ def train_codec(
         signals,
         bits=bits,
         encoding_steps=encoding_steps,
+        refined=refined,
+        overlap=modality.wider_coordinates(setup.resolution) is not None,
         fit_signals=fit_signals,
         transform=True,
         larger=larger,
@@ -178,6 +183,8 @@ def train_model(
     *,
     bits: int = 5,
     encoding_steps: int | None = None,
+    refined: int = 0,
+    overlap: bool = False,
     fit_signals: int = 2000,
     transform: bool = False,
     larger: Sequence | None = None,
@@ -192,6 +199,8 @@ def train_model(
       signals: training signals, `signals[i]` as the modality of the setup has them.
       bits: bits per quantised number.
       encoding_steps: inner steps of the model when it codes a signal; None for as many as in training.
+      refined: further steps with momentum, see `refine.py`.
+      overlap: whether borders of patches are blended, see `Coder`.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
       transform: whether coefficients are quantised in place of the numbers of a code.
       larger: signals of several parts, to whose codes contexts are fitted; none for contexts within a part alone, and
@@ -208,11 +217,12 @@ def train_model(
     state = train(setup, signals, checkpoints=checkpoints).state
     steps = setup.learner.inner_steps if encoding_steps is None else encoding_steps
     coder = Coder.of(setup.learner, state, setup.resolution, steps, setup.modality)
+    coder = dataclasses.replace(coder, refined=refined, overlap=overlap)
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))
     if larger:
-        count = max(1, 2 * fit_signals // PATCHES**2)
+        count = max(1, fit_signals // PATCHES**2)
         larger = lattices_of(coder, [larger[i] for i in rng.permutation(len(larger))[:count]])
     change = Transform.of(coder, codes) if transform else None
     return fit_model(coder, codes, bits, transform=change, fields=larger, gin=gin_text, trained_on=trained_on)

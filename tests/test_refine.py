@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax import metrics
+from mscn_flax import codec, metrics
 from mscn_flax.coder import Coder
+from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, MAPS
 from mscn_flax.refine import refine
@@ -91,6 +92,16 @@ def test_a_picture_whose_patches_agree_stays_as_it_is():
     wider = np.stack([around[r : r + 6, c : c + 6] for r in (0, 4) for c in (0, 4, 8)]).reshape(6, 36, 3)
     joined = IMAGES.join(IMAGES.blended(wider, 8, 12, side), 8, 12, side)
     np.testing.assert_array_equal(joined, picture)
+
+
+def test_effort_changes_the_code_and_not_the_model():
+    coder = _coder(SIREN)
+    picture = _picture((24, 40))
+    shared = fit_model(coder, coder.adapt(coder.split(picture)), 6)
+    streams = [codec.encode(shared, picture, effort) for effort in (None, 0, 30)]
+    assert streams[0] == streams[1] != streams[2]
+    errors = [np.square(codec.decode(shared, each).astype(float) - picture).mean() for each in streams]
+    assert errors[2] < errors[0]
 
 
 def test_maps_do_not_overlap():
