@@ -14,40 +14,71 @@ import numpy as np
 from benchmarks import cli, grid
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
-from mscn_flax import codec, data, model
+from mscn_flax import codec, data, model, plain
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
-from mscn_flax.fitting import fit_model
+from mscn_flax.data.made_up import random_map, random_scene, random_solid
+from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import IMAGES
+from mscn_flax.modalities import IMAGES, MODALITIES, Modality, Signal
+from mscn_flax.modalities.maps import to_unit
 from mscn_flax.progress import Progress
 from mscn_flax.siren import LatentModulatedSiren, Siren
-from mscn_flax.stream import parse
+from mscn_flax.stream import Stream, parse
+from mscn_flax.transform import Transform
 
 NAME, SCOPE = "codec_robustness", "robustness"
 
 SIREN = Siren(depth=3, width=8, w0=20.0)
 SIDE = 32
+SIDES = {"map": 10, "volume": 8, "scene": 8}
+"""Of signals other than pictures."""
 
 
-def _models() -> dict[str, model.Model]:
-    """One of each kind; not trained, which no stream knows."""
+def _kinds(rng: np.random.Generator) -> dict[str, tuple[model.Model, bytes]]:
+    """A model and a stream of each kind; not trained, which no stream knows."""
     mask = np.zeros(SIREN.code_shape, bool)
     mask[:, :4] = True
+    gated = {"field": SIREN, "controller": BudgetController(budget=8)}
     latent = LatentModulatedSiren(siren=SIREN, latent_dim=8, uniform_map=True)
-    kinds = {
-        "shared mask": (MetaLearner(field=SIREN, controller=BudgetController(budget=8)), mask),
-        "a mask each": (MetaLearner(field=SIREN, controller=BudgetController(budget=8), adapt_gates=True), None),
-        "latents": (MetaLearner(field=latent), np.ones(8, bool)),
-    }
     images = data.load("photos", "train", resolution=SIDE)
     patches = np.stack([images[i] for i in range(64)])
-    models = {}
-    for name, (learner, shared) in kinds.items():
-        theta = learner.init(jax.random.key(0), jnp.asarray(IMAGES.all_coordinates(SIDE)))
-        coder = Coder(learner, jax.device_get(theta), shared, SIDE, 3, IMAGES)
-        models[name] = fit_model(coder, coder.adapt(patches), 5)
-    return models
+    pictures = {
+        "shared mask": _coder(MetaLearner(**gated), mask, IMAGES, SIDE),
+        "a mask each": _coder(MetaLearner(**gated, adapt_gates=True), None, IMAGES, SIDE),
+        "latents": _coder(MetaLearner(field=latent), np.ones(8, bool), IMAGES, SIDE),
+    }
+    models = {name: fit_model(coder, coder.adapt(patches), 5) for name, coder in pictures.items()}
+    noise = [rng.integers(0, 256, (SIDE, 3 * SIDE, 3)).astype(np.uint8) for _ in models]
+    made = {name: (each, codec.encode(each, image)) for (name, each), image in zip(models.items(), noise, strict=True)}
+    coder = dataclasses.replace(pictures["shared mask"], overlap=True)
+    codes, fields = coder.adapt(patches), lattices_of(coder, [noise[0].reshape(3 * SIDE, SIDE, 3), *noise])
+    shared = fit_model(coder, codes, 5, transform=Transform.of(coder, codes), fields=fields)
+    made["in context"] = shared, codec.encode(shared, noise[0])
+    made["no loss"] = shared, codec.encode(shared, np.full((SIDE, 3 * SIDE, 3), 7, np.uint8))
+    for name, side in SIDES.items():
+        modality = MODALITIES[name]
+        signals = [_made_up(name, side, index) for index in range(30)]
+        channels = modality.values(signals[0]).shape[-1] + modality.extra_channels
+        siren = dataclasses.replace(SIREN, out_dim=channels)
+        learner = MetaLearner(field=modality.field(siren), controller=BudgetController(budget=8))
+        coder = _coder(learner, mask, modality, side)
+        shared = fit_model(coder, np.concatenate([coder.adapt(coder.split(each)) for each in signals]), 5)
+        made[modality.noun] = shared, codec.encode(shared, signals[0])
+    return made
+
+
+def _coder(learner: MetaLearner, mask: np.ndarray | None, modality: Modality, side: int) -> Coder:
+    theta = learner.init(jax.random.key(0), jnp.asarray(modality.all_coordinates(side)))
+    return Coder(learner, jax.device_get(theta), mask, side, 3, modality)
+
+
+def _made_up(name: str, side: int, seed: int) -> Signal:
+    rng = np.random.default_rng(seed)
+    if name == "map":
+        fields = [random_map(rng, (side, 2 * (side - 1)), degree=3) for _ in range(3)]
+        return to_unit(np.stack(fields))[..., None]
+    return random_solid(rng, side) if name == "volume" else random_scene(rng, side, 5)
 
 
 def mutated(stream: bytes, rng: np.random.Generator, repair: bool) -> bytes:
@@ -79,7 +110,7 @@ class DamageJob(Job):
     """Damages valid streams.
 
     Attributes:
-      mutations: number of streams, divided over the kinds of model, with and without a repaired checksum.
+      mutations: number of streams, divided over the kinds of model and of signal, with and without a repaired checksum.
     """
 
     mutations: int
@@ -96,13 +127,11 @@ class DamageJob(Job):
 
     def run(self) -> Result:
         """One row per kind of model, checksums repaired or not."""
-        models = _models()
-        rows, each = [], self.mutations // (2 * len(models))
         rng = np.random.default_rng(self.seed)
-        with Progress(self.id, 2 * len(models) * each) as progress:
-            for name, shared in models.items():
-                image = rng.integers(0, 256, (SIDE, 3 * SIDE, 3)).astype(np.uint8)
-                stream = codec.encode(shared, image)
+        kinds = _kinds(rng)
+        rows, each = [], self.mutations // (2 * len(kinds))
+        with Progress(self.id, 2 * len(kinds) * each) as progress:
+            for name, (shared, stream) in kinds.items():
                 for repair in (False, True):
                     shown = functools.partial(progress.show, values={})
                     outcome = _outcome(shared, stream, rng, repair, each, shown, len(rows))
@@ -119,6 +148,13 @@ def jobs(mutations: int = gin.REQUIRED, seed: int = 0) -> list[DamageJob]:
     return [DamageJob(benchmark=NAME, preset=cli.preset(), seed=seed, gin=gin_text, mutations=mutations)]
 
 
+def _read(shared: model.Model, stream: Stream) -> np.ndarray:
+    """The codes of a stream, or the pixels of a picture without loss."""
+    if stream.lossless:
+        return plain.decode(stream.payload, stream.height, stream.width)
+    return codec.unpack(shared, stream)
+
+
 def _outcome(shared, stream, rng, repair, count, show, before) -> dict:
     """Counts, the slowest decoding and the largest memory of `count` damaged streams."""
     refused = decoded = 0
@@ -131,7 +167,7 @@ def _outcome(shared, stream, rng, repair, count, show, before) -> dict:
         began = time.perf_counter()
         try:
             # Rendering what has been decoded is the same for all streams of a size.
-            codes = codec.unpack(shared, parse(damaged))
+            codes = _read(shared, parse(damaged))
             if not np.isfinite(codes).all():
                 raise AssertionError("a damaged stream gave a code that is not finite")
             decoded += 1
