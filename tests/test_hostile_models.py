@@ -11,7 +11,7 @@ import safetensors.numpy
 from mscn_flax import codec, coder, model, stream
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-KINDS = ("image", "map", "volume", "scene")
+KINDS = ("image", "map", "volume", "scene", "context", "overlap")
 ODD = [None, True, False, -1, 0, 1, 2, 0.5, 10**9, 10**400, 1e308, float("nan"), float("inf"), "", "x\x1b[2J", [], {}]
 NUMBERS = [np.nan, np.inf, -np.inf, 1e38, -1e38, 0.0, -1.0, 1e-40]
 TYPES = [np.float64, np.float32, np.float16, np.int32, np.int64, np.uint32, np.uint8, bool]
@@ -27,7 +27,10 @@ def _parts(kind: str) -> tuple[dict, dict, dict]:
 
 def _sealed(architecture: str, tensors: dict, metadata: dict) -> bytes:
     """A model's file with the id of its content."""
-    told = {"architecture": architecture, "id": model._digest(architecture, tensors)}
+    # One range for all coefficients has no axis, which a file cannot say.
+    one = ("quantizer.low", "quantizer.step") if "transform.mean" in tensors else ()
+    whole = {name: each.reshape(()) if name in one and each.size == 1 else each for name, each in tensors.items()}
+    told = {"architecture": architecture, "id": model._digest(architecture, whole)}
     return safetensors.numpy.save(tensors, metadata | told)
 
 
@@ -89,10 +92,10 @@ def _refused(path: pathlib.Path) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_50_mutations_of_a_model_are_refused_in_one_line_or_decode(kind, tmp_path):
+def test_mutations_of_a_model_are_refused_in_one_line_or_decode(kind, tmp_path):
     rng, path, loaded = np.random.default_rng(KINDS.index(kind)), tmp_path / "m.safetensors", 0
     coded = (GOLDEN / f"{kind}.mscn").read_bytes()
-    for _ in range(50):
+    for _ in range(34):
         path.write_bytes(_mutated(rng, kind))
         refusal = _refused(path)
         assert refusal.isprintable()
@@ -108,7 +111,7 @@ def test_50_mutations_of_a_model_are_refused_in_one_line_or_decode(kind, tmp_pat
         except ValueError:
             continue
         assert np.isfinite(shared.coder.modality.values(signal)).all()
-    assert 1 <= loaded <= 40
+    assert 1 <= loaded <= 28
 
 
 def test_a_good_model_is_not_refused_and_says_its_cost():
