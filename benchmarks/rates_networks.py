@@ -56,7 +56,7 @@ class Coding:
     steps: int = 10
     fit_signals: int = 5000
     refined: int = 0
-    codings: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    codings: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         for coding in self.codings:
