@@ -115,6 +115,19 @@ def test_a_method_with_fewer_seeds_is_named():
     assert rate_distortion.seeds(coded[coded["method"] == "mscn"]) == "3 seeds"
 
 
+def test_a_curve_of_several_bits_is_the_hull_of_its_points():
+    rates, psnr = [1.0, 2, 3, 4, 6], [20.0, 24, 24.5, 27, 28]
+    rows = [
+        {"coding": "transform", "bits": b, "bpp": r, "psnr": q}
+        for b, r, q in zip((5, 6, 5, 6, 5), rates, psnr, strict=True)
+    ]
+    rows += [{"coding": "plain", "bits": 32, "bpp": 64.0, "psnr": 30.0}]
+    points = pd.DataFrame(rows).assign(method="mscn")
+    found = rate_distortion.curve(points, "mscn")
+    # The third lies below the line between its neighbours.
+    assert found["rate"].tolist() == [1.0, 2, 4, 6]
+
+
 def test_a_curve_rises():
     points = pd.DataFrame(
         {"method": "jpeg", "coding": "", "bits": 0, "bpp": [3.0, 1, 2, 4, 4], "psnr": [30.0, 20, 19, 35, 35]}

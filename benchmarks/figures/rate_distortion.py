@@ -54,10 +54,29 @@ def drawn(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def curve(points: pd.DataFrame, method: str, rate: str = "bpp") -> pd.DataFrame:
-    """A method's points (columns rate, psnr) in order of rate, as far as a higher rate gives a higher quality."""
+    """A method's points (columns rate, psnr) in order of rate, as far as a higher rate gives a higher quality.
+
+    Of a method with several numbers of bits those that no two others are better than, mixed: the upper convex hull.
+    """
     part = drawn(points)[lambda points: points["method"] == method]
+    several = part["bits"].nunique() > 1
     part = pd.DataFrame({"rate": part[rate], "psnr": part["psnr"]}).dropna().sort_values("rate")
-    return part[part["psnr"].cummax() == part["psnr"]].drop_duplicates("psnr")
+    part = part[part["psnr"].cummax() == part["psnr"]].drop_duplicates("psnr")
+    return _hull(part) if several else part
+
+
+def _hull(part: pd.DataFrame) -> pd.DataFrame:
+    """The points, in order of rate, that lie above the line between any two others."""
+    kept = []
+    for index, at in part.iterrows():
+        while len(kept) > 1:
+            first, middle = part.loc[kept[-2]], part.loc[kept[-1]]
+            rise = (at["psnr"] - first["psnr"]) / (at["rate"] - first["rate"])
+            if middle["psnr"] > first["psnr"] + rise * (middle["rate"] - first["rate"]):
+                break
+            kept.pop()
+        kept.append(index)
+    return part.loc[kept]
 
 
 def seeds(points: pd.DataFrame) -> str:
