@@ -124,7 +124,7 @@ def test_a_method_and_a_file_codec_take_part_in_figure_7(folder):
     few = found.query("method == 'few_bits'").groupby("budget")["psnr_db"].mean()
     assert few[4] > few[2] + 6
     text = (folder / "plots" / "smoke" / "fig7_rate_distortion.md").read_text()
-    assert "| per-signal top-n | 8 | 5 |" in text
+    assert "| per-signal top-n | 8 | plain | 5 |" in text
     # The example's learner is none that a model's file could describe.
     saved = {path.parent.name.split("-")[2] for path in folder.rglob("*.safetensors")}
     assert saved == {"mscn"}
