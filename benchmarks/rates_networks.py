@@ -141,13 +141,16 @@ def _models(job: TrainingJob, coder: Coder, codes: np.ndarray, trained_on: str) 
     if coder.mask is None or not how.codings:
         return models
     parts = {"transform": Transform.of(coder, codes), "fields": _fields(job, coder)}
+    # A linear code says nothing of what lies beyond a patch, and maps and solids meet nothing.
+    meets = coder.modality.wider_coordinates(coder.side) is not None and not isinstance(
+        coder.learner.field, LinearField
+    )
     for coding, numbers in how.codings.items():
         options = {"transform": "transform" in coding, "fields": "contexts" in coding}
         options = {name: parts[name] for name, wanted in options.items() if wanted}
-        # A linear code says nothing of what lies beyond a patch.
-        overlap = "overlap" in coding and not isinstance(coder.learner.field, LinearField)
-        how = dataclasses.replace(coder, overlap=overlap and coder.modality.wider_coordinates(coder.side) is not None)
-        models |= {(coding, bits): fit_model(how, codes, bits, **options, **said) for bits in numbers}
+        coded = dataclasses.replace(coder, overlap=meets and "overlap" in coding)
+        made = [fit_model(coded, codes, bits, **options, **said) for bits in numbers]
+        models |= {(each.coding, each.quantizer.bits): each for each in made}
     return models
 
 

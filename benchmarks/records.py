@@ -320,7 +320,7 @@ def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns)
     read_rows(path)
-    rows = pd.read_csv(path)
+    rows = pd.read_csv(path, low_memory=False)  # A column has one type, however long the file.
     if missing := [column for column in columns if column not in rows]:
         raise ValueError(_damaged(path, f"it has no column {missing[0]!r}"))
     for column in set(columns).difference(_TEXTS):

@@ -1,4 +1,4 @@
-"""`python -m mscn_flax train | encode | decode | info | models`: a codec for one's own pictures, maps and solids."""
+"""A codec for one's own pictures, maps, solids and scenes."""
 
 import argparse
 import pathlib

@@ -55,6 +55,10 @@ class Coder:
     refined: int = 0
     overlap: bool = False
 
+    def __post_init__(self):
+        if self.overlap and self.modality.wider_coordinates(self.side) is None:
+            raise ValueError(f"parts of a {self.modality.noun} do not overlap")
+
     @classmethod
     def of(cls, learner: MetaLearner, state: meta.TrainState, side: int, steps: int, modality: Modality) -> "Coder":
         """The coder of a trained state; arguments as the attributes have it."""

@@ -81,15 +81,22 @@ class Model:
             [
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
                 f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {coder.channels} channels",
-                f"code       {stored} per {part}, {coder.steps} inner steps",
+                f"code       {stored} per {part}, {coder.steps} inner steps, {coder.refined} more with momentum",
                 f"decoding   {coder.flops:,} floating-point operations per {coder.modality.part}",
-                f"quantiser  {self._quantised()}; {len(self.tables)} tables of symbol frequencies",
+                f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
+                f"coding     {self.coding}",
                 f"trained on {printable(self.trained_on) or 'unknown'}",
                 f"held out   {printable(self.held_out) or 'unknown'}",
                 "",
                 *map(printable, self.gin.splitlines()),
             ]
         )
+
+    @property
+    def coding(self) -> str:
+        """What of a transform, contexts and overlap there is, "plain" where there is none of them."""
+        there = {"transform": self.transform, "contexts": self.contexts, "overlap": self.coder.overlap or None}
+        return "+".join(name for name, part in there.items() if part is not None) or "plain"
 
     def levels(self, codes: Float[np.ndarray, "P *code"]) -> Int[np.ndarray, "P n"]:
         """What is coded of codes: levels of the stored entries, or of their coefficients."""
@@ -99,10 +106,6 @@ class Model:
         """The stored entries of levels."""
         values = self.quantizer.dequantize(levels)
         return values if self.transform is None else self.transform.backward(values)
-
-    def _quantised(self) -> str:
-        what = "" if self.transform is None else " of coefficients"
-        return f"{self.quantizer.bits} bits{what}{'' if self.contexts is None else ', predicted'}"
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the file, atomically."""
@@ -270,8 +273,6 @@ def _assemble(told: dict, tensors: dict[str, np.ndarray], metadata: dict[str, st
         raise ValueError("mask, quantiser and tables do not fit each other")
     newer = {name: architecture.checked(name, told[name], kind) for name, kind in _NEWER_CODER.items() if name in told}
     coder = Coder(learner, unflatten_dict(theta, sep="."), mask, side, steps, modality, **newer)
-    if coder.overlap and modality.wider_coordinates(side) is None:
-        raise ValueError(f"parts of a {modality.noun} do not overlap")
     beyond = len(excess_table) - 1 - (0 if contexts is None else 1 << bits)
     quantizer = Quantizer(bits, low, step, beyond)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -98,12 +98,16 @@ def signals_of(name: str, resolution: int | None) -> Signals:
     found = data.load(name, "train", resolution=resolution)
     count = min(len(found), known.modality.in_memory)
     title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
-    try:
-        validation = data.load(name, "validation", resolution=resolution)
-        held_out = [validation[i] for i in range(min(len(validation), _HELD_OUT))]
-    except data.MissingDataError:  # Arrays may have been exported without it.
-        held_out = []
-    larger = data.load(name, "train", resolution=PATCHES * resolution) if known.crops else ()
+
+    def there(split, resolution):
+        try:
+            return data.load(name, split, resolution=resolution)
+        except data.MissingDataError:  # Arrays may have been exported without it.
+            return ()
+
+    validation = there("validation", resolution)
+    held_out = [validation[i] for i in range(min(len(validation), _HELD_OUT))]
+    larger = there("train", PATCHES * resolution) if known.crops else ()
     return Signals([found[i] for i in range(count)], title, known.modality, held_out, larger)
 
 

@@ -82,3 +82,25 @@ def test_exported_data_are_read_without_tfds(tmp_path):
     assert "photos-16/train.npz" in refused
     assert "tensorflow_datasets" in refused
     assert "mscn_flax.data export photos" in refused
+
+
+WITHOUT_LARGER = """
+import sys
+for name in ("tensorflow", "tensorflow_datasets"):
+    sys.modules[name] = None
+from mscn_flax import training
+found = training.signals_of("photos", 16)
+print(len(found.signals), len(found.held_out), len(found.larger))
+"""
+
+
+def test_a_codec_is_trained_on_exported_patches_alone(tmp_path):
+    """Without TFDS, and without the validation split and the larger crops, which nobody has exported."""
+    arguments = ["--resolution", "16", "--split", "train", "--limit", "50"]
+    main(["export", "photos", *arguments, "-o", str(tmp_path / "arrays")])
+    environment = os.environ | {"MSCN_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LARGER], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["50", "0", "0"]

@@ -60,7 +60,7 @@ def test_rates_that_are_far_too_large_change_nothing():
 
 
 def test_closed_entries_stay_closed():
-    coder = dataclasses.replace(_coder(SIREN), refined=5)
+    coder = _coder(SIREN)
     theta = jax.tree.map(jnp.asarray, coder.theta)
     code = jnp.zeros(SIREN.code_shape).at[0, :3].set(0.1)
     coords = jnp.asarray(IMAGES.all_coordinates(SIDE))
@@ -105,4 +105,5 @@ def test_effort_changes_the_code_and_not_the_model():
 
 
 def test_maps_do_not_overlap():
-    assert MAPS.wider_coordinates(4) is None
+    with pytest.raises(ValueError, match="do not overlap"):
+        dataclasses.replace(_coder(SIREN), modality=MAPS, overlap=True)

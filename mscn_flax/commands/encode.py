@@ -26,7 +26,9 @@ def add(commands) -> None:
     help_quality = f"of pictures, {low} to {high} (default {shipped.DEFAULT_QUALITY}): how large and how good"
     encode.add_argument("--quality", type=int, choices=shipped.QUALITIES, help=help_quality)
     encode.add_argument("--bpp", type=_positive, help="bits per pixel, to which the nearest quality is taken")
-    help_effort = "steps by which each part's code is refined: more take longer and lose less (default: the model's)"
+    help_effort = (
+        "steps by which a code is refined: more take longer and lose less (default: the model's; none for scenes)"
+    )
     encode.add_argument("--effort", type=_whole, help=help_effort)
     encode.add_argument("--compare", action="store_true", help="say what JPEG and WebP make of a picture at that size")
     add_json(encode)
