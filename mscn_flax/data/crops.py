@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from mscn_flax.data import store
 from mscn_flax.data.reading import TRAINING
 
-SMALL, LARGE = 32, 64
-"""Crops of more than `LARGE` pixels per side are as many as have the pixels of the usual number of `SMALL` ones."""
+_SMALL, _LARGE = 32, 64
+"""Crops of more than `_LARGE` pixels per side are as many as have the pixels of the usual number of `_SMALL` ones."""
 
 Photographs = Iterable[tuple[str, UInt8[np.ndarray, "H W 3"]]]
 """(name, pixels) of one photograph after another, read only while crops are made."""
@@ -35,11 +35,15 @@ def crops(source: str, split: str, side: int, per_photograph: int, photographs: 
     Raises:
       ValueError: for a photograph that is smaller than a crop.
     """
-    if side > LARGE:
-        per_photograph = max(1, per_photograph * SMALL**2 // side**2)
+    per_photograph = how_many(per_photograph, side)
     features = {"image": tfds.features.Image(shape=(side, side, 3)), "photograph": tfds.features.Text()}
     made = {part: _crops(part, side, per_photograph, photographs[part]) for part in TRAINING}
     return store.records(f"{source}_{side}x{side}_{per_photograph}", split, features, made)
+
+
+def how_many(usual: int, side: int) -> int:
+    """The usual number of crops, or of large ones fewer, at least one."""
+    return usual if side <= _LARGE else max(1, usual * _SMALL**2 // side**2)
 
 
 def of_files(paths: Sequence[pathlib.Path]) -> Photographs:

@@ -12,7 +12,7 @@ import PIL.Image
 import tensorflow_datasets as tfds
 
 from mscn_flax.data import store
-from mscn_flax.data.crops import LARGE, SMALL
+from mscn_flax.data.crops import how_many
 from mscn_flax.data.reading import SPLITS, Images
 
 PHOTOGRAPHS = {
@@ -52,8 +52,7 @@ def _patches(split: str, side: int) -> Iterator[tuple[str, dict]]:
     views = [view for name in PHOTOGRAPHS[split] for view in _views(name, side)]
     if not views:
         raise ValueError(f"no photograph of the {split} split holds a {side}x{side} patch")
-    count = PATCHES[split] if side <= LARGE else PATCHES[split] * SMALL**2 // side**2
-    for index in range(max(count, len(views))):
+    for index in range(max(how_many(PATCHES[split], side), len(views))):
         name, scale, pixels = views[index % len(views)]
         top = rng.integers(pixels.shape[0] - side + 1)
         left = rng.integers(pixels.shape[1] - side + 1)
