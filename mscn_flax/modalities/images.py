@@ -60,8 +60,8 @@ class Images(Grid):
     def blended(self, values: np.ndarray, height: int, width: int, side: int) -> np.ndarray:
         """Three quarters of a patch's own value at its border, and a quarter of what the next patch has there.
 
-        Nearly what least squares gives: 0.77 for a pixel at the border, 0.99 for the one behind it (measured once, on five
-        of CID22's validation pictures).
+        Nearly what least squares gives: 0.77 for a pixel at the border, 0.99 for the one behind it (measured once, on
+        five of CID22's validation pictures).
         """
         rows, columns = self.lattice(height, width, len(values), side)
         # [R, C, s + 2, s + 2, c], then the axis of columns first, then rows.
