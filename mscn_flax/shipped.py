@@ -29,10 +29,11 @@ class Entry:
       data: what it is trained on, for people.
       licence: of these data.
       trained_on: key of `data.DATA_SETS`, or of pictures the folder in $MSCN_DATA_DIR.
-      resolution: of the data set; None for pictures.
+      resolution: of the data set, or pixels per side of a patch.
       judged_on: key of `data.DATA_SETS`, no signal of which it is trained on, and the resolution.
       not_for: what should not be coded with it.
       quality: its place among the models of its kind, from the lowest rate.
+      network: the model whose network it shares; None for one of its own.
     """
 
     modality: Modality
@@ -40,10 +41,11 @@ class Entry:
     data: str
     licence: str
     trained_on: str
-    resolution: int | None = None
+    resolution: int
     judged_on: tuple[str, int]
     not_for: str
     quality: int = 1
+    network: str | None = None
 
 
 _photos = functools.partial(
@@ -57,10 +59,10 @@ _photos = functools.partial(
 )
 
 ENTRIES = {
-    "photos_1": _photos(rate=0.1, quality=1),
-    "photos_2": _photos(rate=0.2, quality=2),
-    "photos_3": _photos(rate=0.4, quality=3),
-    "photos_4": _photos(rate=0.8, quality=4),
+    "photos_1": _photos(rate=0.1, quality=1, resolution=32),
+    "photos_2": _photos(rate=0.2, quality=2, resolution=32, network="photos_1"),
+    "photos_3": _photos(rate=0.4, quality=3, resolution=16),
+    "photos_4": _photos(rate=0.8, quality=4, resolution=16, network="photos_3"),
     "maps": Entry(
         modality=MAPS,
         rate=0.08,
@@ -99,7 +101,7 @@ def pictures_of(entry: Entry) -> pathlib.Path | None:
     Raises:
       ValueError: where $MSCN_DATA_DIR has no such folder.
     """
-    if entry.resolution is not None:
+    if entry.modality is not IMAGES:
         return None
     folder = pathlib.Path(os.environ.get("MSCN_DATA_DIR", ".")).expanduser() / entry.trained_on
     if not folder.is_dir():

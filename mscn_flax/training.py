@@ -53,15 +53,20 @@ class Signals(NamedTuple):
     larger: Sequence = ()
 
 
-def patches_of(folder: pathlib.Path | None, seed: int) -> Signals:
+def patches_of(folder: pathlib.Path | None, seed: int, side: int | None = None) -> Signals:
     """Patches cut from the pictures of a folder, a tenth of which is held out whole; None: the embedded photographs.
+
+    Args:
+      folder: of the pictures.
+      seed: decides which are held out, and what is cut from the others.
+      side: pixels per side of a patch; None for the usual.
 
     Raises:
       ValueError: where the folder has no picture, or one too small.
     """
     if folder is None:
-        return signals_of("photos", None)
-    paths, side = pictures_in(folder), IMAGES.patch_side
+        return signals_of("photos", side)
+    paths, side = pictures_in(folder), side or IMAGES.patch_side
     if not paths:
         raise ValueError(f"{folder} has no picture that ends in {', '.join(IMAGES.readable)}")
     count = min(len(paths) - 1, max(1, len(paths) // 10), _HELD_OUT)
@@ -141,6 +146,7 @@ def train_codec(
     encoding_steps: int = gin.REQUIRED,
     refined: int = gin.REQUIRED,
     fit_signals: int = gin.REQUIRED,
+    network: Model | None = None,
 ) -> Model:
     """The codec's MSCN, configured by gin/codec.gin in the scope `codec/<modality>`; see `train_model`.
 
@@ -153,6 +159,10 @@ def train_codec(
       encoding_steps: K of the model when it codes a signal.
       refined: further steps with momentum, see `refine.py`.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
+      network: whose network and mask are taken as they are, for another rate; None to train them.
+
+    Raises:
+      ValueError: where gin describes another network than that which is given.
     """
     signals, trained_on, modality, _, larger = found
     first = signals[0]
@@ -165,9 +175,16 @@ def train_codec(
         decides = hashlib.sha256(repr((setup, trained_on, len(signals))).encode()).hexdigest()[:8]
         checkpoints = checkpoints / decides
     configuration.check()
+    trained_on = f"{trained_on}, {setup.training.outer_steps} outer steps, seed {seed}"
+    if network is not None and (_network(network) != (learner.field, modulations, setup.resolution, trained_on)):
+        raise ValueError(
+            f"model {network.id[:8]} was trained otherwise; name the signals, the seed and the options that it was "
+            "trained with"
+        )
     return train_model(
         setup,
         signals,
+        network=network,
         bits=bits,
         encoding_steps=encoding_steps,
         refined=refined,
@@ -175,16 +192,23 @@ def train_codec(
         fit_signals=fit_signals,
         transform=True,
         larger=larger,
-        trained_on=f"{trained_on}, {setup.training.outer_steps} outer steps, seed {seed}",
+        trained_on=trained_on,
         gin_text=configuration.operative("/".join(gin.current_scope())),
         checkpoints=checkpoints,
     )
+
+
+def _network(model: Model) -> tuple:
+    """What two models that share a network have in common."""
+    coder = model.coder
+    return coder.learner.field, len(model.groups), coder.side, model.trained_on
 
 
 def train_model(
     setup: Setup,
     signals: Sequence | np.ndarray,
     *,
+    network: Model | None = None,
     bits: int = 5,
     encoding_steps: int | None = None,
     refined: int = 0,
@@ -201,6 +225,7 @@ def train_model(
     Args:
       setup: what is trained, and how; the codes of its learner are modulations, latents or updates.
       signals: training signals, `signals[i]` as the modality of the setup has them.
+      network: a model that was trained so, in which case nothing is; None to train.
       bits: bits per quantised number.
       encoding_steps: inner steps of the model when it codes a signal; None for as many as in training.
       refined: further steps with momentum, see `refine.py`.
@@ -218,10 +243,13 @@ def train_model(
       ValueError: for a number of bits that there cannot be, or too few signals, before anything is trained.
     """
     check_bits(bits)
-    state = train(setup, signals, checkpoints=checkpoints).state
     steps = setup.learner.inner_steps if encoding_steps is None else encoding_steps
-    coder = Coder.of(setup.learner, state, setup.resolution, steps, setup.modality)
-    coder = dataclasses.replace(coder, refined=refined, overlap=overlap)
+    if network is None:
+        state = train(setup, signals, checkpoints=checkpoints).state
+        coder = Coder.of(setup.learner, state, setup.resolution, steps, setup.modality)
+    else:
+        coder = network.coder
+    coder = dataclasses.replace(coder, steps=steps, refined=refined, overlap=overlap)
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))

@@ -16,7 +16,10 @@ def add(commands) -> None:
     train.add_argument("-o", "--output", type=pathlib.Path, help="model file to write (.safetensors)")
     train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
     train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
-    train.add_argument("--resolution", type=int, help="of the data set: latitudes, voxels or pixels per side")
+    help_resolution = "of the data set: latitudes, voxels or pixels per side; of pictures: pixels per side of a patch"
+    train.add_argument("--resolution", type=_side, help=help_resolution)
+    help_network = "model file whose network is taken as it is: only another rate is fitted, by other --bits"
+    train.add_argument("--network", type=pathlib.Path, help=help_network)
     train.add_argument("--modulations", type=int, help="numbers kept per patch or signal (gin/codec.gin: 64)")
     train.add_argument("--bits", type=int, help="bits of a quantised number, 1 to 12 (gin/codec.gin: 7)")
     train.add_argument("--seed", type=int, default=0)
@@ -29,16 +32,17 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Trains, goes on where it was stopped, and saves the model."""
-    from mscn_flax import configuration, outputs, training
+    from mscn_flax import configuration, model, outputs, training
     from mscn_flax.modalities.images import pictures_in
 
     shelf, entry, files = options.shelf, shipped.ENTRIES.get(options.shipped), options.gin_file
     if entry is not None:
-        if options.pictures or options.data or options.resolution:
+        if options.pictures or options.data or options.resolution or options.network:
             raise ValueError(f"--shipped {options.shipped} says itself what is trained on; leave the other out")
         files = [f"gin/shipped/{options.shipped}.gin", *files]
         options.pictures, options.resolution = shipped.pictures_of(entry), entry.resolution
         options.data = None if options.pictures else entry.trained_on
+        options.network = entry.network and shelf.path(entry.network)
         options.output = options.output or shelf.file(options.shipped)
     if options.output is None:
         raise ValueError("name the model file to write by -o")
@@ -46,21 +50,30 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("train on --pictures or on --data, not both")
     configuration.parse(["gin/codec.gin", *files], options.gin_param)
     pictures = pictures_in(options.pictures) if options.pictures else []
-    outputs.check([options.output], [*map(pathlib.Path, options.gin_file), *pictures], force=options.force)
+    network, read = None, [*map(pathlib.Path, options.gin_file), *pictures]
+    if options.network:
+        network, read = model.load_model(options.network), [options.network, *read]
+    outputs.check([options.output], read, force=options.force)
     if options.data:
         found = training.signals_of(options.data, options.resolution)
     else:
-        found = training.patches_of(options.pictures, options.seed)
+        found = training.patches_of(options.pictures, options.seed, options.resolution)
     print(f"{len(found.signals):,} signals of {found.name}", flush=True)
     began, checkpoints = time.perf_counter(), options.output.with_name(f".{options.output.name}.checkpoints")
     chosen = {name: value for name in ("modulations", "bits") if (value := getattr(options, name)) is not None}
     with configuration.scope("codec", found.modality.name):
-        model = training.train_codec(found, seed=options.seed, checkpoints=checkpoints, **chosen)
-    model.save(options.output)
-    print(f"{options.output}: model {model.id[:8]}, {time.perf_counter() - began:.0f} s", flush=True)
-    model = dataclasses.replace(model, held_out=training.judged(model, found.held_out))
-    model.save(options.output)
-    print(f"held out: {model.held_out}")
+        made = training.train_codec(found, seed=options.seed, checkpoints=checkpoints, network=network, **chosen)
+    made.save(options.output)
+    print(f"{options.output}: model {made.id[:8]}, {time.perf_counter() - began:.0f} s", flush=True)
+    made = dataclasses.replace(made, held_out=training.judged(made, found.held_out))
+    made.save(options.output)
+    print(f"held out: {made.held_out}")
     if entry is not None and options.output == shelf.file(options.shipped):
-        shelf.write_card(shipped.card(options.shipped, model, {}))
+        shelf.write_card(shipped.card(options.shipped, made, {}))
     shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 2 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 2 to 4096, is {text!r}")
+    return int(text)
