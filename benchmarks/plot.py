@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags
 
-from benchmarks import looks
+from benchmarks import looks, pages
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
 
@@ -22,6 +22,8 @@ def main(argv: list[str]) -> None:
         names = _chosen(argv[1:], results)
         plots.mkdir(parents=True, exist_ok=True)
         _draw(names, results, plots)
+        if (results.parent, plots.parent) == (HOME / "results", HOME / "plots"):
+            print(*pages.fill(HOME), sep="\n", end="")
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -50,16 +52,16 @@ def _draw(names: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
     from benchmarks.figures.results import Results
 
     style.use(looks.read(results / "methods.json"))
-    for name in names:
-        for figure in CATALOGUE[name].figures:
-            module = importlib.import_module(f"benchmarks.figures.{figure}")
-            try:
-                drawn = module.draw(Results(results))
-            except ValueError as error:
-                named = str(results) in str(error)
-                raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
-            for path in output.write(drawn, plots):
-                print(path)
+    modules = [(name, figure) for name in names for figure in CATALOGUE[name].figures]
+    for name, figure in [*modules, (names[-1], "verdict")]:
+        module = importlib.import_module(f"benchmarks.figures.{figure}")
+        try:
+            drawn = module.draw(Results(results))
+        except ValueError as error:
+            named = str(results) in str(error)
+            raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
+        for path in output.write(drawn, plots):
+            print(path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line `python -m mscn_flax`, in this process; the README's section is executed in test_readme."""
+"""The command line `python -m mscn_flax`, in this process; the pages' commands are executed in test_readme."""
 
 import errno
 import os

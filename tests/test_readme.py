@@ -1,35 +1,44 @@
-"""The README's commands are executed, with folders of their own and without training."""
+"""The commands of the README and of the other pages are executed, with folders of their own and without training."""
 
 import os
 import re
 import subprocess
 import sys
 
-import numpy as np
 import PIL.Image
 import pytest
 import skimage.data
 
-from benchmarks import records
-from mscn_flax.data.made_up import random_map
-from mscn_flax.modalities import MAPS
-from mscn_flax.modalities.maps import to_unit
+from benchmarks import pages, records
+from mscn_flax import shipped
 
-README = (records.REPOSITORY / "README.md").read_text()
-COMMANDS = [
-    line.split("  #")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.strip()
+ROOT = records.REPOSITORY
+PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted(pages.pages(ROOT))}
+
+
+def _blocks(kind: str, page: str = "") -> list[str]:
+    texts = [PAGES[page]] if page else PAGES.values()
+    return [block for text in texts for block in re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)]
+
+
+def _commands(page: str = "") -> list[str]:
+    lines = [line.split("  #")[0].strip() for block in _blocks("bash", page) for line in block.splitlines()]
+    return list(filter(None, lines))
+
+
+CODEC = [
+    command
+    for page in ("README.md", "docs/codec.md")
+    for command in _commands(page)
+    if command.startswith("python -m mscn_flax")
 ]
-CODEC = [command for command in COMMANDS if command.startswith("python -m mscn_flax")]
 # These two are the test run itself and an hour's work.
-EXECUTED = [command for command in COMMANDS if command not in ("./run_all.sh", "./run_all.sh --tests", *CODEC)]
+EXECUTED = sorted({*_commands()} - {"./run_all.sh", "./run_all.sh --tests", *CODEC})
 
 
 def _run(command, folder):
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(records.REPOSITORY)}
+    environment = os.environ | {"PATH": path, "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
@@ -44,31 +53,50 @@ def test_command_runs(command, tmp_path):
         folders = [f"--plots_dir={tmp_path}"]
     elif command == "python -m benchmarks":
         folders = []
-    _run(" ".join([command, *folders]), records.REPOSITORY)
+    _run(" ".join([command, *folders]), ROOT)
 
 
-def test_codec_section_runs(tmp_path):
+@pytest.mark.skipif("photos_2" not in shipped.Shelf().names(), reason="the models of the package are not trained yet")
+def test_the_codec_runs_as_the_pages_say(tmp_path):
     PIL.Image.fromarray(skimage.data.astronaut()[:70, :50]).save(tmp_path / "photo.png")
-    made = to_unit(random_map(np.random.default_rng(0), (181, 360)))
-    MAPS.write(tmp_path / "temperature.nc", made[None, ..., None])
     done = [command.split()[3] for command in CODEC]
-    assert done == ["train", "encode", "decode", "info", "models", "train", "encode", "decode"]
+    assert done == ["encode", "encode", "decode", "models", "encode", "info", "train", "encode", "decode"]
     # A few steps and signals are enough to see that it runs.
     short = " --gin_param codec/Training.outer_steps=5 --gin_param codec.fit_signals=100"
     for command in CODEC:
         _run(command + (short if " train " in command else ""), tmp_path)
-    with PIL.Image.open(tmp_path / "decoded.png") as decoded:
-        assert decoded.size == (50, 70)
-    assert MAPS.read(tmp_path / "decoded.nc").shape == (1, 46, 90, 1)
+    for name in ("photo", "own"):
+        with PIL.Image.open(tmp_path / f"{name}.decoded.png") as decoded:
+            assert decoded.size == (50, 70)
+    assert {path.name for path in tmp_path.glob("*.mscn")} == {"photo.mscn", "small.mscn", "compared.mscn", "own.mscn"}
 
 
-def test_python_snippets_run():
-    for snippet in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        subprocess.run([sys.executable, "-c", snippet], cwd=records.REPOSITORY, check=True, capture_output=True)
+@pytest.mark.parametrize("snippet", _blocks("python"))
+def test_python_snippet_runs(snippet):
+    subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_every_path_named_exists():
-    named = re.findall(r"`((?:benchmarks|gin|results|plots|tests|mscn_flax)/[\w./-]+)`", README)
-    assert named
-    for path in named:
-        assert (records.REPOSITORY / path).exists(), path
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_named_exists(page):
+    named = re.findall(r"`((?:benchmarks|docs|examples|gin|results|plots|tests|mscn_flax)/[\w./-]+)`", PAGES[page])
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", PAGES[page])
+    assert named or links or page == "docs/bitstream.md"
+    for path in [ROOT / name for name in named] + [(ROOT / page).parent / link for link in links]:
+        assert path.exists(), path
+
+
+def test_the_readme_is_read_in_two_minutes():
+    assert len(PAGES["README.md"].splitlines()) <= 150
+    assert set(_headings("README.md")) >= {"Run it", "Compress a file", "Use the library", "Add your own"}
+
+
+def _headings(page: str) -> list[str]:
+    return re.findall(r"^## (.+)$", PAGES[page], re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_between_markers_are_those_of_the_plots(page):
+    assert pages.filled(PAGES[page], ROOT) == PAGES[page]
+    named = re.findall(r"<!-- begin ([^ ]+) -->", PAGES[page])
+    for name in named if shipped.Shelf().names() else set(named) - {"plots/quick/shipped_models.md"}:
+        assert (ROOT / name).is_file(), name

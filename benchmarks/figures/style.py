@@ -53,6 +53,24 @@ METHODS = {
 SOURCES = {"real": "", "subset": " (subset)", "standin": " (stand-in)"}
 """`source` column -> what follows the data set's name in titles."""
 
+DATASETS = {
+    "cifar10": "CIFAR-10",
+    "celeb_a": "CelebA",
+    "celeb_a_hq": "CelebA-HQ",
+    "imagenette": "Imagenette",
+    "era5": "ERA5",
+    "kodak": "Kodak",
+    "shapenet10": "ShapeNet10",
+    "srn_cars": "SRN Cars",
+    "kaykit_voxels": "solids (KayKit)",
+    "kaykit_scenes": "scenes (KayKit)",
+    "sphere_fields": "made-up maps",
+    "solids": "made-up solids",
+    "balls": "made-up scenes",
+    "sdf2d": "distance fields",
+}
+"""`dataset` column -> its name for people, where that is another."""
+
 RECIPE = ":"
 """Between a method and its recipe where both are compared, e.g. "mscn:published"."""
 
@@ -154,6 +172,11 @@ def legend(figure: plt.Figure, ncols: int | None = None, handles: dict | None = 
         handles = {label: handle for of_axis in pairs for handle, label in of_axis}
     place = {"loc": "outside lower center", "ncols": ncols or len(handles)}
     figure.legend(handles.values(), handles.keys(), **place, **options)
+
+
+def dataset(name: str) -> str:
+    """A data set's name for people."""
+    return DATASETS.get(name, name.replace("_", " "))
 
 
 def count(number: int, noun: str) -> str:

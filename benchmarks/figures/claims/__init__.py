@@ -1,0 +1,1 @@
+"""What the paper claims, and what is needed to judge that by the rows: one module per benchmark."""

@@ -1,0 +1,62 @@
+"""Figure 7: rates of files."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from benchmarks import records
+from benchmarks.figures import rate_distortion, style
+from benchmarks.figures.claims.claim import Claim, of_rows, seeds
+from benchmarks.figures.results import Results
+
+
+def _differences(results: Results, rivals: Iterable[str]) -> pd.DataFrame:
+    """Least, mean and greatest difference of MSCN's curve to those of rivals, and that at the lowest common rate."""
+    points = rate_distortion.summary(results.compared("fig7_rate_distortion", records.RATE_COLUMNS))
+    lines = []
+    for (dataset, source), part in points.groupby(["dataset", "source"]):
+        for method in style.ordered(part["method"].unique(), ["mscn"]):
+            recipe, seeds = method.partition(style.RECIPE)[2], part.loc[part["method"] == method, "seeds"].max()
+            for rival in rivals:
+                named = [name for name in (rival, f"{rival}{style.RECIPE}{recipe}") if (part["method"] == name).any()]
+                for other in named:
+                    each = rate_distortion.differences(*(rate_distortion.curve(part, one) for one in (method, other)))
+                    if len(each):
+                        about = style.dataset(dataset) + (f" ({recipe})" if recipe else "")
+                        lines.append(
+                            [dataset, source, about, rival, seeds, each.min(), each.mean(), each.max(), each[0]]
+                        )
+    columns = ["dataset", "source", "about", "rival", "seeds", "least", "mean", "most", "lowest"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def coin_pp(results: Results) -> Claim | None:
+    """The curves of MSCN and COIN++, of the same recipe."""
+    found = _differences(results, ["coin_pp"])
+    if found.empty:
+        return None
+    said = [f"{line.about}: {line.mean:+.2f} dB, {line.least:+.2f} to {line.most:+.2f}" for line in found.itertuples()]
+    return Claim(
+        "Figure 7",
+        "MSCN is above COIN++ at every rate.",
+        "mean and range over rates: " + "; ".join(said),
+        of_rows(found),
+        seeds(found),
+        [*(found["mean"] > 0), *(found["least"] > 0)],
+    )
+
+
+def formats(results: Results) -> Claim | None:
+    """MSCN and the file formats that the paper names, where rates are low."""
+    found = _differences(results, ["jpeg", "jpeg2000"])
+    if found.empty:
+        return None
+    said = [f"{line.about}: {line.lowest:+.1f} dB to {style.label(line.rival)}" for line in found.itertuples()]
+    return Claim(
+        "Figure 7",
+        "At low rates MSCN is well above JPEG and JPEG 2000.",
+        "whole files at the lowest rate that both have: " + "; ".join(said),
+        of_rows(found),
+        seeds(found),
+        list(found["lowest"] > 0),
+    )

@@ -1,0 +1,61 @@
+"""What MSCN has over Functa in each cell of Table 1."""
+
+import pandas as pd
+
+from benchmarks import records
+from benchmarks.figures import style, table1_modulations, tables
+from benchmarks.figures.claims.claim import LEVEL, signed
+from benchmarks.figures.results import Results
+
+AS_TRAINED = "as trained"
+"""The only recipe that there is, where rows name none."""
+
+
+def margins(results: Results) -> pd.DataFrame:
+    """What MSCN has over Functa in each cell: dataset, source, budget, comparison, difference, unit."""
+    rows = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
+    table, lines = table1_modulations.summary(rows, table1_modulations.published().head(0)), []
+    for (dataset, source), part in table.groupby(["dataset", "source"]):
+        shown = table1_modulations.headline(part)
+        value = part.set_index(["method", "budget"])[shown]
+        for method, budget in value.index:
+            name, _, recipe = method.partition(style.RECIPE)
+            # At equal FLOPs the networks are the same.
+            if name != "mscn" or recipe.endswith("equal flops"):
+                continue
+            anchor = recipe.removesuffix("equal parameters").removesuffix(", ")
+            rival = "functa" + (style.RECIPE + anchor if anchor else "")
+            if (rival, budget) in value:
+                difference = value[method, budget] - value[rival, budget]
+                unit = "points" if shown == "accuracy_pct" else "dB"
+                lines.append([dataset, source, budget, recipe or AS_TRAINED, difference, unit])
+    return pd.DataFrame(lines, columns=["dataset", "source", "budget", "comparison", "difference", "unit"])
+
+
+def judged(margins: pd.DataFrame) -> pd.Series:
+    """The differences by which the paper's claims are judged: those of the published recipe where there are two."""
+    comparison = margins["comparison"]
+    return margins.loc[comparison.isin([AS_TRAINED, records.RECIPES[0]]), "difference"]
+
+
+def comparisons(margins: pd.DataFrame) -> list[str]:
+    """What is compared, in the order in which it is told."""
+    known = [AS_TRAINED, *(f"{recipe}{more}" for recipe in records.RECIPES for more in ("", ", equal parameters"))]
+    known.append("equal parameters")
+    return [each for each in known if each in set(margins["comparison"])]
+
+
+def by_cell(margins: pd.DataFrame) -> str:
+    """The margins as a table: a line per data set, a column per comparison."""
+    columns, body = comparisons(margins), []
+    for (dataset, source, unit), part in margins.groupby(["dataset", "source", "unit"]):
+        budgets = ", ".join(f"{budget}" for budget in sorted(part["budget"].unique()))
+        cells = [
+            ", ".join(
+                f"**{signed(value)}**" if value >= LEVEL else signed(value)
+                for value in part[part["comparison"] == comparison].sort_values("budget")["difference"]
+            )
+            for comparison in columns
+        ]
+        body.append([f"{style.dataset(dataset)}{style.SOURCES[source]}, {unit}", budgets, *cells])
+    return tables.markdown(["MSCN minus Functa", "numbers per signal", *columns], body)
