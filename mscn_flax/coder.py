@@ -15,7 +15,7 @@ from mscn_flax import meta, metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.modalities import Cameras, Modality, Signal
-from mscn_flax.modalities.base import MAX_POINTS
+from mscn_flax.modalities.base import MAX_POINTS, Points
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
 
@@ -44,6 +44,7 @@ class Coder:
       modality: of the signals.
       refined: steps of `refine` after these.
       overlap: whether points at the borders of parts are blended with what the next part's network says there.
+      half: whether codes are fitted to every second point of a part alone, in half of the time.
     """
 
     learner: MetaLearner
@@ -54,10 +55,13 @@ class Coder:
     modality: Modality
     refined: int = 0
     overlap: bool = False
+    half: bool = False
 
     def __post_init__(self):
         if self.overlap and self.modality.wider_coordinates(self.side) is None:
             raise ValueError(f"parts of a {self.modality.noun} do not overlap")
+        if self.half and self.modality.every_second(self.side) is None:
+            raise ValueError(f"a {self.modality.noun} has no second points to leave out")
 
     @classmethod
     def of(cls, learner: MetaLearner, state: meta.TrainState, side: int, steps: int, modality: Modality) -> "Coder":
@@ -111,7 +115,7 @@ class Coder:
 
         def encoder(mesh, chunk):
             encode = _encoder(self.learner, self.steps, self.refined, mesh, chunk)
-            return lambda *rows: encode(self.theta, gates, *self.modality.points_of(rows, self.side))
+            return lambda *rows: encode(self.theta, gates, *self._seen(rows))
 
         return _in_blocks(encoder, self._chunk, self.modality.held(parts, self.side, self.steps))
 
@@ -166,6 +170,14 @@ class Coder:
     def _chunk(self) -> int:
         points = int(np.prod(self.modality.shape(self.side)) * points_per_coordinate(self.learner.field))
         return max(1, min(_CHUNK, _CHUNK * 1024 // points))
+
+    def _seen(self, rows: tuple[np.ndarray, ...]) -> Points:
+        """The points that parts are fitted to."""
+        points = self.modality.points_of(rows, self.side)
+        if not self.half:
+            return points
+        chosen = self.modality.every_second(self.side)
+        return Points(points.coords[chosen], points.targets[:, chosen])
 
     def _gates(self) -> GateState | None:
         gates = self.learner.init_gates()

@@ -81,7 +81,8 @@ class Model:
             [
                 f"MSCN model {self.id[: 2 * ID_BYTES]}",
                 f"network    {siren.depth} layers of {siren.width}, {weights:,} weights, {coder.channels} channels",
-                f"code       {stored} per {part}, {coder.steps} inner steps, {coder.refined} more with momentum",
+                f"code       {stored} per {part}, {coder.steps} inner steps, {coder.refined} more with momentum"
+                + (", of every second point" if coder.half else ""),
                 f"decoding   {coder.flops:,} floating-point operations per {coder.modality.part}",
                 f"quantiser  {self.quantizer.bits} bits; {len(self.tables)} tables of symbol frequencies",
                 f"coding     {self.coding}",
@@ -173,7 +174,7 @@ _LEARNER = {"inner_steps": int, "meta_sgd": bool, "adapt_gates": bool}
 _NEWER_LEARNER = {"lr_per_step": bool, "train_steps": int}
 """Left out where they are at their default, so that older models keep their ids."""
 
-_NEWER_CODER = {"refined": int, "overlap": bool}
+_NEWER_CODER = {"refined": int, "overlap": bool, "half": bool}
 """Likewise."""
 
 _UNSAID = ("kind", "image")

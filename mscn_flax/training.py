@@ -145,6 +145,7 @@ def train_codec(
     bits: int = gin.REQUIRED,
     encoding_steps: int = gin.REQUIRED,
     refined: int = gin.REQUIRED,
+    half: bool = False,
     fit_signals: int = gin.REQUIRED,
     network: Model | None = None,
 ) -> Model:
@@ -158,6 +159,7 @@ def train_codec(
       bits: bits per quantised modulation.
       encoding_steps: K of the model when it codes a signal.
       refined: further steps with momentum, see `refine.py`.
+      half: whether codes are fitted to every second point, see `Coder`.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
       network: whose network and mask are taken as they are, for another rate; None to train them.
 
@@ -188,6 +190,7 @@ def train_codec(
         bits=bits,
         encoding_steps=encoding_steps,
         refined=refined,
+        half=half,
         overlap=modality.wider_coordinates(setup.resolution) is not None,
         fit_signals=fit_signals,
         transform=True,
@@ -212,6 +215,7 @@ def train_model(
     bits: int = 5,
     encoding_steps: int | None = None,
     refined: int = 0,
+    half: bool = False,
     overlap: bool = False,
     fit_signals: int = 2000,
     transform: bool = False,
@@ -229,6 +233,7 @@ def train_model(
       bits: bits per quantised number.
       encoding_steps: inner steps of the model when it codes a signal; None for as many as in training.
       refined: further steps with momentum, see `refine.py`.
+      half: whether codes are fitted to every second point, see `Coder`.
       overlap: whether borders of patches are blended, see `Coder`.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
       transform: whether coefficients are quantised in place of the numbers of a code.
@@ -249,7 +254,7 @@ def train_model(
         coder = Coder.of(setup.learner, state, setup.resolution, steps, setup.modality)
     else:
         coder = network.coder
-    coder = dataclasses.replace(coder, steps=steps, refined=refined, overlap=overlap)
+    coder = dataclasses.replace(coder, steps=steps, refined=refined, half=half, overlap=overlap)
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))

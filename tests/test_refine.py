@@ -11,7 +11,8 @@ from mscn_flax import codec, metrics
 from mscn_flax.coder import Coder
 from mscn_flax.fitting import fit_model
 from mscn_flax.learner import MetaLearner
-from mscn_flax.modalities import IMAGES, MAPS
+from mscn_flax.modalities import IMAGES, MAPS, SCENES
+from mscn_flax.model import load_model
 from mscn_flax.refine import refine
 from mscn_flax.siren import LatentModulatedSiren, Siren
 
@@ -107,3 +108,26 @@ def test_effort_changes_the_code_and_not_the_model():
 def test_maps_do_not_overlap():
     with pytest.raises(ValueError, match="do not overlap"):
         dataclasses.replace(_coder(SIREN), modality=MAPS, overlap=True)
+
+
+def test_half_of_the_points_decide_where_half_is_said():
+    coder = dataclasses.replace(_coder(SIREN), half=True, refined=2)
+    parts = coder.split(_picture())
+    white = np.indices((SIDE, SIDE)).sum(axis=0) % 2 == 0
+    assert 2 * len(IMAGES.every_second(SIDE)) == white.size
+    unseen = np.where(white[..., None], parts, 255 - parts)
+    np.testing.assert_array_equal(coder.adapt(parts), coder.adapt(unseen))
+    assert not np.allclose(coder.adapt(parts), dataclasses.replace(coder, half=False).adapt(parts))
+    with pytest.raises(ValueError, match="no second points"):
+        dataclasses.replace(coder, modality=SCENES)
+
+
+def test_a_model_says_that_it_codes_by_half_of_the_points(tmp_path):
+    coder = dataclasses.replace(_coder(SIREN), half=True)
+    made = fit_model(coder, coder.adapt(coder.split(_picture())), 5)
+    made.save(tmp_path / "m.safetensors")
+    read = load_model(tmp_path / "m.safetensors")
+    assert read.coder.half
+    assert "of every second point" in read.explain()
+    picture = _picture()
+    assert codec.encode(read, picture) == codec.encode(made, picture)

@@ -122,6 +122,10 @@ class Modality(abc.ABC):
         """The points that parts are fitted to."""
         return Points(*rows)
 
+    def every_second(self, side: int) -> Int[np.ndarray, " n"] | None:
+        """Indices of a part's points as the white squares of a chessboard lie; None where points lie on no grid."""
+        return None
+
     def evaluation(self) -> Hashable | None:
         """What of a test signal is observed and what is judged, as gin has it; None where both are all of it."""
         return None

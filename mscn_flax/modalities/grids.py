@@ -53,6 +53,9 @@ class Grid(Modality):
     def points_of(self, rows: Sequence[np.ndarray], side: int) -> Points:
         return self.whole(*rows, side)
 
+    def every_second(self, side: int) -> Int[np.ndarray, " n"]:
+        return np.flatnonzero(np.indices(self.shape(side)).sum(axis=0).ravel() % 2 == 0)
+
     def split(self, signal: Signal, side: int, channels: int) -> Float[np.ndarray, "P *shape c"]:
         """The signals [*P, *shape, c] that have a code each, with an axis in front."""
         wanted, is_array = (*self.shape(side), channels), isinstance(signal, np.ndarray)
