@@ -98,7 +98,14 @@ def test_a_killed_training_goes_on_to_the_same_model(pictures, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not killed.exists()
-    assert run(*arguments).returncode == 0
+    (before,) = tmp_path.glob(".killed*/*")
+    resumed = subprocess.Popen(
+        command(*arguments), cwd=records.REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while resumed.poll() is None:  # Another folder would be another run, from the start.
+        assert set(tmp_path.glob(".killed*/*")) <= {before}
+        time.sleep(0.002)
+    assert resumed.returncode == 0
     assert model.load_model(killed).id == model.load_model(whole).id
     assert not list(tmp_path.glob(".*"))
 

@@ -274,3 +274,9 @@ def test_cameras_are_for_scenes(shared):
     else:
         with pytest.raises(ValueError, match="cameras are for scenes"):
             codec.decode(shared, stream, cameras)
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_what_a_modality_is_called_is_the_same_in_every_process(name):
+    """Checkpoints are found by it."""
+    assert repr(MODALITIES[name]) == name

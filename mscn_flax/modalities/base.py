@@ -70,6 +70,9 @@ class Modality(abc.ABC):
     readable: tuple[str, ...]  # Endings of files that `read` takes.
     writable: tuple[str, ...]  # Endings of files that `write` makes, the usual one first.
 
+    def __repr__(self) -> str:
+        return self.name  # The same in every process: checkpoints are found by it.
+
     # Points.
 
     def shape(self, side: int) -> tuple[int, ...]:
