@@ -49,7 +49,8 @@ def _markdown(last: pd.DataFrame, rows: pd.DataFrame, results: Results) -> str:
             cells += [f"{mean['train_s']:.1f}", f"{mean['psnr_db']:.2f}", f"{mean['gain']:+.2f}"]
         body.append(cells)
     heading = f"PSNR of {first['signals']} validation signals after about the same seconds of training (muon short: "
-    heading += f"fewer), {results.title(first['dataset'], first['source'])}, {first['budget']} numbers per signal, "
+    heading += f"fewer), {first['dataset']}{style.SOURCES[first['source']]} · preset {results.preset}, "
+    heading += f"{first['budget']} numbers per signal, "
     return f"{heading}means over the seeds, {first['device']}.\n\n" + tables.markdown(header, body)
 
 

@@ -126,7 +126,7 @@ def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], l
             body += [[style.label(method), line, *cells] for line, cells in lines.items()]
         seeds, steps, signals = (sorted(trained(part)[c].unique()) for c in ("seeds", "outer_steps", "signals"))
         caption = (
-            f"{' '.join(filter(None, [f'{dataset}{style.SOURCES[source]}', style.trained_elsewhere(part)]))}: "
+            f"{' '.join(filter(None, [f'{dataset}{style.SOURCES[source]}', style.trained_elsewhere(part, str)]))}: "
             f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
             f"signals, mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         )
