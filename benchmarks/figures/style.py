@@ -183,7 +183,7 @@ def dataset(name: str) -> str:
 
 def named(name: str, source: str) -> str:
     """A data set's name for people, and whether it is the real one: "CIFAR-10 (subset)"."""
-    return f"{dataset(name)}{SOURCES[source]}"
+    return f"{dataset(name)}{SOURCES[source]}".replace(") (", ", ")
 
 
 def dodge(index: int, among: int, width: float = 0.6) -> float:
