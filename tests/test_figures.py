@@ -330,6 +330,24 @@ def test_the_table_of_forms_has_savings_and_speed(tmp_path):
     assert "| my form | 1 of 1 |" in text
 
 
+def test_variants_have_names_for_people():
+    variants = {variant for family in outer_loop.FAMILIES.values() for variant in family.split()}
+    assert variants | {"base"} == set(outer_loop.NAMES)
+
+
+def test_markers_at_one_place_stand_side_by_side():
+    asides = [style.dodge(index, 3, 0.6) for index in range(3)]
+    assert asides == pytest.approx([-0.2, 0, 0.2])
+
+
+def test_titles_name_the_data_set_and_its_source():
+    assert style.named("cifar10", "subset") == "CIFAR-10 (subset)"
+    assert style.named("kaykit_voxels", "standin") == "solids (KayKit, stand-in)"
+    rows = pd.DataFrame({"dataset": ["kodak"], "trained_on": ["cid22 (standin)"]})
+    assert style.trained_elsewhere(rows) == "trained on CID22 (stand-in)"
+    assert style.trained_elsewhere(rows, str) == "trained on cid22 (stand-in)"
+
+
 def test_variants_without_a_panel_are_in_the_last():
     rows = pd.DataFrame({"variant": ["base", "lion", "my_optimizer"]})
     *others, last = outer_loop._panels(rows).values()

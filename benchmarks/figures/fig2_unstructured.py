@@ -83,7 +83,9 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
                 curve = part[part["method"] == method]
                 aside = np.exp(style.dodge(index, len(there), 0.05 * len(there)))  # The axis is logarithmic.
                 look = style.look(method, capsize=2, markersize=4, linewidth=1.0, elinewidth=0.8)
-                drawn = axis.errorbar(100 * curve["surviving_fraction"] * aside, curve["psnr"], curve["psnr_std"], **look)
+                drawn = axis.errorbar(
+                    100 * curve["surviving_fraction"] * aside, curve["psnr"], curve["psnr_std"], **look
+                )
                 handles[style.label(method)] = drawn
             axis.set(xlabel="surviving fraction (% of all weights)", ylabel="PSNR (dB)")
             axis.set_xticks([1, 2, 5, 10, 20, 40])

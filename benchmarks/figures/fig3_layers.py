@@ -45,7 +45,7 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
             density = of_kind.assign(density=of_kind["kept"] / of_kind["size"]).groupby("layer")["density"]
             mean = 100 * density.mean()
             axis.plot(mean.index + 1, mean, color=COLOUR, marker="o", label="MSCN's gates, mean over seeds")
-            # A logarithmic axis has no place for an empty layer: it has no dot.
+            # A logarithmic axis has no place for an empty layer: it has no mark.
             each = {"linestyle": "", "marker": "_", "markersize": 9, "markeredgewidth": 1.2, "color": "0.25"}
             layers_of = of_kind["layer"] + 1
             axis.plot(layers_of, 100 * of_kind["kept"] / of_kind["size"], **each, label="each seed")
@@ -61,6 +61,8 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
     axes[0][0].set(yscale="log", ylim=(0.1, 150))
     style.plain_numbers(axes[0][0].yaxis)
     seeds = style.count(layers["seed"].nunique(), "seed")
-    figure.suptitle(f"Where MSCN keeps weights and biases · {title}\n{seeds}; a layer that keeps none has no dot", fontsize=10)
+    figure.suptitle(
+        f"Where MSCN keeps weights and biases · {title}\n{seeds}; a layer that keeps none has no mark", fontsize=10
+    )
     style.legend(figure, 4)
     return figure

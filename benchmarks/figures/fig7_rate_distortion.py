@@ -40,7 +40,9 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
         top.set_xscale("log")
         top.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10])
         style.plain_numbers(top.xaxis)
-        top.set(xlim=(0.7 * drawn(part)["bpp"].min(), 20), title=f"{style.named(dataset, source)}\n{about(part, 'image')}")
+        top.set(
+            xlim=(0.7 * drawn(part)["bpp"].min(), 20), title=f"{style.named(dataset, source)}\n{about(part, 'image')}"
+        )
     style.legend(figure, 5, handles)
     about_all = "means over images and seeds; thin lines without markers: published"
     figure.suptitle(f"Rate and quality of image codecs · preset {results.preset}\n{about_all}", fontsize=10)

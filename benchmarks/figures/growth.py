@@ -77,7 +77,9 @@ def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
         axis.set_yscale("log", base=2)
         style.plain_numbers(axis.xaxis)
         style.plain_numbers(axis.yaxis)
-        axis.set(xlabel="what grows (times its smallest size)", ylabel="cost (times that of the smallest size)", title=label)
+        axis.set(
+            xlabel="what grows (times its smallest size)", ylabel="cost (times that of the smallest size)", title=label
+        )
     style.legend(figure, 5, fontsize=8)
     title = f"How the cost of a meta-step grows with one thing at a time · random signals · preset {preset}"
     about = f"{rows.iloc[0]['device']}; markers of one size are drawn side by side"

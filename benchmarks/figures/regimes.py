@@ -113,7 +113,11 @@ def _figure(led: pd.DataFrame, results: Results) -> plt.Figure:
                 cbar=False,
                 linewidths=1,
             )
-            axis.set(title=f"{style.named(dataset, source)}\n{budget} numbers per signal", xlabel=f"layers, each {width} wide", ylabel="")
+            axis.set(
+                title=f"{style.named(dataset, source)}\n{budget} numbers per signal",
+                xlabel=f"layers, each {width} wide",
+                ylabel="",
+            )
             axis.tick_params(axis="y", rotation=0)
             axis.grid(False)
         line[0].set_ylabel("outer steps")

@@ -130,7 +130,9 @@ def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
     axis.hlines(np.minimum(peak, bandwidth * intensity), **ends, linewidth=2, label="limit of memory and products")
     axis.hlines(measured, **ends, linewidth=0.8, linestyle="--", label="one matrix product of this width")
     drawn = [key for key in VARIANTS if key != ("mscn_flax", "plain", "float32") and not _of_variant(table, *key).empty]
-    places = [(key, task) for key in drawn for task in TASKS if not _of_variant(table[table["task"] == task], *key).empty]
+    places = [
+        (key, task) for key in drawn for task in TASKS if not _of_variant(table[table["task"] == task], *key).empty
+    ]
     for index, (key, task) in enumerate(places):
         (version, shown), (name, marker) = VARIANTS[key], TASKS[task]
         part = _of_variant(table[table["task"] == task], *key).set_index(SIZE)["gflop_per_s"].reindex(sizes)
@@ -172,7 +174,7 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
         at = np.arange(len(sizes)) + style.dodge(index, len(there), 0.7)
         for axis, values, shown in (
-            (axes[0][0], part["step_s"], part["speedup"].map(lambda ratio: _ratio(ratio, "× faster"))),
+            (axes[0][0], part["step_s"], part["speedup"].map(lambda ratio: _ratio(ratio, "× as fast"))),
             (axes[0][1], part["temp_bytes"] / 2**20, part["memory_share"].map(lambda ratio: _ratio(ratio, "× plain"))),
         ):
             axis.plot(values, at, linestyle="", markersize=6, markeredgecolor="black", label=name, **look)
@@ -181,7 +183,8 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
                     axis.annotate(text, (x, y), (7, 0), textcoords="offset points", va="center", fontsize=7)
     for axis, label in zip(axes[0], ("time of a meta-step (s)", "temporary memory (MiB)"), strict=True):
         axis.set_xscale("log")
-        axis.set_xlim(right=axis.get_xlim()[1] * 1.6)
+        axis.set_xlim(right=axis.get_xlim()[1] * 2.5)
+        axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         style.plain_numbers(axis.xaxis)
         axis.set_xlabel(label)
         axis.set_yticks(range(len(sizes)), labels, fontsize=7)

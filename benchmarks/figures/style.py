@@ -161,6 +161,19 @@ def bare(axis: plt.Axes) -> None:
     axis.grid(False)
 
 
+def strip(title: str, width: int, height: int, scale: plt.cm.ScalarMappable | None = None) -> np.ndarray:
+    """Pixels [height, width, 3] with a title, above a colour bar where there is a scale: a part of a film's frame."""
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100)
+    if scale is None:
+        figure.text(0.5, 0.5, title, ha="center", va="center", fontsize=9)
+    else:
+        figure.colorbar(scale, cax=figure.add_axes((0.1, 0.72, 0.8, 0.2)), orientation="horizontal", label=title)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(figure)
+    return pixels
+
+
 def plain_numbers(axis: matplotlib.axis.Axis) -> None:
     """Labels a logarithmic axis by plain numbers, and no minor ticks."""
     axis.set_major_formatter("{x:g}")
