@@ -74,7 +74,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
             part = of_dataset[of_dataset["regime"] == regime]
             axis.set_xscale("log")
             if regime == "adam":
-                theirs = published(dataset).groupby("method", sort=False)
+                theirs = published(dataset).sort_values("surviving_fraction").groupby("method", sort=False)
                 theirs = {style.label(method): curve[["surviving_fraction", "psnr"]] for method, curve in theirs}
                 scaled = {name: curve.to_numpy() * [100, 1] for name, curve in theirs.items()}
                 named.append((axis, published_curves.draw(axis, scaled)))
@@ -89,13 +89,15 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
                 handles[style.label(method)] = drawn
             axis.set(xlabel="surviving fraction (% of all weights)", ylabel="PSNR (dB)")
             axis.set_xticks([1, 2, 5, 10, 20, 40])
+            if named and named[-1][0] is axis and named[-1][1]:
+                axis.set_xlim(right=150)  # Room for the names of published curves.
             style.plain_numbers(axis.xaxis)
             how = REGIMES[regime].format(part["inner_steps"].max())
             counts = style.count(part["seeds"].max(), "seed"), style.count(part["signals"].max(), "test signal")
             axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
     about = "mean and standard deviation over seeds; markers of one fraction are drawn side by side"
-    about += "; thin grey: published, digitised" if any(lines for _, lines in named) else ""
+    about += "\nthin grey lines without markers: published, digitised" if any(lines for _, lines in named) else ""
     figure.suptitle(f"Sparse networks at a surviving fraction · preset {results.preset}\n{about}", fontsize=10)
     for axis, lines in named:
         published_curves.name_ends(axis, lines)

@@ -126,7 +126,7 @@ def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) ->
         axis.bar(layers + 1, mean, yerr=spread, color="0.8", edgecolor="black", capsize=3)
         axis.axhline(budget / len(layers), color="black", linestyle=":", label="the same in each layer")
         axis.set(xticks=layers + 1, xlabel="modulated layer", ylabel="modulations kept", title=f"{budget} kept in all")
-        axis.set_ylim(top=1.3 * max(mean.max(), budget / len(layers)))
+        axis.set_ylim(top=1.25 * max((mean + spread[1]).max(), budget / len(layers)))
         axis.grid(visible=False, axis="x")
         axis.legend(loc="upper right")
     about = f"mean and range over {_size(masks, gates)}"

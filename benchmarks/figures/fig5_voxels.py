@@ -12,10 +12,10 @@ from benchmarks.figures.results import Drawn, Results
 _PIXELS = 160
 """Width and height of a rendered solid."""
 
-SOLID = (0.62, 0.68, 0.78)
-"""Colour of a rendered solid."""
+SOLID, SURPLUS, MISSING = (0.62, 0.68, 0.78), (0.94, 0.36, 0.25), (0.03, 0.19, 0.42)
+"""Colours of rendered solids, and of voxels that are filled wrongly and left out wrongly."""
 
-SLICE = {"empty": "white", "right": "0.8", "filled wrongly": "#f16913", "left out wrongly": "#08306b"}
+SLICE = {"empty": "white", "right": "0.85", "filled wrongly": SURPLUS, "left out wrongly": MISSING}
 """What a voxel of a slice is -> its colour: from light to dark, so that they differ in grey too."""
 
 

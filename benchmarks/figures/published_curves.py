@@ -41,7 +41,7 @@ def name_ends(axis: plt.Axes, lines: dict[str, plt.Line2D]) -> None:
                 _put(text, axis, at, place)
                 extent = text.get_window_extent()
                 if box.contains(*extent.min) and box.contains(*extent.max):
-                    hidden = 100 * extent.count_overlaps(taken) + extent.padded(3).count_contains(others)
+                    hidden = 1000 * extent.count_overlaps(taken) + extent.padded(3).count_contains(others)
                     found.append((hidden + 4 * back + far, at, place, extent))
         if not found:
             text.remove()
