@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Sets up and runs everything: ./run_all.sh [--preset smoke|quick|paper] [--only NAME]... [--data_dir DIR] [--seeds N]
-# [--dry_run] [--engine ray [--address HOST:PORT]]; ./run_all.sh --tests sets up and runs the tests; ./run_all.sh --help
-# tells more.
+# [--dry_run] [--engine ray [--address HOST:PORT]]; ./run_all.sh --tests sets up and runs the tests, ./run_all.sh --docs
+# builds the pages as a web site; ./run_all.sh --help tells more.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 requirements=requirements.txt
 case " $* " in *" --engine ray "* | *" --engine=ray "*) requirements=requirements-cluster.txt ;; esac
-[ "${1:-}" = --tests ] && requirements=requirements-dev.txt
+case "${1:-}" in --tests) requirements=requirements-dev.txt ;; --docs) requirements=requirements-docs.txt ;; esac
 
 if [ -z "${VIRTUAL_ENV:-}" ]; then
   if [ ! -x "$here/.venv/bin/python" ]; then
@@ -34,5 +34,8 @@ if [ "${1:-}" = --tests ]; then
   cd "$here"
   # A file's tests stay in one process, where they share fixtures and compiled functions; see tests/conftest.py.
   exec python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder "$@"
+fi
+if [ "${1:-}" = --docs ]; then
+  exec python "$here/docs/build.py"
 fi
 PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} exec python -m benchmarks run "$@"

@@ -88,7 +88,9 @@ def _run(names: list[str], preset: str) -> None:
     drawn = [text for flag in ("results_dir", "plots_dir") for text in _handed(flags.FLAGS[flag])]
     launch.python("benchmarks.plot", *names, f"--preset={preset}", *drawn)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {pathlib.Path(_PLOTS_DIR.value) / preset}"
+    plots = pathlib.Path(_PLOTS_DIR.value) / preset
+    where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {plots}"
+    where += f", all to look at in {plots / 'report.html'}" if names == list(CATALOGUE) else ""
     print(f"{where}; {minutes} min {seconds} s")
 
 

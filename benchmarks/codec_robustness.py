@@ -1,7 +1,10 @@
-"""What the decoder makes of damaged streams: a value error or an image, in little time and memory, never more."""
+"""What the decoder makes of damaged streams and models: a value error or a signal, in little time and memory."""
 
+import collections
 import dataclasses
 import functools
+import pathlib
+import tempfile
 import time
 import tracemalloc
 import zlib
@@ -11,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import cli, grid
+from benchmarks import cli, grid, hostile_models
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
 from mscn_flax import codec, data, model, plain
@@ -141,11 +144,63 @@ class DamageJob(Job):
         return Result({"": rows})
 
 
+class ModelJob(DamageJob):
+    """Changes valid models; those that are not refused decode a stream."""
+
+    @property
+    def cell(self) -> str:
+        """See `Job.cell`."""
+        return f"{NAME}-models-{self.mutations}-s{self.seed}"
+
+    def run(self) -> Result:
+        """One row per kind of model."""
+        rng = np.random.default_rng(self.seed)
+        kinds = {name: made for name, made in _kinds(rng).items() if name != "no loss"}
+        rows, each = [], -(-self.mutations // len(kinds))
+        with Progress(self.id, len(kinds) * each) as progress, tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.safetensors"
+            for name, (shared, coded) in kinds.items():
+                shared.save(path)
+                good, counts, slowest = path.read_bytes(), collections.Counter(), 0.0
+                for _ in range(each):
+                    path.write_bytes(hostile_models.mutated(good, rng))
+                    began = time.perf_counter()
+                    counts[_tried(path, coded)] += 1
+                    slowest = max(slowest, time.perf_counter() - began)
+                    progress.show(len(rows) * each + counts.total(), values={})
+                asked = {"experiment": NAME, "preset": self.preset, "model": name, "mutations": each}
+                asked |= {"checksum": "of a changed model", "seed": self.seed, "stream_bytes": len(coded)}
+                found = {outcome: counts[outcome] for outcome in ("refused", "decoded")}
+                measured = {"slowest_ms": f"{1e3 * slowest:.3g}", "peak_kib": ""}  # JAX's memory is not Python's.
+                rows.append(asked | found | measured | {"run_id": self.id})
+        return Result({"": rows})
+
+
+def _tried(path: pathlib.Path, coded: bytes) -> str:
+    """Whether a changed model, or a stream that names it, is refused or decoded."""
+    try:
+        shared = model.load_model(path)
+        body = coded[:4] + bytes.fromhex(shared.id)[:4] + coded[8:-4]
+        signal = codec.decode(shared, body + zlib.crc32(body).to_bytes(4, "big"))
+    except ValueError as error:
+        if not str(error).isprintable():
+            raise AssertionError("a refusal is no plain line") from error
+        return "refused"
+    if not np.isfinite(shared.coder.modality.values(signal)).all():
+        raise AssertionError("a changed model gave values that are not finite")
+    return "decoded"
+
+
 @gin.configurable("robustness")
-def jobs(mutations: int = gin.REQUIRED, seed: int = 0) -> list[DamageJob]:
-    """The one job; `mutations` as `DamageJob` has it, `seed` of the damage."""
-    gin_text = grid.gin_text((SCOPE,), mutations=mutations, seed=seed)
-    return [DamageJob(benchmark=NAME, preset=cli.preset(), seed=seed, gin=gin_text, mutations=mutations)]
+def jobs(mutations: int = gin.REQUIRED, models: int = gin.REQUIRED, seed: int = 0) -> list[DamageJob]:
+    """Two jobs: `mutations` of streams, and of `models`, as `DamageJob` has it, none of 0; `seed` of the damage."""
+    common = {"benchmark": NAME, "preset": cli.preset(), "seed": seed}
+    counts = {DamageJob: {"mutations": mutations}, ModelJob: {"models": models}}
+    return [
+        kind(**common, gin=grid.gin_text((SCOPE,), **count, seed=seed), mutations=sum(count.values()))
+        for kind, count in counts.items()
+        if any(count.values())
+    ]
 
 
 def _read(shared: model.Model, stream: Stream) -> np.ndarray:

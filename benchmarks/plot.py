@@ -1,4 +1,7 @@
-"""Redraws figures and tables from the CSVs: `python -m benchmarks.plot [NAME...]`. Imports no JAX."""
+"""Redraws figures and tables from the CSVs: `python -m benchmarks.plot [NAME...]`. Imports no JAX.
+
+Without a name all are drawn, and `report.html`, in which they can be looked at.
+"""
 
 import importlib
 import pathlib
@@ -19,9 +22,10 @@ def main(argv: list[str]) -> None:
     """Draws the benchmarks named, or all of which there are rows; says in one line what is wrong."""
     results, plots = (pathlib.Path(flag.value) / _PRESET.value for flag in (_RESULTS_DIR, _PLOTS_DIR))
     try:
-        names = _chosen(argv[1:], results)
+        there = _there(results)
+        names = _chosen(argv[1:], there, results)
         plots.mkdir(parents=True, exist_ok=True)
-        _draw(names, results, plots)
+        _draw(names, there, results, plots)
         if (results.parent, plots.parent) == (HOME / "results", HOME / "plots"):
             print(*pages.fill(HOME), sep="\n", end="")
     except (ValueError, OSError) as error:
@@ -29,13 +33,17 @@ def main(argv: list[str]) -> None:
         sys.exit(2)
 
 
-def _chosen(names: list[str], results: pathlib.Path) -> list[str]:
+def _there(results: pathlib.Path) -> list[str]:
+    """The benchmarks that there are rows of."""
+    return [name for name in CATALOGUE if (results / f"{name}.csv").exists()]
+
+
+def _chosen(names: list[str], there: list[str], results: pathlib.Path) -> list[str]:
     """The benchmarks to draw; a ValueError says why there are none, or which one cannot be drawn."""
     if results.name == "tuning":
         raise ValueError("results of preset tuning are of the validation split, figures and tables show test signals")
     if unknown := [name for name in names if name not in CATALOGUE]:
         raise ValueError(f"no benchmark {unknown[0]!r}; there are {', '.join(CATALOGUE)}")
-    there = [name for name in CATALOGUE if (results / f"{name}.csv").exists()]
     if not there:
         presets = sorted({csv.parent.name for csv in results.parent.glob("*/*.csv") if csv.stem in CATALOGUE})
         known = f"there are {', '.join(presets)}" if presets else "nor of any other preset"
@@ -46,21 +54,26 @@ def _chosen(names: list[str], results: pathlib.Path) -> list[str]:
     return names or there
 
 
-def _draw(names: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
+def _draw(names: list[str], there: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
     # Imported here, so that wrong arguments are refused at once and not after matplotlib's import.
     from benchmarks.figures import output, style
     from benchmarks.figures.results import Results
+    from benchmarks.report import page
 
     style.use(looks.read(results / "methods.json"))
+    found = Results(results)
     modules = [(name, figure) for name in names for figure in CATALOGUE[name].figures]
     for name, figure in [*modules, (names[-1], "verdict")]:
         module = importlib.import_module(f"benchmarks.figures.{figure}")
         try:
-            drawn = module.draw(Results(results))
+            drawn = module.draw(found)
         except ValueError as error:
             named = str(results) in str(error)
             raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
         for path in output.write(drawn, plots):
+            print(path)
+    if set(names) == set(there):
+        for path in output.write({"report.html": page.build(found, plots)}, plots):
             print(path)
 
 

@@ -11,12 +11,16 @@ from benchmarks import cli, codecs, grid, rates, rates_codecs, records
 from benchmarks.job import Job, digest_of
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, metrics, shipped
+from mscn_flax.modalities import IMAGES
 from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.model import load_model
 from mscn_flax.progress import Progress
 from mscn_flax.train import Training
 
 NAME, SCOPE = "shipped_models", "shipped"
+
+CHANGES = {"none": {}, "effort_0": {"refined": 0}, "effort_45": {"refined": 45}, "unblended": {"overlap": False}}
+"""What a model does otherwise than as it comes: name -> attributes of its coder. Its tables stay as they are."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,12 +32,14 @@ class ShippedJob(Job):
       models: folder of the models.
       dataset: key of `data.DATA_SETS` that it is judged on.
       limit: number of signals; None for all.
+      change: key of `CHANGES`.
     """
 
     method: str
     models: pathlib.Path
     dataset: str
     limit: int | None
+    change: str = "none"
 
     split = "test"
     stop_step = ""
@@ -47,7 +53,8 @@ class ShippedJob(Job):
     @property
     def cell(self) -> str:
         """See `Job.cell`."""
-        return f"{self.dataset}-{self.method}-s0"
+        changed = "" if self.change == "none" else f"-{self.change}"
+        return f"{self.dataset}-{self.method}{changed}-s0"
 
     @property
     def decides(self) -> tuple:
@@ -57,7 +64,8 @@ class ShippedJob(Job):
     def run(self) -> Result:
         """One row per signal, which is a file of its own."""
         shared = load_model(shipped.Shelf(self.models).file(self.method))
-        coder, rows = shared.coder, []
+        coder, rows = dataclasses.replace(shared.coder, **CHANGES[self.change]), []
+        shared = dataclasses.replace(shared, coder=coder)
         tested = rates.test_signals(self, self.limit)
         codec.decode(shared, codec.encode(shared, tested[0]))  # Compiled before anything is timed.
         with Progress(self.id, len(tested)) as progress:
@@ -101,16 +109,21 @@ def run_id(name: str, dataset: str, model_id: str) -> str:
 
 @gin.configurable("shipped")
 def jobs(
-    real_codecs: list[str] = gin.REQUIRED, standins: dict[str, str] = gin.REQUIRED, folder: str | None = None
+    real_codecs: list[str] = gin.REQUIRED,
+    standins: dict[str, str] = gin.REQUIRED,
+    changes: list[str] = gin.REQUIRED,
+    folder: str | None = None,
 ) -> list[Job]:
     """A job for every model that is there, then the file formats on the signals of photographs' models.
 
     Args:
       real_codecs: keys of `codecs.CODECS`.
       standins: data set -> the one that takes its place where it is not here.
+      changes: keys of `CHANGES`, for the models of pictures; the others are measured as they come.
       folder: of the models; None for those of the package.
     """
     grid.check_choices("shipped.real_codecs", real_codecs, codecs.CODECS)
+    grid.check_choices("shipped.changes", changes, CHANGES)
     shelf = shipped.Shelf(pathlib.Path(folder) if folder else shipped.FOLDER)
     made, found = [], {}
     for name, entry in shipped.ENTRIES.items():
@@ -122,17 +135,19 @@ def jobs(
             continue
         with configuration.scope(SCOPE, asked, name):
             limit = Training().test_signals
-        made.append(
+        made += [
             ShippedJob(
                 benchmark=NAME,
                 preset=cli.preset(),
-                gin=grid.gin_text((SCOPE, asked, name)),
+                gin=grid.gin_text((SCOPE, asked, name), change=change),
                 method=name,
                 models=shelf.folder,
                 dataset=found[asked],
                 limit=limit,
+                change=change,
             )
-        )
+            for change in (changes if entry.modality is IMAGES else ["none"])
+        ]
     asked, resolution = shipped.ENTRIES["photos_1"].judged_on
     formats = rates_codecs.jobs(NAME, SCOPE, asked, found[asked], resolution, real_codecs)
     return made + [dataclasses.replace(job, shown=False) for job in formats]  # Figure 7 shows them.

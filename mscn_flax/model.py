@@ -67,7 +67,7 @@ class Model:
     @functools.cached_property
     def id(self) -> str:
         """SHA-256, in hexadecimal, of weights, mask, quantiser, tables and architecture."""
-        return _digest(_architecture(self), _tensors(self))
+        return digest(_architecture(self), _tensors(self))
 
     def explain(self) -> str:
         """What it is, one line for each part, and the gin text."""
@@ -199,7 +199,8 @@ def _architecture(model: Model) -> str:
     return json.dumps({k: v for k, v in description.items() if (k, v) != _UNSAID}, sort_keys=True)
 
 
-def _digest(described: str, tensors: dict[str, np.ndarray]) -> str:
+def digest(described: str, tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256, in hexadecimal, of a model's description and arrays."""
     digest = hashlib.sha256(described.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())

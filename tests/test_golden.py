@@ -39,7 +39,7 @@ SMOKE = {
     "fig7_rate_distortion": ["fig7.real_codecs=['jpeg', 'bpg']"],
     "climate_rate_distortion": [],
     "outer_loop": [],
-    "codec_robustness": [],
+    "codec_robustness": ["robustness.models=0"],
 }
 QUICK = {
     "table1_modulations": [

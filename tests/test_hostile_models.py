@@ -6,80 +6,16 @@ import zlib
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
+from benchmarks import hostile_models
 from mscn_flax import codec, coder, model, stream
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 KINDS = ("image", "map", "volume", "scene", "context", "overlap")
-ODD = [None, True, False, -1, 0, 1, 2, 0.5, 10**9, 10**400, 1e308, float("nan"), float("inf"), "", "x\x1b[2J", [], {}]
-NUMBERS = [np.nan, np.inf, -np.inf, 1e38, -1e38, 0.0, -1.0, 1e-40]
-TYPES = [np.float64, np.float32, np.float16, np.int32, np.int64, np.uint32, np.uint8, bool]
 
 
-def _parts(kind: str) -> tuple[dict, dict, dict]:
-    """Architecture, tensors and metadata of a good model."""
-    data = (GOLDEN / f"{kind}.safetensors").read_bytes()
-    head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata = head["__metadata__"]
-    return json.loads(metadata["architecture"]), safetensors.numpy.load(data), metadata
-
-
-def _sealed(architecture: str, tensors: dict, metadata: dict) -> bytes:
-    """A model's file with the id of its content."""
-    # One range for all coefficients has no axis, which a file cannot say.
-    one = ("quantizer.low", "quantizer.step") if "transform.mean" in tensors else ()
-    whole = {name: each.reshape(()) if name in one and each.size == 1 else each for name, each in tensors.items()}
-    told = {"architecture": architecture, "id": model._digest(architecture, whole)}
-    return safetensors.numpy.save(tensors, metadata | told)
-
-
-def _odd_attribute(rng, architecture):
-    """Another value of some attribute at any depth, or none, or one more."""
-    parts, at = [architecture], 0
-    while at < len(parts):
-        parts += [value for value in parts[at].values() if isinstance(value, dict)]
-        at += 1
-    part = parts[rng.integers(len(parts))]
-    name = sorted(part)[rng.integers(len(part))] if part and rng.random() < 0.9 else "more"
-    if rng.random() < 0.1:
-        part.pop(name, None)
-    else:
-        part[name] = ODD[rng.integers(len(ODD))]
-
-
-def _odd_tensor(rng, tensors):
-    """Another type, shape, value or name of a tensor, or none, or one more."""
-    name = sorted(tensors)[rng.integers(len(tensors))]
-    tensor, change = tensors[name].copy(), rng.integers(6)
-    if change == 0:
-        tensors[name] = tensor.astype(TYPES[rng.integers(len(TYPES))])
-    elif change == 1:
-        tensors[name] = [tensor[:-1], tensor[None], tensor.ravel(), tensor[:0], np.array([tensor])][rng.integers(5)]
-    elif change == 2:
-        with np.errstate(all="ignore"):
-            tensor.ravel()[rng.integers(tensor.size)] = np.array(NUMBERS[rng.integers(8)]).astype(tensor.dtype)
-        tensors[name] = tensor
-    elif change == 3:
-        tensors[f"{name}.x\x1b[2J"] = tensor
-    elif change == 4:
-        del tensors[name]
-    else:
-        tensors[name] = rng.permutation(tensor.ravel()).reshape(tensor.shape)
-
-
-def _mutated(rng, kind: str) -> bytes:
-    architecture, tensors, metadata = _parts(kind)
-    for _ in range(rng.integers(1, 3)):
-        _odd_attribute(rng, architecture) if rng.random() < 0.5 else _odd_tensor(rng, tensors)
-    told = json.dumps(architecture, sort_keys=True)
-    if rng.random() < 0.1:
-        told = [told[: rng.integers(len(told))], "[" * 100_000, "{}", "[]", "null"][rng.integers(5)]
-    with np.errstate(all="ignore"):
-        data = bytearray(_sealed(told, tensors, metadata))
-    if rng.random() < 0.1:
-        data[rng.integers(len(data))] = rng.integers(256)
-    return bytes(data[: rng.integers(len(data))] if rng.random() < 0.1 else data)
+def _golden(kind: str) -> bytes:
+    return (GOLDEN / f"{kind}.safetensors").read_bytes()
 
 
 def _refused(path: pathlib.Path) -> str:
@@ -96,7 +32,7 @@ def test_mutations_of_a_model_are_refused_in_one_line_or_decode(kind, tmp_path):
     rng, path, loaded = np.random.default_rng(KINDS.index(kind)), tmp_path / "m.safetensors", 0
     coded = (GOLDEN / f"{kind}.mscn").read_bytes()
     for _ in range(34):
-        path.write_bytes(_mutated(rng, kind))
+        path.write_bytes(hostile_models.mutated(_golden(kind), rng))
         refusal = _refused(path)
         assert refusal.isprintable()
         if refusal:
@@ -121,16 +57,19 @@ def test_a_good_model_is_not_refused_and_says_its_cost():
 
 
 def test_a_scenes_cost_counts_the_points_of_its_rays():
-    (architecture, _, _), shared = _parts("scene"), model.load_model(GOLDEN / "scene.safetensors")
+    (architecture, _, _), shared = (
+        hostile_models.parts(_golden("scene")),
+        model.load_model(GOLDEN / "scene.safetensors"),
+    )
     samples, width = architecture["field"]["camera"]["samples"], architecture["field"]["siren"]["width"]
     points = samples * shared.coder.side**2
     assert shared.coder.flops == points * (2 * (3 * width + width * width + 4 * width) + 2 * width)
 
 
 def test_escapes_of_what_a_model_says_are_not_printed(tmp_path):
-    architecture, tensors, metadata = _parts("image")
+    architecture, tensors, metadata = hostile_models.parts(_golden("image"))
     metadata |= {"gin": "a = 1\x1b[2J\r\n\x9bb = 2", "trained_on": "x\x1b]0;title\x07"}
-    (tmp_path / "m").write_bytes(_sealed(json.dumps(architecture, sort_keys=True), tensors, metadata))
+    (tmp_path / "m").write_bytes(hostile_models.sealed(json.dumps(architecture, sort_keys=True), tensors, metadata))
     said = model.load_model(tmp_path / "m").explain()
     assert all(line.isprintable() for line in said.split("\n"))
     assert "a = 1\\x1b[2J\n\\x9bb = 2" in said

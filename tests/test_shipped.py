@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import gin
+import jax
 import numpy as np
 import PIL.Image
 import pytest
@@ -206,10 +207,16 @@ def test_training_a_model_of_the_package_leaves_it_and_its_card(tmp_path, monkey
     shelf = shipped.Shelf(tmp_path / "models")
     script = "import pathlib, sys; from mscn_flax.__main__ import main; main(sys.argv[2:], pathlib.Path(sys.argv[1]))"
     short += ["--gin_param=codec.fit_signals=30"]
+    rooms.python("-c", script, str(shelf.folder), "train", "--shipped=photos_1", *short)
     rooms.python("-c", script, str(shelf.folder), "train", "--shipped=photos_2", *short)
-    assert shelf.names() == ["photos_2"]
+    assert shelf.names() == ["photos_1", "photos_2"]
     card, found = shelf.card("photos_2"), load_model(shelf.file("photos_2"))
     assert card == shipped.card("photos_2", found, {})
+    # Two rates of one network.
+    first = load_model(shelf.file("photos_1"))
+    jax.tree.map(np.testing.assert_array_equal, found.coder.theta, first.coder.theta)
+    np.testing.assert_array_equal(found.coder.mask, first.coder.mask)
+    assert (first.quantizer.bits, found.quantizer.bits) == (5, 6)
     assert card["trained_on"] == "2 pictures of photos, 1 of them held out, 3 outer steps, seed 0"
     assert card["held_out"].startswith("1 file: ")
     assert card["command"] == "python -m mscn_flax train --shipped photos_2"
@@ -219,6 +226,21 @@ def test_training_data_of_the_package_that_are_missing_are_named(tmp_path, monke
     monkeypatch.setenv("MSCN_DATA_DIR", str(tmp_path))
     said = refused(capsys, shipped.Shelf(tmp_path), "train", "--shipped=photos_1")
     assert "$MSCN_DATA_DIR/photos is missing: 61 photographs" in said
+    said = refused(capsys, shipped.Shelf(tmp_path), "train", "--shipped=photos_2")
+    assert "photos_2 has the network of photos_1, which is not there yet" in said
     said = refused(capsys, shipped.Shelf(tmp_path), "train", "--shipped=maps", "--data=sphere_fields")
     assert "says itself what is trained on" in said
     assert "name the model file to write by -o" in refused(capsys, shipped.Shelf(tmp_path), "train")
+
+
+def test_another_rate_of_a_network_needs_what_it_was_trained_with(tmp_path, monkeypatch, capsys):
+    """In place of a silently different network."""
+    first = rooms.model("image", 8)
+    first.save(tmp_path / "first.safetensors")
+    command = ["train", "-o", tmp_path / "second.safetensors", "--data=photos", "--network"]
+    said = refused(capsys, shipped.Shelf(tmp_path), *command, tmp_path / "first.safetensors")
+    assert f"model {first.id[:8]} was trained otherwise" in said
+    assert "there is no model" in refused(capsys, shipped.Shelf(tmp_path), *command, tmp_path / "absent.safetensors")
+    same = ["train", "-o", tmp_path / "first.safetensors", "--force", "--network", tmp_path / "first.safetensors"]
+    assert "would replace the input" in refused(capsys, shipped.Shelf(tmp_path), *same)
+    assert "must be a whole number" in refused(capsys, shipped.Shelf(tmp_path), *command[:-1], "--resolution=x")

@@ -1,7 +1,5 @@
 """The verdict on the paper's claims follows from the rows, whatever they say."""
 
-import shutil
-
 import pandas as pd
 import pytest
 
@@ -12,11 +10,13 @@ from benchmarks.figures.claims.claim import Claim
 from benchmarks.figures.results import Results
 
 QUICK = records.REPOSITORY / "results" / "quick"
+RESULTS = Results(QUICK)
+"""Read once for all tests."""
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Claim]:
-    return {claim.claim: claim for claim in verdict.claims(Results(QUICK))}
+    return {claim.claim: claim for claim in verdict.claims(RESULTS)}
 
 
 def _claim(found, beginning: str) -> Claim:
@@ -24,7 +24,7 @@ def _claim(found, beginning: str) -> Claim:
 
 
 def test_what_is_committed_is_what_the_rows_say():
-    for name, text in verdict.draw(Results(QUICK)).items():
+    for name, text in verdict.draw(RESULTS).items():
         assert (records.REPOSITORY / "plots" / "quick" / name).read_text() == text
 
 
@@ -63,8 +63,8 @@ def _changed(tmp_path, gain: float):
     """The rows of Table 1 with MSCN better by `gain` dB and hundredths of accuracy."""
     folder = tmp_path / "quick"
     folder.mkdir()
-    shutil.copy(QUICK / "table1_modulations.csv", folder)
-    rows = pd.read_csv(folder / "table1_modulations.csv", dtype=str)
+    rows = pd.read_csv(QUICK / "table1_modulations.csv", dtype=str)
+    rows = rows[rows["signal_id"].astype(int) < 20].reset_index(drop=True)
     ours = rows["method"] == "mscn"
     for column, unit in (("psnr_db", 1), ("voxel_accuracy", 0.01)):
         rows.loc[ours, column] = (rows.loc[ours, column].astype(float) + gain * unit).astype(str).replace("nan", None)
@@ -82,7 +82,7 @@ def test_the_verdict_follows_the_rows(tmp_path, gain, answer):
 
 def test_margins_are_differences_of_the_same_recipe():
     rows = pd.read_csv(QUICK / "table1_modulations.csv")
-    found = cells.margins(Results(QUICK))
+    found = cells.margins(RESULTS)
     at = found[(found["dataset"] == "cifar10") & (found["budget"] == 128)].set_index("comparison")["difference"]
     rows = rows[(rows["dataset"] == "cifar10") & (rows["budget"] == 128)]
     mean = rows.groupby(["method", "recipe", "equal"])["psnr_db"].mean()

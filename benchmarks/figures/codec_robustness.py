@@ -1,4 +1,4 @@
-"""What the decoder made of damaged streams, as a table."""
+"""What the decoder made of damaged streams and models, as a table."""
 
 from benchmarks.figures import tables
 from benchmarks.figures.results import Drawn, Results
@@ -6,7 +6,7 @@ from benchmarks.figures.results import Drawn, Results
 CELLS = [
     ("model", "{model}"),
     ("checksum", "{checksum}"),
-    ("damaged streams", "{mutations}"),
+    ("damaged", "{mutations}"),
     ("refused", "{refused}"),
     ("decoded", "{decoded}"),
     ("slowest (ms)", "{slowest_ms}"),
@@ -17,6 +17,7 @@ CELLS = [
 def draw(results: Results) -> Drawn:
     """The table."""
     columns = ("model", "checksum", "mutations", "refused", "decoded", "slowest_ms", "peak_kib")
-    table = tables.formatted(results.rows("codec_robustness", columns), CELLS)
-    heading = f"Damaged streams, preset {results.preset}. No other outcome than these two."
+    rows = results.rows("codec_robustness", columns).astype({"peak_kib": "Int64"})
+    table = tables.formatted(rows, CELLS).replace("<NA>", "–")
+    heading = f"Damaged streams and changed models, preset {results.preset}. No other outcome than these two."
     return {"codec_robustness.md": f"{heading}\n\n{table}"}

@@ -25,6 +25,7 @@ class Results:
     """
 
     folder: pathlib.Path
+    _read: dict[tuple, pd.DataFrame] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def preset(self) -> str:
@@ -47,13 +48,16 @@ class Results:
         return rows.assign(method=rows["method"] + np.where(recipe == "", "", style.RECIPE) + recipe)
 
     def rows(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
-        """The rows of a benchmark, which have at least `columns`.
+        """The rows of a benchmark, which have at least `columns`; a file is read once.
 
         Raises:
           ValueError: where there are no rows, or the file is damaged.
         """
         path = self.folder / f"{name}.csv"
-        rows = records.read(path, columns)
+        key = name, tuple(columns)
+        if key not in self._read:
+            self._read[key] = records.read(path, columns)
+        rows = self._read[key].copy()  # Lazily: what is not changed is shared.
         if not len(rows):
             raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
         return rows

@@ -13,7 +13,8 @@ FORMATS = ("jpeg", "webp", "jpeg2000")
 def draw(results: Results) -> Drawn:
     """The table."""
     rows = results.rows("shipped_models", records.RATE_COLUMNS)
-    means = rows.groupby(["dataset", "source", "method", "budget"], as_index=False, sort=False).agg(
+    cell = ["dataset", "source", "method", "budget", "inner_steps", "coding"]
+    means = rows.groupby(cell, as_index=False, sort=False, dropna=False).agg(
         files=("signal_id", "size"),
         rate=("bpp", "mean"),
         psnr=("psnr8_db", "mean"),
@@ -27,6 +28,8 @@ def draw(results: Results) -> Drawn:
         body.append(
             [
                 model["method"],
+                f"{model['inner_steps']:.0f}",
+                model["coding"],
                 f"{model['dataset']}{style.SOURCES[model['source']]}, {model['files']}",
                 f"{model['rate']:.4g}",
                 f"{model['psnr']:.2f}",
@@ -36,7 +39,15 @@ def draw(results: Results) -> Drawn:
                 f"{model['decode_s']:.2g}",
             ]
         )
-    header = ["model", "files", "bits per point", "PSNR (dB)", *(f"{style.label(name)} there (dB)" for name in FORMATS)]
+    header = [
+        "model",
+        "steps",
+        "coding",
+        "files",
+        "bits per point",
+        "PSNR (dB)",
+        *(f"{style.label(name)} there (dB)" for name in FORMATS),
+    ]
     heading = f"Models of the package on whole files, preset {results.preset}; means over files."
     table = tables.markdown([*header, "bytes", "encode (s)", "decode (s)"], body)
     return {"shipped_models.md": f"{heading}\n\n{table}"}

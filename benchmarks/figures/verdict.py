@@ -27,8 +27,8 @@ def draw(results: Results) -> Drawn:
     """The verdict, and what MSCN has over Functa cell by cell; nothing where there are no rows of either."""
     drawn, found = {}, list(claims(results))
     if found:
-        header = ["paper", "its claim", f"here, preset {results.preset}", "data", "seeds", "reproduced"]
-        body = [[c.paper, c.claim, c.measured, c.data, c.seeds, f"**{c.reproduced}**"] for c in found]
+        header = ["paper", "its claim", "reproduced", f"here, preset {results.preset}", "data", "seeds"]
+        body = [[c.paper, c.claim, f"**{c.reproduced}**", c.measured, c.data, c.seeds] for c in found]
         drawn["verdict.md"] = tables.markdown(header, body)
     if (results.folder / "table1_modulations.csv").exists() and len(cells := margins(results)):
         drawn["table1_margins.md"] = by_cell(cells)

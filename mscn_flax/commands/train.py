@@ -39,10 +39,13 @@ def run(options: argparse.Namespace) -> None:
     if entry is not None:
         if options.pictures or options.data or options.resolution or options.network:
             raise ValueError(f"--shipped {options.shipped} says itself what is trained on; leave the other out")
+        if entry.network and entry.network not in shelf.names():
+            first = f"train that first, by `{shipped.command(entry.network)}`"
+            raise ValueError(f"{options.shipped} has the network of {entry.network}, which is not there yet; {first}")
         files = [f"gin/shipped/{options.shipped}.gin", *files]
         options.pictures, options.resolution = shipped.pictures_of(entry), entry.resolution
         options.data = None if options.pictures else entry.trained_on
-        options.network = entry.network and shelf.path(entry.network)
+        options.network = entry.network and shelf.file(entry.network)
         options.output = options.output or shelf.file(options.shipped)
     if options.output is None:
         raise ValueError("name the model file to write by -o")
