@@ -119,7 +119,8 @@ def test_figures_from_three_rows_without_jax(tmp_path):
     assert done.returncode == 0, done.stderr
     written = {path.name for path in (tmp_path / "plots" / "quick").iterdir()}
     names = [f"table1_modulations.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")]
-    assert written == {*names, "fig4_reuse.md", "fig4_reuse_cifar10_subset.pdf", "fig4_reuse_cifar10_subset.png"}
+    names += ["fig4_reuse.md", "fig4_reuse_cifar10_subset.pdf", "fig4_reuse_cifar10_subset.png"]
+    assert written == {*names, "table1_margins.md", "verdict.md", "report.html"}
     assert (tmp_path / "plots" / "quick" / "table1_modulations.png").read_bytes()[:4] == b"\x89PNG"
     assert "| MSCN | mean of PSNRs | 20.97 | 23.98 |" in (tmp_path / "plots/quick/table1_modulations.md").read_text()
 
@@ -328,6 +329,24 @@ def test_the_table_of_forms_has_savings_and_speed(tmp_path):
     text = draw(sparsity_forms, tmp_path)[0].read_text()
     assert "| 60% | 50% | 4.00 |" in text
     assert "| my form | 1 of 1 |" in text
+
+
+def test_variants_have_names_for_people():
+    variants = {variant for family in outer_loop.FAMILIES.values() for variant in family.split()}
+    assert variants | {"base"} == set(outer_loop.NAMES)
+
+
+def test_markers_at_one_place_stand_side_by_side():
+    asides = [style.dodge(index, 3, 0.6) for index in range(3)]
+    assert asides == pytest.approx([-0.2, 0, 0.2])
+
+
+def test_titles_name_the_data_set_and_its_source():
+    assert style.named("cifar10", "subset") == "CIFAR-10 (subset)"
+    assert style.named("kaykit_voxels", "standin") == "solids (KayKit, stand-in)"
+    rows = pd.DataFrame({"dataset": ["kodak"], "trained_on": ["cid22 (standin)"]})
+    assert style.trained_elsewhere(rows) == "trained on CID22 (stand-in)"
+    assert style.trained_elsewhere(rows, str) == "trained on cid22 (stand-in)"
 
 
 def test_variants_without_a_panel_are_in_the_last():

@@ -1,16 +1,26 @@
 """Figure 7: the benchmark on a few patches, and what the figure makes of its rows."""
 
+import itertools
 import math
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
 
 from benchmarks import codec_robustness, records
-from benchmarks.figures import climate_rate_distortion, fig7_rate_distortion, fig7_strip, output, rate_distortion
+from benchmarks.figures import (
+    climate_rate_distortion,
+    fig7_rate_distortion,
+    fig7_strip,
+    output,
+    published_curves,
+    rate_distortion,
+    style,
+)
 from benchmarks.figures.results import Results
 from mscn_flax.modalities import maps
 
@@ -140,6 +150,26 @@ def test_published_points_of_the_authors_are_there():
     assert curves["MSCN"]["rate"].iloc[0] == pytest.approx(0.068714)
     assert curves["MSCN"]["psnr"].iloc[-1] == pytest.approx(30.055)
     assert rate_distortion.published("photos") == {}
+
+
+def test_figures_show_at_most_five_published_curves():
+    for dataset in rate_distortion.PUBLISHED:
+        curves = rate_distortion.shown_published(dataset)
+        assert set(curves) <= set(rate_distortion.published(dataset))
+        assert 1 <= len(curves) <= published_curves.MOST == 5
+    figure, ((axis,),) = style.grid(1, 1, 4, 4)
+    lines = published_curves.draw(axis, rate_distortion.shown_published("kodak"))
+    published_curves.name_ends(axis, lines)
+    assert lines["MSCN, published"].get_color() == style.look("mscn")["color"]
+    names = {text.get_text(): text for text in axis.texts}
+    assert set(names) == set(lines)
+    # Every name is within the axis, and hides no other one.
+    boxes = [text.get_window_extent() for text in names.values()]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert all(axis.bbox.contains(*box.min) and axis.bbox.contains(*box.max) for box in boxes)
+    many = {f"curve {index}": np.eye(2) for index in range(9)}
+    assert len(published_curves.draw(axis, many)) == published_curves.MOST
+    plt.close(figure)
 
 
 def test_the_strip_shows_what_is_nearest_in_rate(tmp_path):

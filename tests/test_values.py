@@ -11,6 +11,17 @@ def test_bits_become_the_solid_that_they_were():
     np.testing.assert_array_equal(fig5_voxels.solid(bits[0]), solid)
 
 
+def test_a_slice_says_which_voxels_are_wrong():
+    target, found = np.zeros((2, 4, 4, 4), bool)
+    target[1:3, 0, 2], found[2:, 0, 2] = True, True
+    cut = fig5_voxels.slice_of(found, target)
+    right, surplus, missing = (
+        list(fig5_voxels.SLICE).index(name) for name in ("right", "filled wrongly", "left out wrongly")
+    )
+    assert cut[-1].tolist() == [0, missing, right, surplus]  # The second axis is up.
+    assert not cut[:-1].any()
+
+
 def test_the_nearest_voxel_hides_those_behind():
     labels = np.zeros((16, 16, 16), np.uint8)
     labels[4:12, 4:12, 4:12] = 1

@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import records
-from benchmarks.figures import rate_tables, style
-from benchmarks.figures.fig7_rate_distortion import draw_published, name_curves
-from benchmarks.figures.rate_distortion import about, curve, published, summary
+from benchmarks.figures import published_curves, rate_tables, style
+from benchmarks.figures.rate_distortion import about, coded, curve, shown_published, summary
 from benchmarks.figures.results import Drawn, Results
 from mscn_flax.modalities import maps
 
 RANGE_K = maps.HIGH_K - maps.LOW_K
 """Kelvin that a difference of 1 between values stands for."""
 
-TICKS_K = (0.2, 0.3, 0.5, 1, 2, 3, 5, 10)
+RATES = {"bpp_payload": "without headers", "bpp": "of whole files"}
+"""Column of a rate -> what it counts; each has a column of panels."""
+
+TICKS_K = (0.2, 0.3, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10)
 
 
 def draw(results: Results) -> Drawn:
@@ -37,38 +39,44 @@ def to_psnr(kelvin: np.ndarray) -> np.ndarray:
 
 
 def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
+    """Two rows of panels for each data set: everything, and the networks' curves alone."""
     parts = list(points.groupby(["dataset", "source"]))
-    figure, axes = style.grid(1, len(parts), 6.4 * len(parts), 4.6)
-    handles = {}
-    for axis, ((dataset, source), part) in zip(axes[0], parts, strict=True):
-        if lines := draw_published(axis, dataset, color="0.7", markersize=4):
-            handles.setdefault("published", lines[0])
-        for method in style.ordered(part["method"]):
-            handles |= _draw_method(axis, method, part)
-        axis.set(xscale="log", xlabel="rate (bits per point of the map), without headers", ylabel="PSNR (dB)")
-        style.plain_numbers(axis.xaxis)
-        kelvin = axis.secondary_yaxis("right", functions=(to_kelvin, to_psnr))
-        kelvin.set_ylabel("root mean squared error (K)")
-        kelvin.yaxis.set_major_locator(matplotlib.ticker.FixedLocator(TICKS_K))
-        kelvin.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-        style.plain_numbers(kelvin.yaxis)
-        name_curves(axis, published(dataset))
-        axis.set_title(f"{results.title(dataset, source)}\n{about(part, 'map')}")
+    figure, axes = style.grid(2 * len(parts), len(RATES), 9.4, 6.2 * len(parts) + 0.8, sharey="row")
+    handles, named, lines = {}, [], iter(axes)
+    for (dataset, source), part in parts:
+        networks = coded(part)["method"].unique()
+        for line, methods in ((next(lines), part["method"].unique()), (next(lines), networks)):
+            for axis, (rate, what) in zip(line, RATES.items(), strict=True):
+                if rate == "bpp_payload" and methods is not networks:  # The published rates are without headers.
+                    named.append((axis, published_curves.draw(axis, shown_published(dataset))))
+                for method in style.ordered(methods):
+                    found = curve(part, method, rate)
+                    if len(found):  # JPEG XL has no headers to take off.
+                        look = style.look(method, markersize=4, linewidth=1.2, zorder=3)
+                        (line_of,) = axis.plot(found["rate"], found["psnr"], **look)
+                        handles.setdefault(style.label(method), line_of)
+                axis.set_xlabel(f"rate {what} (bits per point of the map)")
+                if methods is not networks:
+                    axis.set(xscale="log", title=f"{style.named(dataset, source)}: rates {what}")
+                    axis.margins(x=0.1)
+                    style.plain_numbers(axis.xaxis)
+                else:
+                    axis.set_title("the networks alone")
+            line[0].set_ylabel("PSNR (dB)")
+            _kelvin(line[-1])
+    on = "; ".join(about(part, "map").replace("\n", ", ") for _, part in parts)
+    on += "\nmeans over maps and seeds; thin lines without markers: published"
+    figure.suptitle(f"Rate and quality of codecs of temperature maps · preset {results.preset}\n{on}", fontsize=10)
     style.legend(figure, 4, handles)
+    for axis, curves in named:
+        published_curves.name_ends(axis, curves)
     return figure
 
 
-def _draw_method(axis: plt.Axes, method: str, part: pd.DataFrame) -> dict[str, plt.Line2D]:
-    """Draws a method's curves without headers and of whole files: label -> line, for the legend."""
-    payload, whole = curve(part, method, "bpp_payload"), curve(part, method)
-    look, handles = style.look(method, markersize=4, linewidth=1.4, zorder=3), {}
-    if len(payload):
-        (handles[style.label(method)],) = axis.plot(payload["rate"], payload["psnr"], **look)
-    if len(whole):
-        # The same line, thin, its markers small.
-        (line,) = axis.plot(whole["rate"], whole["psnr"], **look | {"markersize": 2, "linewidth": 0.6})
-        if not len(payload):  # A format without headers to take off.
-            handles[f"{style.label(method)}, whole files"] = line
-        elif method.startswith("mscn"):
-            handles["thin: whole files"] = line
-    return handles
+def _kelvin(axis: plt.Axes) -> None:
+    """Gives a panel a second vertical axis in kelvin."""
+    kelvin = axis.secondary_yaxis("right", functions=(to_kelvin, to_psnr))
+    kelvin.set_ylabel("root mean squared error (K)")
+    kelvin.yaxis.set_major_locator(matplotlib.ticker.FixedLocator(TICKS_K))
+    kelvin.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    style.plain_numbers(kelvin.yaxis)

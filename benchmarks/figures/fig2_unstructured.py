@@ -3,10 +3,11 @@
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from benchmarks import records
-from benchmarks.figures import style, tables
+from benchmarks.figures import published_curves, style, tables
 from benchmarks.figures.results import Drawn, Results
 
 PAPER_DATASETS = {"celeb_a": "CelebA 178x178", "imagenette": "Imagenette 178x178"}
@@ -64,28 +65,40 @@ def published(dataset: str) -> pd.DataFrame:
 
 
 def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
-    datasets = list(table.groupby(["dataset", "source"]))
+    datasets, methods = list(table.groupby(["dataset", "source"])), style.ordered(table["method"])
     regimes = [regime for regime in REGIMES if (table["regime"] == regime).any()]
-    figure, axes = style.grid(len(regimes), len(datasets), 3.7 * len(datasets), 3.1 * len(regimes) + 0.9)
-    handles = {}
+    figure, axes = style.grid(len(regimes), len(datasets), 4.6 * len(datasets), 3.4 * len(regimes) + 1.2)
+    handles, named = {}, []
     for column, ((dataset, source), of_dataset) in enumerate(datasets):
         for axis, regime in zip(axes[:, column], regimes, strict=True):
             part = of_dataset[of_dataset["regime"] == regime]
+            axis.set_xscale("log")
             if regime == "adam":
-                for method, curve in published(dataset).groupby("method"):
-                    faint = style.look(method, color="0.7", markersize=3)
-                    (line,) = axis.plot(100 * curve["surviving_fraction"], curve["psnr"], **faint)
-                    handles.setdefault("published curves, digitised", line)
-            for method in style.ordered(part["method"]):
+                theirs = published(dataset).sort_values("surviving_fraction").groupby("method", sort=False)
+                theirs = {style.label(method): curve[["surviving_fraction", "psnr"]] for method, curve in theirs}
+                scaled = {name: curve.to_numpy() * [100, 1] for name, curve in theirs.items()}
+                named.append((axis, published_curves.draw(axis, scaled)))
+            there = [method for method in methods if (part["method"] == method).any()]
+            for index, method in enumerate(there):
                 curve = part[part["method"] == method]
-                look = style.look(method, capsize=2, markersize=4, linewidth=1.1)
-                fraction = 100 * curve["surviving_fraction"]
-                handles[style.label(method)] = axis.errorbar(fraction, curve["psnr"], curve["psnr_std"], **look)
-            axis.set(xscale="log", xlabel="surviving fraction (% of all weights)", ylabel="PSNR (dB)")
+                aside = np.exp(style.dodge(index, len(there), 0.05 * len(there)))  # The axis is logarithmic.
+                look = style.look(method, capsize=2, markersize=4, linewidth=1.0, elinewidth=0.8)
+                drawn = axis.errorbar(
+                    100 * curve["surviving_fraction"] * aside, curve["psnr"], curve["psnr_std"], **look
+                )
+                handles[style.label(method)] = drawn
+            axis.set(xlabel="surviving fraction (% of all weights)", ylabel="PSNR (dB)")
             axis.set_xticks([1, 2, 5, 10, 20, 40])
+            if named and named[-1][0] is axis and named[-1][1]:
+                axis.set_xlim(right=150)  # Room for the names of published curves.
             style.plain_numbers(axis.xaxis)
             how = REGIMES[regime].format(part["inner_steps"].max())
             counts = style.count(part["seeds"].max(), "seed"), style.count(part["signals"].max(), "test signal")
-            axis.set_title(f"{results.title(dataset, source)}\n{how}\n{', '.join(counts)}")
-    style.legend(figure, 3, handles)
+            axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
+    style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
+    about = "mean and standard deviation over seeds; markers of one fraction are drawn side by side"
+    about += "\nthin grey lines without markers: published, digitised" if any(lines for _, lines in named) else ""
+    figure.suptitle(f"Sparse networks at a surviving fraction · preset {results.preset}\n{about}", fontsize=10)
+    for axis, lines in named:
+        published_curves.name_ends(axis, lines)
     return figure

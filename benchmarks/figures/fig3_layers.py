@@ -8,7 +8,7 @@ from benchmarks import records
 from benchmarks.figures import style
 from benchmarks.figures.results import Drawn, Results, kept
 
-METHOD = "mscn_meta_sgd"
+METHOD, COLOUR = "mscn_meta_sgd", "#2171b5"
 
 
 def draw(results: Results) -> Drawn:
@@ -43,21 +43,26 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
         for row, kind in enumerate(("kernel", "bias")):
             axis, of_kind = axes[row][column], part[part["kind"] == kind]
             density = of_kind.assign(density=of_kind["kept"] / of_kind["size"]).groupby("layer")["density"]
-            mean, spread = density.mean(), density.std(ddof=1).fillna(0)
-            look = {"color": "#2171b5", "marker": "o", "capsize": 3}
-            # A logarithmic axis has no place for an empty layer: it has no point.
-            axis.errorbar(mean.index + 1, mean, yerr=spread, label="MSCN's gates", **look)
-            axis.axhline(total, color="black", linestyle=":", label="uniform")
+            mean = 100 * density.mean()
+            axis.plot(mean.index + 1, mean, color=COLOUR, marker="o", label="MSCN's gates, mean over seeds")
+            # A logarithmic axis has no place for an empty layer: it has no mark.
+            each = {"linestyle": "", "marker": "_", "markersize": 9, "markeredgewidth": 1.2, "color": "0.25"}
+            layers_of = of_kind["layer"] + 1
+            axis.plot(layers_of, 100 * of_kind["kept"] / of_kind["size"], **each, label="each seed")
+            axis.axhline(100 * total, color="black", linestyle=":", label="the same share in each layer")
             axis.set(xticks=mean.index + 1, xlabel="layer (last: output)" if row else "")
         kernels, biases = (part[part["kind"] == kind] for kind in ("kernel", "bias"))
         size, fan_out = (each.groupby("layer")["size"].first().to_numpy() for each in (kernels, biases))
         random = erdos_renyi(size / fan_out, fan_out, kernels.groupby("seed")["kept"].sum().mean())
-        axes[0][column].plot(np.arange(len(size)) + 1, random, "kx", label="Erdős–Rényi, as many weights")
+        axes[0][column].plot(np.arange(len(size)) + 1.2, 100 * random, "kx", label="Erdős–Rényi, as many weights")
         axes[0][column].set_title(f"{100 * budget:.3g}% surviving")
     for axis, of in zip(axes[:, 0], ("weights", "biases"), strict=True):
-        axis.set_ylabel(f"share kept of {of}")
-    axes[0][0].set(yscale="log", ylim=(1e-3, 1.5))
+        axis.set_ylabel(f"share kept of {of} (%)")
+    axes[0][0].set(yscale="log", ylim=(0.1, 150))
+    style.plain_numbers(axes[0][0].yaxis)
     seeds = style.count(layers["seed"].nunique(), "seed")
-    figure.suptitle(f"{title}\nmean and standard deviation over {seeds}", fontsize=9)
-    style.legend(figure, 3)
+    figure.suptitle(
+        f"Where MSCN keeps weights and biases · {title}\n{seeds}; a layer that keeps none has no mark", fontsize=10
+    )
+    style.legend(figure, 4)
     return figure

@@ -1,4 +1,4 @@
-"""Figure 4: which modulations MSCN keeps. Reuse between budgets (top), distribution over layers (middle, bottom).
+"""Figure 4: which modulations MSCN keeps. Reuse between budgets (top), distribution over layers (bottom).
 
 Reuse is the share of a smaller budget's modulations that a larger budget keeps too, in the run of the same seed or of
 another one. Beside it stands what a random choice of as many modulations would reuse on average: a uniform one, and one
@@ -17,8 +17,8 @@ from benchmarks.figures import style, tables
 from benchmarks.figures.results import Drawn, Results, kept
 
 KINDS = {
-    "same_seed": ("same seed", {"marker": "o", "color": "black"}),
-    "other_seed": ("another seed", {"marker": "s", "color": "0.5"}),
+    "same_seed": ("same seed", {"marker": "o", "color": "#08306b"}),
+    "other_seed": ("another seed", {"marker": "s", "color": "#fc8d59"}),
     "same_counts": ("random, numbers in layers kept", {"marker": "D", "color": "0.3", "markerfacecolor": "white"}),
     "uniform": ("random, uniform", {"marker": "x", "color": "0.3"}),
 }
@@ -102,25 +102,34 @@ def _range(groups) -> tuple[pd.Series, np.ndarray]:
 
 
 def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) -> plt.Figure:
-    figure, axes = style.grid(3, 1, 4.6, 7.8)
-    top, middle, bottom = axes[:, 0]
-    budgets, names = sorted(masks["budget"].unique()), []
+    mean, _ = _range(pairs.groupby(PAIR)["same_seed"])
+    names = [f"{small} in {large}" for small, large in mean.index]
+    figure = plt.figure(figsize=(max(7.4, 2.0 + 0.9 * len(names)), 6.4), layout="constrained")
+    panels = figure.subplot_mosaic([["reuse", "reuse"], ["few", "many"]], height_ratios=(1.2, 1))
+    top = panels["reuse"]
     for index, (kind, (label, look)) in enumerate(KINDS.items()):
         mean, spread = _range(pairs.groupby(PAIR)[kind])
-        names = [f"{small} in {large}" for small, large in mean.index]
-        at = np.arange(len(names)) + 0.16 * (index - 1.5)
+        at = np.arange(len(names)) + style.dodge(index, len(KINDS))
         top.errorbar(at, mean, yerr=spread, linestyle="", capsize=3, label=label, **look)
-    top.set_xticks(np.arange(len(names)), names, rotation=0 if len(names) < 5 else 45)
-    top.grid(axis="x", visible=False)
-    top.set(xlabel="smaller in larger budget", ylabel="share of the smaller reused", ylim=(0, 1.05))
-    top.set_title(f"{title}\nmean and range over {_size(masks, gates)}")
-    layers = np.arange(masks["layer"].max() + 1)
-    for axis, budget in ((middle, budgets[0]), (bottom, budgets[-1])):
+    top.set_xticks(np.arange(len(names)), names)
+    top.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    top.grid(visible=False, axis="x")
+    top.grid(visible=True, axis="x", which="minor")
+    top.set(xlabel="modulations per signal: smaller in larger budget", ylabel="share of the smaller reused")
+    top.set(ylim=(0, 1.05), xlim=(-0.5, len(names) - 0.5), title="Kept by the larger budget too, beside random choices")
+    top.legend(ncols=2, loc="lower right")
+    layers, budgets = np.arange(masks["layer"].max() + 1), sorted(masks["budget"].unique())
+    for axis, budget in ((panels["few"], budgets[0]), (panels["many"], budgets[-1])):
         of_budget = masks[masks["budget"] == budget]
         counts = of_budget.groupby(["seed", "layer"]).size().unstack(fill_value=0)
         mean, spread = _range(counts.reindex(columns=layers, fill_value=0))
-        axis.bar(layers + 1, mean, yerr=spread, color="0.6", edgecolor="black", capsize=3)
+        axis.bar(layers + 1, mean, yerr=spread, color="0.8", edgecolor="black", capsize=3)
         axis.axhline(budget / len(layers), color="black", linestyle=":", label="the same in each layer")
-        axis.set(xticks=layers + 1, xlabel="modulated layer", ylabel=f"kept of {budget}")
-    style.legend(figure, 2)
+        axis.set(xticks=layers + 1, xlabel="modulated layer", ylabel="modulations kept", title=f"{budget} kept in all")
+        axis.set_ylim(top=1.25 * max((mean + spread[1]).max(), budget / len(layers)))
+        axis.grid(visible=False, axis="x")
+        axis.legend(loc="upper right")
+    about = f"mean and range over {_size(masks, gates)}"
+    about += "\nNot shown: whether the units kept mean the same; between seeds only the numbers in layers can recur."
+    figure.suptitle(f"Which modulations MSCN keeps · {title}\n{about}", fontsize=10)
     return figure

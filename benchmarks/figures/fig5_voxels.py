@@ -1,5 +1,7 @@
-"""Figure 5: solids at growing budgets, the original beside every method, and the voxels that each has wrong."""
+"""Figure 5: solids at growing budgets, the original beside every method, and a slice with the voxels that are wrong."""
 
+import matplotlib.colors
+import matplotlib.patches
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.ndimage
@@ -10,8 +12,11 @@ from benchmarks.figures.results import Drawn, Results
 _PIXELS = 160
 """Width and height of a rendered solid."""
 
-SOLID, SURPLUS, MISSING = (0.62, 0.68, 0.78), (0.84, 0.19, 0.15), (0.10, 0.30, 0.65)
-"""Colours of voxels that are right, filled wrongly and left out wrongly."""
+SOLID, SURPLUS, MISSING = (0.62, 0.68, 0.78), (0.94, 0.36, 0.25), (0.03, 0.19, 0.42)
+"""Colours of rendered solids, and of voxels that are filled wrongly and left out wrongly."""
+
+SLICE = {"empty": "white", "right": "0.85", "filled wrongly": SURPLUS, "left out wrongly": MISSING}
+"""What a voxel of a slice is -> its colour: from light to dark, so that they differ in grey too."""
 
 
 def draw(results: Results) -> Drawn:
@@ -28,6 +33,13 @@ def solid(bits: np.ndarray) -> np.ndarray:
     flat = np.unpackbits(bits.ravel())
     side = round(len(flat) ** (1 / 3))
     return flat.reshape(side, side, side).astype(bool)
+
+
+def slice_of(found: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The slice in which the target has most voxels, its second axis up: indices of `SLICE` [D, D]."""
+    at = target.sum(axis=(0, 1)).argmax()
+    found, target = found[:, :, at].T[::-1], target[:, :, at].T[::-1]
+    return np.select([found & target, found, target], [1, 2, 3], 0)
 
 
 def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
@@ -68,31 +80,33 @@ def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
 
 
 def _figure(kept: values.Kept, original: np.ndarray) -> plt.Figure:
-    budgets, cells = [None, *kept.budgets], [(method, wrong) for method in kept.methods for wrong in (False, True)]
-    rows = [(signal, *cell) for signal in range(len(original)) for cell in cells]
-    figure, axes = style.grid(len(rows), len(budgets), 1.5 * len(budgets) + 0.6, 1.2 * len(rows) + 0.6)
-    for row, (signal, method, wrong) in enumerate(rows):
+    rows = [(signal, method) for signal in range(len(original)) for method in kept.methods]
+    columns = 2 + 2 * len(kept.budgets)
+    figure, axes = style.grid(len(rows), columns, 1.25 * columns + 0.4, 1.35 * len(rows) + 1.1)
+    look = {"cmap": matplotlib.colors.ListedColormap(list(SLICE.values())), "vmin": 0, "vmax": len(SLICE) - 1}
+    for axis in axes.flat:
+        style.bare(axis)
+        axis.spines[:].set_visible(False)
+    for line, (signal, method) in zip(axes, rows, strict=True):
         target = solid(original[signal])
-        if row % len(cells) == 0:
-            axes[row][0].imshow(render(target.astype(np.uint8), {1: SOLID}))
-        name = style.label(method) + (",\nwrong voxels" if wrong else "")
-        place = {"transform": axes[row][0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
-        axes[row][0].text(1.1, 0.5, name, fontsize=8, **place)
-        for axis, budget in zip(axes[row], budgets, strict=True):
-            axis.set_axis_off()
-            if row == 0:
-                axis.set_title("original" if budget is None else f"{budget} numbers")
-            found = None if budget is None else kept.load(f"{method}_{budget}")
+        line[0].set_ylabel(style.label(method), fontsize=9)
+        if method == kept.methods[0]:
+            line[0].imshow(render(target.astype(np.uint8), {1: SOLID}))
+            line[1].imshow(slice_of(target, target), **look)
+        for budget, whole, cut in zip(kept.budgets, line[2::2], line[3::2], strict=True):
+            found = kept.load(f"{method}_{budget}")
             if found is None:
                 continue
             found = solid(found[signal])
-            if wrong:
-                labels = np.select([found & ~target, target & ~found], [1, 2], 0).astype(np.uint8)
-                axis.imshow(render(labels, {1: SURPLUS, 2: MISSING}))
-                share = 100 * np.mean(found != target)
-                below = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 7}
-                axis.text(0.5, 0.02, f"{share:.2f}% wrong", **below)
-            else:
-                axis.imshow(render(found.astype(np.uint8), {1: SOLID}))
-    figure.suptitle(f"{kept.title}\nwrong voxels: red is filled, blue left out wrongly", fontsize=9)
+            whole.imshow(render(found.astype(np.uint8), {1: SOLID}))
+            cut.imshow(slice_of(found, target), **look)
+            cut.set_xlabel(f"{100 * np.mean(found != target):.1f}% wrong", fontsize=8, labelpad=1)
+    for axis, name in zip(axes[0][::2], ["original", *(f"{budget} numbers" for budget in kept.budgets)], strict=True):
+        axis.set_title(name, fontsize=9)
+    for axis in axes[0][1::2]:
+        axis.set_title("slice", fontsize=9)
+    patches = {name: matplotlib.patches.Patch(facecolor=colour, edgecolor="black") for name, colour in SLICE.items()}
+    style.legend(figure, 4, patches)
+    about = "slices where the original has most voxels; percentages are of all voxels, not of the slice"
+    figure.suptitle(f"Reconstructions at growing numbers per signal · {kept.title}\n{about}", fontsize=10)
     return figure

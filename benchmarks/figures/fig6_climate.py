@@ -1,4 +1,4 @@
-"""Figure 6: errors of temperature on the globe, flat and on the sphere, and turning globes (GIF)."""
+"""Figure 6: temperature on the globe and its errors, flat and on the sphere, and turning globes of errors (GIF)."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +30,8 @@ def draw(results: Results) -> Drawn:
         drawn[f"fig6_climate_{kept.name}"] = _figure(kept, maps, errors, limit)
         for method in kept.methods:
             if (error := errors.get((method, kept.budgets[-1]))) is not None:
-                drawn[f"fig6_climate_{kept.name}_{method}.gif"] = _turning(error, limit)
+                title = f"{kept.dataset}\n{style.label(method)}, {kept.budgets[-1]} numbers"
+                drawn[f"fig6_climate_{kept.name}_{method}.gif"] = _turning(error, limit, title)
     return drawn
 
 
@@ -62,37 +63,46 @@ def globe(field: np.ndarray, longitude: float, latitude: float = 20.0, pixels: i
 
 
 def _figure(kept: values.Kept, maps: np.ndarray, errors: dict, limit: float) -> plt.Figure:
+    """Two rows for each method, values and errors: flat at every budget, as a globe at the largest."""
     # The first column needs three rows: the map, the globe and the colour bars.
-    rows, columns = 2 * max(len(kept.methods), 2), len(kept.budgets) + 1
-    figure, axes = style.grid(rows, columns, 2.3 * columns, 1.45 * rows + 0.8)
+    rows, columns = 2 * max(len(kept.methods), 2), len(kept.budgets) + 2
+    figure, axes = style.grid(rows, columns, 2.3 * columns, 1.5 * rows + 0.8)
     for axis in axes.flat:
         axis.set_axis_off()
+    common = {"interpolation": "nearest"}
+    value_look = common | {"cmap": "viridis", "vmin": maps.min(), "vmax": maps.max()}
+    error_look = common | {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     extent = (0, 360, -90, 90)
-    temperature = axes[0][0].imshow(maps, cmap="viridis", extent=extent, interpolation="nearest")
-    axes[0][0].set_title("temperature, original")
-    axes[1][0].imshow(globe(maps, 20.0), cmap="viridis", vmin=maps.min(), vmax=maps.max(), interpolation="nearest")
-    scales = [axes[2][0].inset_axes([0.1, place, 0.8, 0.1]) for place in (0.75, 0.05)]
-    figure.colorbar(temperature, cax=scales[0], label="2 m temperature (K)", orientation="horizontal")
-    look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
+    temperature = axes[0][0].imshow(maps, extent=extent, **value_look)
+    axes[0][0].set_title("original", fontsize=9)
+    axes[1][0].imshow(globe(maps, 20.0), **value_look)
+    scales = [axes[2][0].inset_axes([0.05, place, 0.9, 0.12]) for place in (0.8, 0.1)]
+    figure.colorbar(temperature, cax=scales[0], label="temperature at 2 m (K)", orientation="horizontal")
     for (method, budget), error in errors.items():
         row, column = 2 * kept.methods.index(method), 1 + kept.budgets.index(budget)
-        shown = axes[row][column].imshow(error, extent=extent, **look)
-        axes[row + 1][column].imshow(globe(error, 20.0), **look)
-        rmse = np.sqrt(np.mean(error**2))
-        title = f"{style.label(method)}, {budget} numbers\nRMSE {rmse:.2f} K"
-        axes[row][column].set_title(title, fontsize=8)
-    figure.colorbar(shown, cax=scales[1], label="error (K)", orientation="horizontal")
-    figure.suptitle(kept.title, fontsize=9)
+        name = f"{style.label(method)}, {budget} numbers"
+        axes[row][column].imshow(maps + error, extent=extent, **value_look)
+        axes[row][column].set_title(name, fontsize=9)
+        shown = axes[row + 1][column].imshow(error, extent=extent, **error_look)
+        axes[row + 1][column].set_title(f"error, RMSE {np.sqrt(np.mean(error**2)):.2f} K", fontsize=9)
+        if budget == kept.budgets[-1]:
+            axes[row][-1].imshow(globe(maps + error, 20.0), **value_look)
+            axes[row][-1].set_title(name, fontsize=9)
+            axes[row + 1][-1].imshow(globe(error, 20.0), **error_look)
+            axes[row + 1][-1].set_title("its error", fontsize=9)
+    figure.colorbar(shown, cax=scales[1], label="error (K)", orientation="horizontal", extend="both")
+    figure.suptitle(f"Temperature of one map and its errors · {kept.title}", fontsize=10)
     return figure
 
 
-def _turning(error: np.ndarray, limit: float) -> list[PIL.Image.Image]:
-    """A globe of errors that turns once."""
-    colours = plt.get_cmap("RdBu_r")
+def _turning(error: np.ndarray, limit: float, title: str) -> list[PIL.Image.Image]:
+    """A globe of errors that turns once, between a title and a colour bar."""
+    scale = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), "RdBu_r")
+    above, below = style.strip(title, 240, 40), style.strip("error of temperature (K)", 240, 60, scale)
     frames = []
     for longitude in np.arange(FRAMES) * 360 / FRAMES:
-        seen = globe(error, longitude, pixels=200)
-        rgb = colours((seen + limit) / (2 * limit))[..., :3]
+        seen = globe(error, longitude, pixels=240)
+        rgb = scale.to_rgba(seen)[..., :3]
         rgb[np.isnan(seen)] = 1
-        frames.append(PIL.Image.fromarray((255 * rgb).astype(np.uint8)))
+        frames.append(PIL.Image.fromarray(np.concatenate([above, (255 * rgb).astype(np.uint8), below])))
     return frames

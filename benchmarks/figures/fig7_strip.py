@@ -26,9 +26,10 @@ def draw(results: Results) -> Drawn:
         for axis, (label, name) in zip(line, chosen(of_image).items(), strict=True):
             axis.imshow(PIL.Image.open(folder / f"{index}_{name}.png"))
             axis.set_axis_off()
-            axis.set_title(label, fontsize=7)
-    about = f"networks trained on {style.trained_on(rows)} · PSNR and rate of the whole image"
-    figure.suptitle(results.title("kodak", "real", about), fontsize=9)
+            axis.set_title(label, fontsize=8)
+    about = f"networks trained on {style.trained_on(rows)}; PSNR and rate (bits per pixel) of the whole image"
+    title = f"Parts of images decoded from files of about equal size · {results.title('kodak', 'real')}"
+    figure.suptitle(f"{title}\n{about}", fontsize=10)
     return {"fig7_strip": figure}
 
 
@@ -40,7 +41,7 @@ def chosen(rows: pd.DataFrame) -> dict[str, str]:
     rows = rows[~rows["method"].isin(NETWORKS) | shown]
     mine = rows[rows["method"] == "mscn"].sort_values("bpp")
     rate = mine.iloc[len(mine) // 2]["bpp"]
-    found = {f"original, {int(rows.iloc[0]['signal_id']) + 1:02d}": "original"}
+    found = {f"original, image {int(rows.iloc[0]['signal_id']) + 1:02d}": "original"}
     for method in METHODS:
         part = rows[rows["method"] == method]
         row = part.loc[(part["bpp"] - rate).abs().idxmin()]

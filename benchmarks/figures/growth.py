@@ -62,21 +62,26 @@ def _markdown(rows: pd.DataFrame, preset: str) -> str:
 
 
 def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
-    figure, axes = style.grid(1, 2, 7.4, 3.6)
-    costs = {"step_s": "step time", "temp_bytes": "temporary memory"}
+    figure, axes = style.grid(1, 2, 8.2, 3.8)
+    costs = {"step_s": "time of a meta-step", "temp_bytes": "temporary memory"}
     for axis, (cost, label) in zip(axes[0], costs.items(), strict=True):
-        for factor, look in LOOKS.items():
+        for index, (factor, look) in enumerate(LOOKS.items()):
             part = rows[rows["factor"] == factor]
             grown, costs_more = (part[column] / part[column].iloc[:1].sum() for column in ("value", cost))
-            axis.plot(grown, costs_more, markersize=4, **look._asdict())
+            aside = 2 ** style.dodge(index, len(LOOKS), 0.35)  # A factor, as the axis is logarithmic.
+            axis.plot(grown * aside, costs_more, markersize=4, **look._asdict())
         ends = np.array([1, 2 ** np.ceil(np.log2(max(axis.get_xlim()[1], 2)))])
-        axis.plot(ends, ends, color="0.7", linewidth=1, zorder=0, label="linear")
+        axis.plot(ends, ends, color="0.5", linewidth=1, zorder=0)
+        axis.annotate("linear", ends[[1, 1]] ** 0.85, (6, -4), textcoords="offset points", va="top", color="0.35")
         axis.set_xscale("log", base=2)
         axis.set_yscale("log", base=2)
         style.plain_numbers(axis.xaxis)
         style.plain_numbers(axis.yaxis)
-        axis.set(xlabel="what grows, smallest size = 1", ylabel=f"{label}, smallest size = 1")
-    style.legend(figure, 6, fontsize=7)
-    title = f"Growth of a meta-step's cost · random signals · preset {preset}"
-    figure.suptitle(f"{title}\n{rows.iloc[0]['device']}", fontsize=9)
+        axis.set(
+            xlabel="what grows (times its smallest size)", ylabel="cost (times that of the smallest size)", title=label
+        )
+    style.legend(figure, 5, fontsize=8)
+    title = f"How the cost of a meta-step grows with one thing at a time · random signals · preset {preset}"
+    about = f"{rows.iloc[0]['device']}; markers of one size are drawn side by side"
+    figure.suptitle(f"{title}\n{about}", fontsize=10)
     return figure

@@ -18,6 +18,35 @@ FAMILIES = {
 }
 """Title of a panel -> its variants. `base` is in each; the last panel also has the variants that are in none."""
 
+NAMES = {
+    "base": "base: second order, Adam",
+    "first_order": "first-order gradient",
+    "truncated_1": "gradient through the last inner step",
+    "truncated_2": "gradient through the last 2 inner steps",
+    "inner_steps_2": "2 inner steps in training",
+    "bfloat16": "matrix products in bfloat16",
+    "stride_4": "every 4th point in each direction",
+    "all_points": "all points of a signal",
+    "fresh_points": "new points in each inner step",
+    "coarse_to_fine": "every 4th point for 60% of the steps",
+    "fine_to_all": "every 2nd point for 70%, then all",
+    "batch_8": "8 signals per batch",
+    "batch_32": "32 signals per batch",
+    "constant_rate": "constant learning rate",
+    "warmup_5": "warm-up of 5% of the steps",
+    "nadam": "NAdam",
+    "adabelief": "AdaBelief",
+    "lion": "Lion",
+    "muon": "Muon",
+    "muon_short": "Muon, fewer steps",
+    "muon_warmup_5": "Muon, warm-up of 5%",
+    "muon_3": "Muon, learning rate 0.003",
+}
+"""Variant -> what it changes, for people; gin/outer_loop.gin and the presets have the numbers."""
+
+DEPTH_DB = 3
+"""How far below the best curve of a method its panels reach."""
+
 LOOKS = "#08306b - o|#fc8d59 -- s|#238b45 -. ^|#807dba : D|#a63603 -- v|#41b6c4 -. P|#636363 : x|#dd3497 -- <|"
 LOOKS += "#252525 -. >|#bdbdbd - *"
 """Colour, line style and marker of `base` and of the variants of a panel."""
@@ -49,7 +78,8 @@ def _markdown(last: pd.DataFrame, rows: pd.DataFrame, results: Results) -> str:
             cells += [f"{mean['train_s']:.1f}", f"{mean['psnr_db']:.2f}", f"{mean['gain']:+.2f}"]
         body.append(cells)
     heading = f"PSNR of {first['signals']} validation signals after about the same seconds of training (muon short: "
-    heading += f"fewer), {results.title(first['dataset'], first['source'])}, {first['budget']} numbers per signal, "
+    heading += f"fewer), {first['dataset']}{style.SOURCES[first['source']]} · preset {results.preset}, "
+    heading += f"{first['budget']} numbers per signal, "
     return f"{heading}means over the seeds, {first['device']}.\n\n" + tables.markdown(header, body)
 
 
@@ -70,7 +100,7 @@ def _panels(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 def _figure(rows: pd.DataFrame, results: Results) -> plt.Figure:
     methods, first, panels = rows["method"].unique(), rows.iloc[0], _panels(rows)
-    figure, axes = style.grid(len(methods), len(panels), 9.6, 0.6 + 2.7 * len(methods), sharey="row", sharex=True)
+    figure, axes = style.grid(len(methods), len(panels), 10.2, 0.8 + 2.8 * len(methods), sharey="row", sharex=True)
     for line, method in zip(axes, methods, strict=True):
         of_method = rows[rows["method"] == method]
         best = of_method["psnr_db"].max()
@@ -79,14 +109,17 @@ def _figure(rows: pd.DataFrame, results: Results) -> plt.Figure:
                 mean = of_method[of_method["variant"] == variant].groupby("step")[["train_s", "psnr_db"]].mean()
                 if len(mean):
                     look = dict(zip(("color", "linestyle", "marker"), look.split(), strict=True))
-                    look |= {"markersize": 4, "linewidth": 1.2, "label": variant.replace("_", " ")}
-                    axis.plot(mean["train_s"], mean["psnr_db"], **look)
-            axis.set(title=f"{style.label(method)}: {family}", ylim=(best - 3, best + 0.2))
+                    look |= {"linewidth": 2, "zorder": 3} if variant == "base" else {"linewidth": 1.2}
+                    look["label"] = NAMES.get(variant, variant.replace("_", " "))
+                    axis.plot(mean["train_s"], mean["psnr_db"], markersize=4, **look)
+            axis.set(title=f"{style.label(method)}: {family}", ylim=(best - DEPTH_DB, best + 0.2))
             axis.set_xlim(left=0)
         line[0].set_ylabel("PSNR, validation (dB)")
     for axis in axes[-1]:
         axis.set_xlabel("training (s)")
-        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    title = results.title(first["dataset"], first["source"], f"{first['budget']} numbers per signal", _seeds(rows))
-    figure.suptitle(f"{title}\n{first['device']}", fontsize=9)
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.25))
+    title = f"Variants of the outer loop against seconds of training: {style.named(first['dataset'], first['source'])}"
+    about = f"{first['budget']} numbers per signal, means over {_seeds(rows)}, {first['device']}"
+    about += f"; what is more than {DEPTH_DB} dB below the best is cut off"
+    figure.suptitle(f"{title} · preset {results.preset}\n{about}", fontsize=10)
     return figure

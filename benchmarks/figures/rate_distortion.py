@@ -22,6 +22,9 @@ PUBLISHED = {
 }
 """Our data set -> published curves of the same images, or (era5) of maps of the same kind."""
 
+SHOWN = {"cifar10": ("COIN++", "COIN", "BPG", "BMS", "RECOMBINER"), "kodak": ("MSCN", "VC-INR", "COIN++", "C3", "VTM")}
+"""Our data set -> those of `PUBLISHED` that figures show, where not all; tables compare with all."""
+
 CELL = ["dataset", "source", "method", "coding", "budget", "bits"]
 
 
@@ -105,6 +108,12 @@ def published(dataset: str) -> dict[str, pd.DataFrame]:
         rows = rows[(rows["dataset"] == theirs) & (rows["method"] == method) & (rows["metric"] == "psnr_dB")]
         curves[method] = pd.DataFrame({"rate": rows["x"], "psnr": rows["value"]}).sort_values("rate")
     return curves
+
+
+def shown_published(dataset: str) -> dict[str, np.ndarray]:
+    """Label -> points [n, 2], rate and PSNR, of the published curves that figures show (`SHOWN`)."""
+    curves = published(dataset)
+    return {method: curves[method][["rate", "psnr"]].to_numpy() for method in SHOWN.get(dataset, curves)}
 
 
 def _overlap(test: pd.DataFrame, anchor: pd.DataFrame, column: str) -> tuple[float, float]:

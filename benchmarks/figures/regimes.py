@@ -95,7 +95,7 @@ def _ranges(table: pd.DataFrame, name: str, sign: str) -> list[str]:
 def _figure(led: pd.DataFrame, results: Results) -> plt.Figure:
     """One row of maps per data set and width, one column per budget; a cell that was not run is blank."""
     parts, budgets = list(led.groupby(["dataset", "source", "width"])), sorted(led["budget"].unique())
-    figure, axes = style.grid(len(parts), len(budgets), 0.8 + 2.3 * len(budgets), 0.7 + 2.2 * len(parts))
+    figure, axes = style.grid(len(parts), len(budgets), 0.8 + 2.5 * len(budgets), 0.9 + 2.3 * len(parts))
     limit = max(led["lead"].abs().max(), 0.1)
     for line, ((dataset, source, width), part) in zip(axes, parts, strict=True):
         depths, steps = sorted(part["depth"].unique()), sorted(part["outer_steps"].unique(), reverse=True)
@@ -113,14 +113,18 @@ def _figure(led: pd.DataFrame, results: Results) -> plt.Figure:
                 cbar=False,
                 linewidths=1,
             )
-            axis.set(title=f"{dataset}{style.SOURCES[source]}, n = {budget}", xlabel=f"layers of {width}", ylabel="")
+            axis.set(
+                title=f"{style.named(dataset, source)}\n{budget} numbers per signal",
+                xlabel=f"layers, each {width} wide",
+                ylabel="",
+            )
             axis.tick_params(axis="y", rotation=0)
             axis.grid(False)
         line[0].set_ylabel("outer steps")
     shades = plt.cm.ScalarMappable(matplotlib.colors.Normalize(-limit, limit), _SHADES)
-    figure.colorbar(shades, ax=axes, label="PSNR(MSCN) − PSNR(Functa), dB", aspect=30)
+    figure.colorbar(shades, ax=axes, label="lead of MSCN (dB)", aspect=30)
     fewest, most = led["seeds"].min(), led["seeds"].max()
     seeds = style.count(most, "seed") if fewest == most else f"{fewest} to {style.count(most, 'seed')}"
-    title = f"Lead of sparse modulations over latents · validation signals · preset {results.preset} · {seeds}"
-    figure.suptitle(title, fontsize=9)
+    title = f"Lead of MSCN's sparse modulations over Functa's latents · preset {results.preset}"
+    figure.suptitle(f"{title}\nmean PSNR of validation signals over {seeds}; positive: MSCN is better", fontsize=9)
     return figure

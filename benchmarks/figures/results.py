@@ -33,8 +33,8 @@ class Results:
         return self.folder.name
 
     def title(self, dataset: str, source: str, *more: str) -> str:
-        """Data set, whether it is the real one, and preset, as every figure names them."""
-        return " · ".join([f"{dataset}{style.SOURCES[source]}", f"preset {self.preset}", *filter(None, more)])
+        """Data set by its name for people, whether it is the real one, and preset, as figures have them."""
+        return " · ".join([style.named(dataset, source), f"preset {self.preset}", *filter(None, more)])
 
     def compared(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
         """The rows of a benchmark, see `rows`, with the recipe in the name of each method, as `style` has it.

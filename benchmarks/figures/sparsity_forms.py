@@ -1,4 +1,4 @@
-"""The five forms of sparsity: a table, and PSNR against the share of the network's FLOPs that is left."""
+"""The five forms of sparsity: a table, and a figure of PSNR and of the share of the network's FLOPs that is left."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -52,16 +52,22 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
 
 
 def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
+    """A line for each form, so that no two markers meet: PSNR on the left, FLOPs on the right."""
     parts = list(table.groupby(["dataset", "source", "budget"]))
-    figure, axes = style.grid(1, len(parts), 3.4 * len(parts), 3.6, sharey=True)
-    for axis, ((dataset, source, budget), part) in zip(axes[0], parts, strict=True):
-        for method in style.ordered(part["method"]):
-            of_method = part[part["method"] == method]
-            look = style.look(method, linestyle="", markeredgecolor="black", capsize=3, label=style.label(method))
-            flops = 100 * (1 - of_method["saved"])
-            axis.errorbar(flops, of_method["psnr_db"], yerr=of_method["psnr_db_std"], **look)
-        axis.set(xlabel="FLOPs of the compacted network (% of dense)", ylabel="PSNR (dB), mean over test signals")
-        seeds = style.count(part["seeds"].max(), "seed")
-        axis.set_title(f"{results.title(dataset, source)}\n{100 * budget:g}% of the gates open, {seeds}")
-    style.legend(figure, 3)
+    forms = style.ordered(table["method"])
+    figure, axes = style.grid(len(parts), 2, 7.4, (0.28 * len(forms) + 1.0) * len(parts) + 0.6, sharey=True)
+    for (left, right), ((dataset, source, budget), part) in zip(axes, parts, strict=True):
+        at = part["method"].map(forms.index)
+        look = {"linestyle": "", "marker": "o", "markersize": 5, "color": style.look("mscn")["color"]}
+        left.errorbar(part["psnr_db"], at, xerr=part["psnr_db_std"], capsize=3, **look)
+        right.plot(100 * (1 - part["saved"]), at, **look)
+        right.axvline(100, color="black", linestyle="--", linewidth=1)
+        right.annotate("dense network", (100, -0.45), (-3, 0), textcoords="offset points", ha="right", fontsize=7)
+        left.set(xlabel="PSNR (dB)", yticks=range(len(forms)), yticklabels=map(style.label, forms))
+        right.set(xlabel="FLOPs left once compacted (%)", xlim=(0, 105))
+        left.set_title(f"{style.named(dataset, source)}, {100 * budget:g}% of the gates open")
+        right.set_title(f"{style.count(part['seeds'].max(), 'seed')}, {part['signals'].max()} test signals")
+    left.set_ylim(len(forms) - 0.5, -0.7)
+    about = "mean and standard deviation over seeds"
+    figure.suptitle(f"Forms of sparsity: quality and cost · preset {results.preset}\n{about}", fontsize=10)
     return figure

@@ -28,11 +28,11 @@ TASKS = {"meta_step": ("meta-step", "o"), "encode": ("encode", "s"), "decode": (
 """`task` column -> name, marker."""
 
 VARIANTS = {
-    ("plain", "plain", "float32"): ("plain: jnp.sin, unrolled", {"color": "0.85", "hatch": "//"}),
-    ("mscn_flax", "plain", "float32"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "hatch": ""}),
-    ("mscn_flax", "fast", "float32"): ("MSCN-Flax", {"color": "#08306b", "hatch": ""}),
-    ("mscn_flax", "fast", "tf32"): ("MSCN-Flax in TF32", {"color": "#2171b5", "hatch": ""}),
-    ("mscn_flax", "fast", "bfloat16"): ("MSCN-Flax in bfloat16", {"color": "#9ecae1", "hatch": ""}),
+    ("plain", "plain", "float32"): ("plain: jnp.sin, unrolled", {"color": "white", "marker": "s"}),
+    ("mscn_flax", "plain", "float32"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "marker": "^"}),
+    ("mscn_flax", "fast", "float32"): ("MSCN-Flax", {"color": "#08306b", "marker": "o"}),
+    ("mscn_flax", "fast", "tf32"): ("MSCN-Flax in TF32", {"color": "#2171b5", "marker": "D"}),
+    ("mscn_flax", "fast", "bfloat16"): ("MSCN-Flax in bfloat16", {"color": "#9ecae1", "marker": "v"}),
 }
 """(variant, sine, precision) -> name and look, in the order in which they are drawn."""
 
@@ -108,39 +108,47 @@ def _listed(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(code=table["code"].map(_code), task=table["task"].map(tasks), mib=table["temp_bytes"] / 2**20)
 
 
+def _sizes(table: pd.DataFrame) -> tuple[list[tuple], list[str]]:
+    """The sizes [`SIZE`] of the rows, and their labels."""
+    sizes = list(table.groupby(SIZE).groups)
+    return sizes, [f"{w} × {d}, batch {b}\n{n} points, {_code(code)}" for w, d, b, n, code in sizes]
+
+
 def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
-    """FLOP/s reached over the intensity of a hidden layer's product, below the most that the machine can do."""
-    figure, axes = style.grid(1, 1, 8.0, 4.0)
+    """FLOP/s reached at each size, below the most that the machine can do there.
+
+    That is its memory's bandwidth times the intensity of a hidden layer's product, or its fastest product if less.
+    """
+    sizes, labels = _sizes(table)
+    figure, axes = style.grid(1, 1, 2.4 + 1.5 * len(sizes), 4.6)
     axis = axes[0][0]
-    reached = table.assign(intensity=table["width"] / (4 + 2 * table["width"] / table["points"]))
-    peak, bandwidth = reached["matmul_gflop_per_s"].max(), reached["memory_gb_per_s"].max()
-    x = np.geomspace(reached["intensity"].min() / 4, reached["intensity"].max() * 2, 200)
-    axis.plot(x, np.minimum(peak, bandwidth * x), color="black", label="roof: memory and fastest product")
-    widths = reached.groupby("intensity")["matmul_gflop_per_s"].max()
-    points = {"linestyle": "none", "markersize": 6, "markeredgecolor": "black"}
-    axis.plot(widths.index, widths, label="one product", **points | {"marker": "_", "markersize": 14})
-    drawn = [key for key in VARIANTS if key != ("mscn_flax", "plain", "float32")]
-    looks = {key: (VARIANTS[key][0].split(":")[0], VARIANTS[key][1]["color"]) for key in reversed(drawn)}
-    for key, (version, color) in looks.items():
-        for task, (name, marker) in TASKS.items():
-            part = _of_variant(reached[reached["task"] == task], *key)
-            if part.empty:
-                continue
-            look = points | {"marker": marker, "color": color, "label": f"{name}, {version}"}
-            axis.plot(part["intensity"], part["gflop_per_s"], **look)
-    for intensity, size in reached.groupby("intensity"):
-        whole = (size["code"] == "delta").all()
-        text = f"{size['width'].iloc[0]}" + (" (whole network)" if whole else "")
-        axis.annotate(text, (intensity, peak * (1.6 if whole else 1.2)), ha="center", fontsize=7)
-    axis.set_xscale("log", base=2)
-    style.plain_numbers(axis.xaxis)
+    peak, bandwidth = table["matmul_gflop_per_s"].max(), table["memory_gb_per_s"].max()
+    intensity = np.array([width / (4 + 2 * width / points) for width, _, _, points, _ in sizes])
+    measured = table.groupby(SIZE)["matmul_gflop_per_s"].max()
+    place = np.arange(len(sizes))
+    ends = {"xmin": place - 0.4, "xmax": place + 0.4, "color": "black"}
+    axis.hlines(np.minimum(peak, bandwidth * intensity), **ends, linewidth=2, label="limit of memory and products")
+    axis.hlines(measured, **ends, linewidth=0.8, linestyle="--", label="one matrix product of this width")
+    drawn = [key for key in VARIANTS if key != ("mscn_flax", "plain", "float32") and not _of_variant(table, *key).empty]
+    places = [
+        (key, task) for key in drawn for task in TASKS if not _of_variant(table[table["task"] == task], *key).empty
+    ]
+    for index, (key, task) in enumerate(places):
+        (version, shown), (name, marker) = VARIANTS[key], TASKS[task]
+        part = _of_variant(table[table["task"] == task], *key).set_index(SIZE)["gflop_per_s"].reindex(sizes)
+        look = {"color": shown["color"], "marker": marker, "markeredgecolor": "black", "linestyle": ""}
+        at = place + style.dodge(index, len(places))
+        axis.plot(at, part, **look, label=f"{name}, {version.split(':')[0]}")
     _logarithmic(axis)
-    axis.set_ylim(top=peak * 2.2)
-    axis.set_xlabel("intensity of a hidden layer's product (FLOP a byte read or written once); above: width")
-    axis.set_ylabel("GFLOP/s of the fewest products that do it")
-    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
+    axis.set_xticks(place, labels, fontsize=7)
+    axis.set_xlim(-0.5, len(sizes) - 0.5)
+    axis.grid(visible=False, axis="x")
+    axis.set(xlabel="width × depth of the network, signals per batch", ylabel="speed (GFLOP/s)")
+    handles, names = axis.get_legend_handles_labels()
+    style.legend(figure, 4, dict(zip(names, handles, strict=True)), fontsize=7)
     on = style.devices(table[table["variant"] != "plain"])
-    figure.suptitle(f"Roofline · random signals · preset {preset}\n{on}", fontsize=9)
+    title = f"Speed reached, and the most that the machine can do · random signals · preset {preset}"
+    figure.suptitle(f"{title}\n{on}; only the products that a task needs at least are counted", fontsize=10)
     return figure
 
 
@@ -158,29 +166,34 @@ def _common(table: pd.DataFrame) -> str:
 
 
 def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
-    sizes = list(table.groupby(SIZE).groups)
-    labels = [f"{w}×{d}, batch {b}\n{n} points\n{_code(code)}" for w, d, b, n, code in sizes]
-    figure, axes = style.grid(1, 2, 3.6 + 1.5 * len(sizes), 3.8)
+    """A line for each size and version: time on the left, memory on the right."""
+    sizes, labels = _sizes(table)
+    figure, axes = style.grid(1, 2, 9.6, 0.8 * len(sizes) + 1.8, sharey=True)
     there = {key: shown for key, shown in VARIANTS.items() if not _of_variant(table, *key).empty}
-    place, width = np.arange(len(sizes)), 0.81 / len(there)
     for index, (key, (name, look)) in enumerate(there.items()):
         part = _of_variant(table, *key).set_index(SIZE).reindex(sizes)
+        at = np.arange(len(sizes)) + style.dodge(index, len(there), 0.7)
         for axis, values, shown in (
-            (axes[0][0], part["step_s"], part["speedup"].map(lambda ratio: _ratio(ratio, "×"))),
-            (axes[0][1], part["temp_bytes"] / 2**20, part["memory_share"].map(_ratio)),
+            (axes[0][0], part["step_s"], part["speedup"].map(lambda ratio: _ratio(ratio, "× as fast"))),
+            (axes[0][1], part["temp_bytes"] / 2**20, part["memory_share"].map(lambda ratio: _ratio(ratio, "× plain"))),
         ):
-            bars = axis.bar(
-                place + (index - (len(there) - 1) / 2) * width, values, width, label=name, edgecolor="black", **look
-            )
+            axis.plot(values, at, linestyle="", markersize=6, markeredgecolor="black", label=name, **look)
             if key[0] != "plain":
-                axis.bar_label(bars, shown, fontsize=6, padding=1)
-    names = {"time of a meta-step (s)": "times faster than plain", "temporary memory (MiB)": "share of plain"}
-    for axis, (label, above) in zip(axes[0], names.items(), strict=True):
-        axis.set(xlabel="width × depth, signals per batch", ylabel=label, title=f"above the bars: {above}")
-        _logarithmic(axis)
-        axis.margins(y=0.2)
-        axis.set_xticks(place, labels, fontsize=6)
-        axis.grid(visible=False, axis="x")
-    style.legend(figure, 3, fontsize=7)
-    figure.suptitle(f"Cost of one meta-step · random signals · preset {preset}\n{_common(table)}", fontsize=9)
+                for x, y, text in zip(values, at, shown, strict=True):
+                    axis.annotate(text, (x, y), (7, 0), textcoords="offset points", va="center", fontsize=7)
+    for axis, label in zip(axes[0], ("time of a meta-step (s)", "temporary memory (MiB)"), strict=True):
+        axis.set_xscale("log")
+        axis.set_xlim(right=axis.get_xlim()[1] * 2.5)
+        axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        style.plain_numbers(axis.xaxis)
+        axis.set_xlabel(label)
+        axis.set_yticks(range(len(sizes)), labels, fontsize=7)
+        axis.set_yticks(np.arange(len(sizes) + 1) - 0.5, minor=True)
+        axis.grid(visible=False, axis="y", which="major")
+        axis.grid(visible=True, axis="y", which="minor")
+        axis.set_ylim(len(sizes) - 0.5, -0.5)
+    axes[0][0].set_ylabel("width × depth, signals per batch")
+    style.legend(figure, 3)
+    title = f"Cost of one meta-step beside a plain version · random signals · preset {preset}"
+    figure.suptitle(f"{title}\n{_common(table)}; numbers: ratio to plain", fontsize=10)
     return figure

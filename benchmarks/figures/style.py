@@ -1,7 +1,7 @@
 """How every figure looks: fonts, names and styles of methods, grids of axes, legends and titles."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import matplotlib
 
@@ -60,6 +60,8 @@ DATASETS = {
     "imagenette": "Imagenette",
     "era5": "ERA5",
     "kodak": "Kodak",
+    "cid22": "CID22",
+    "cmip6": "CMIP6",
     "shapenet10": "ShapeNet10",
     "srn_cars": "SRN Cars",
     "kaykit_voxels": "solids (KayKit)",
@@ -159,6 +161,19 @@ def bare(axis: plt.Axes) -> None:
     axis.grid(False)
 
 
+def strip(title: str, width: int, height: int, scale: plt.cm.ScalarMappable | None = None) -> np.ndarray:
+    """Pixels [height, width, 3] with a title, above a colour bar where there is a scale: a part of a film's frame."""
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100)
+    if scale is None:
+        figure.text(0.5, 0.5, title, ha="center", va="center", fontsize=9)
+    else:
+        figure.colorbar(scale, cax=figure.add_axes((0.1, 0.72, 0.8, 0.2)), orientation="horizontal", label=title)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(figure)
+    return pixels
+
+
 def plain_numbers(axis: matplotlib.axis.Axis) -> None:
     """Labels a logarithmic axis by plain numbers, and no minor ticks."""
     axis.set_major_formatter("{x:g}")
@@ -179,6 +194,16 @@ def dataset(name: str) -> str:
     return DATASETS.get(name, name.replace("_", " "))
 
 
+def named(name: str, source: str) -> str:
+    """A data set's name for people, and whether it is the real one: "CIFAR-10 (subset)"."""
+    return f"{dataset(name)}{SOURCES[source]}".replace(") (", ", ")
+
+
+def dodge(index: int, among: int, width: float = 0.6) -> float:
+    """How far from its place the `index`-th of markers at one place is drawn, side by side over `width` in all."""
+    return width * (index - (among - 1) / 2) / among
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun, e.g. "1 seed", "3 seeds"."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
@@ -195,12 +220,13 @@ def devices(rows: pd.DataFrame) -> str:
     return " and ".join(sorted(rows["device"].dropna().unique()))
 
 
-def trained_on(rows: pd.DataFrame) -> str:
-    """What the networks of some rows were trained on, as titles have it."""
-    return ", ".join(sorted(rows["trained_on"].dropna().unique())).replace("(standin)", "(stand-in)")
+def trained_on(rows: pd.DataFrame, name: Callable[[str], str] = dataset) -> str:
+    """What the networks of some rows were trained on, as titles have it; tables keep a data set's own name (`str`)."""
+    on = (text.partition(" ") for text in sorted(rows["trained_on"].dropna().unique()))
+    return ", ".join(f"{name(first)}{space}{rest}" for first, space, rest in on).replace("(standin)", "(stand-in)")
 
 
-def trained_elsewhere(rows: pd.DataFrame) -> str:
+def trained_elsewhere(rows: pd.DataFrame, name: Callable[[str], str] = dataset) -> str:
     """Says what the networks were trained on where that is another data set than that of the rows; empty otherwise."""
-    on = trained_on(rows[:1])
-    return "" if on.startswith(rows["dataset"].iloc[0]) else f"trained on {on}"
+    on = trained_on(rows[:1], str)
+    return "" if on.startswith(rows["dataset"].iloc[0]) else f"trained on {trained_on(rows[:1], name)}"

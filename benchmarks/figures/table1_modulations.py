@@ -126,7 +126,7 @@ def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], l
             body += [[style.label(method), line, *cells] for line, cells in lines.items()]
         seeds, steps, signals = (sorted(trained(part)[c].unique()) for c in ("seeds", "outer_steps", "signals"))
         caption = (
-            f"{' '.join(filter(None, [f'{dataset}{style.SOURCES[source]}', style.trained_elsewhere(part)]))}: "
+            f"{' '.join(filter(None, [f'{dataset}{style.SOURCES[source]}', style.trained_elsewhere(part, str)]))}: "
             f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
             f"signals, mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         )
@@ -145,29 +145,38 @@ def _value(mean: float, half_width: float) -> str:
 
 
 def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
+    # At equal FLOPs networks are as wide as the base network, or wider by a unit: a line in the table.
+    table = table[~table["method"].str.endswith("equal flops")]
     parts = list(table.groupby(["dataset", "source"]))
+    plain = style.ordered(table["method"].str.partition(style.RECIPE)[0])
+    methods = sorted(table["method"].unique(), key=lambda name: (plain.index(name.partition(style.RECIPE)[0]), name))
     columns = min(len(parts), 2)
     rows = -(-len(parts) // columns)
-    figure, axes = style.grid(rows, columns, 3.6 * columns, 2.8 * rows)
+    figure, axes = style.grid(rows, columns, 4.4 * columns, 2.9 * rows + 0.6)
     for axis in axes.flat[len(parts) :]:
         axis.remove()
     for axis, ((dataset, source), part) in zip(axes.flat, parts, strict=False):
         shown, budgets = headline(part), sorted(part["budget"].unique())
-        # At equal FLOPs networks are as wide as the base network, or wider by a unit: a line in the table.
-        for method, of_method in part[~part["method"].str.endswith("equal flops")].groupby("method"):
-            label, at = style.label(method), of_method["budget"]
-            look = style.look(method, capsize=3, label=label)
+        there = [method for method in methods if (part["method"] == method).any()]
+        for index, method in enumerate(there):
+            of_method, label = part[part["method"] == method], style.label(method)
+            at = of_method["budget"].map(budgets.index) + style.dodge(index, len(there))
+            look = style.look(method, capsize=2, elinewidth=0.9, label=label)
             axis.errorbar(at, of_method[shown], yerr=of_method[f"{shown}_ci95"], **look)
             if of_method["paper"].notna().any():
                 axis.plot(at, of_method["paper"], **style.look(method, color="0.6", label=f"{label}, paper"))
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(budgets, map(str, budgets))
-        quality = LABELS[shown] if shown == "accuracy_pct" else "mean PSNR (dB)"
+        axis.set_xticks(range(len(budgets)), map(str, budgets))
+        axis.grid(visible=False, axis="x")
+        quality = LABELS[shown] if shown == "accuracy_pct" else "PSNR (dB)"
         axis.set(xlabel="non-zeros per signal", ylabel=quality)
         seeds = sorted(trained(part)["seeds"].unique())
         counts = f"{part['outer_steps'].max()} steps", f"{_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
         more = " · ".join(filter(None, [*counts, style.trained_elsewhere(part)]))
-        axis.set_title(f"{results.title(dataset, source)}\n{more}")
+        axis.set_title(f"{style.named(dataset, source)}\n{more}")
     # One legend for all: within the axes it would lie over an interval.
-    style.legend(figure)
+    handles = {handle.get_label(): handle for axis in axes.flat for handle in axis.containers + axis.lines}
+    names = [name for method in methods for name in (style.label(method), f"{style.label(method)}, paper")]
+    style.legend(figure, 3, {name: handles[name] for name in names if name in handles})
+    about = "means over test signals and seeds, 95% intervals over seeds; markers of one number are drawn side by side"
+    figure.suptitle(f"Quality at a number of non-zeros per signal · preset {results.preset}\n{about}", fontsize=10)
     return figure

@@ -18,6 +18,7 @@ class Kept(NamedTuple):
 
     Attributes:
       name: data set and source, as in names of files.
+      dataset: for people.
       title: data set, preset, steps, and the training data where they are others.
       rows: those of the first seed.
       methods: all that have rows.
@@ -26,6 +27,7 @@ class Kept(NamedTuple):
     """
 
     name: str
+    dataset: str
     title: str
     rows: pd.DataFrame
     methods: list[str]
@@ -57,6 +59,7 @@ def kept(results: Results) -> list[tuple[Kept, np.ndarray]]:
         about = f"{part['outer_steps'].max()} steps, one seed", style.trained_elsewhere(part)
         methods, budgets = (sorted(part[column].unique()) for column in ("method", "budget"))
         title, folder = results.title(dataset, source, *about), results.folder / "table1_modulations_values"
-        one = Kept(f"{dataset}_{source}", title, part, methods, budgets, folder)
+        named = style.named(dataset, source)
+        one = Kept(f"{dataset}_{source}", named, title, part, methods, budgets, folder)
         found.append((one, one.load("original")))
     return [(one, original) for one, original in found if original is not None]
