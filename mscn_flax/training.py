@@ -31,6 +31,9 @@ _CROPS = 256
 _LARGER = 4
 """Crops of several patches cut from a picture, likewise."""
 
+_JUDGED = 32
+"""Larger crops by which it is decided whether borders are blended."""
+
 _HELD_OUT = 24
 """Signals that a model is judged on, at most."""
 
@@ -191,7 +194,7 @@ def train_codec(
         encoding_steps=encoding_steps,
         refined=refined,
         half=half,
-        overlap=modality.wider_coordinates(setup.resolution) is not None,
+        overlap=None,
         fit_signals=fit_signals,
         transform=True,
         larger=larger,
@@ -216,7 +219,7 @@ def train_model(
     encoding_steps: int | None = None,
     refined: int = 0,
     half: bool = False,
-    overlap: bool = False,
+    overlap: bool | None = False,
     fit_signals: int = 2000,
     transform: bool = False,
     larger: Sequence | None = None,
@@ -234,7 +237,7 @@ def train_model(
       encoding_steps: inner steps of the model when it codes a signal; None for as many as in training.
       refined: further steps with momentum, see `refine.py`.
       half: whether codes are fitted to every second point, see `Coder`.
-      overlap: whether borders of patches are blended, see `Coder`.
+      overlap: whether borders of patches are blended, see `Coder`; None for what suits `larger` better.
       fit_signals: number of signals to whose codes quantiser and tables are fitted.
       transform: whether coefficients are quantised in place of the numbers of a code.
       larger: signals of several parts, to whose codes contexts are fitted; none for contexts within a part alone, and
@@ -254,12 +257,42 @@ def train_model(
         coder = Coder.of(setup.learner, state, setup.resolution, steps, setup.modality)
     else:
         coder = network.coder
-    coder = dataclasses.replace(coder, steps=steps, refined=refined, half=half, overlap=overlap)
+    coder = dataclasses.replace(coder, steps=steps, refined=refined, half=half, overlap=bool(overlap))
     rng = np.random.default_rng([setup.seed, setup.training.outer_steps])
     chosen = [signals[i] for i in rng.permutation(len(signals))[:fit_signals]]
     codes = coder.adapt(jax.tree.map(lambda *each: np.stack(each), *chosen))
     if larger:
         count = max(1, fit_signals // PATCHES**2)
-        larger = lattices_of(coder, [larger[i] for i in rng.permutation(len(larger))[:count]])
+        chosen = [larger[i] for i in rng.permutation(len(larger))[:count]]
+        larger = lattices_of(coder, chosen)
+        if overlap is None:
+            coder = dataclasses.replace(coder, overlap=blends(coder, chosen[:_JUDGED], larger))
     change = Transform.of(coder, codes) if transform else None
     return fit_model(coder, codes, bits, transform=change, fields=larger, gin=gin_text, trained_on=trained_on)
+
+
+def blends(coder: Coder, signals: Sequence, fields: Sequence[np.ndarray]) -> bool:
+    """Whether blended borders bring training signals of several parts closer to what they are.
+
+    A network says something of points beyond its part, which it has never seen: after a short training nearly what the
+    next one says, after a long one of small patches anything.
+
+    Args:
+      coder: with or without overlap.
+      signals: of several parts.
+      fields: codes of each, see `lattices_of`.
+    """
+    modality = coder.modality
+    if modality.wider_coordinates(coder.side) is None:
+        return False
+
+    def error(overlap: bool) -> float:
+        other, errors = dataclasses.replace(coder, overlap=overlap), []
+        for signal, field in zip(signals, fields, strict=False):
+            extent = modality.extent(signal)
+            values, _ = other.values(field.reshape(-1, *field.shape[2:]), *extent, finish=modality.stored)
+            decoded = modality.join(values, *extent, coder.side)
+            errors.append(np.square(decoded.astype(np.float32) - modality.values(signal)).mean())
+        return float(np.mean(errors))
+
+    return error(True) < error(False)

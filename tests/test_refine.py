@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mscn_flax import codec, metrics
+from mscn_flax import codec, metrics, training
 from mscn_flax.coder import Coder
-from mscn_flax.fitting import fit_model
+from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, MAPS, SCENES
 from mscn_flax.model import load_model
@@ -131,3 +131,12 @@ def test_a_model_says_that_it_codes_by_half_of_the_points(tmp_path):
     assert "of every second point" in read.explain()
     picture = _picture()
     assert codec.encode(read, picture) == codec.encode(made, picture)
+
+
+@pytest.mark.parametrize(("w0", "better"), [(3.0, True), (90.0, False)])
+def test_borders_are_blended_where_that_brings_training_signals_closer(w0, better):
+    """A smooth network goes on beyond its part, a wild one says anything there."""
+    coder = dataclasses.replace(_coder(dataclasses.replace(SIREN, w0=w0)), refined=30)
+    pictures = [_picture((24, 24), seed) for seed in range(3)]
+    assert training.blends(coder, pictures, lattices_of(coder, pictures)) is better
+    assert not training.blends(dataclasses.replace(coder, modality=MAPS), [], [])

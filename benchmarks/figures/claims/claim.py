@@ -50,7 +50,9 @@ def seeds(rows: pd.DataFrame) -> str:
 
 def datasets(found: Iterable[tuple[str, str]]) -> str:
     """Data sets with their sources, for people."""
-    return ", ".join(dict.fromkeys(f"{style.dataset(name)}{style.SOURCES[source]}" for name, source in found))
+    return ", ".join(
+        dict.fromkeys(f"{style.dataset(name)}{style.SOURCES[source]}".replace(") (", ", ") for name, source in found)
+    )
 
 
 def of_rows(rows: pd.DataFrame) -> str:

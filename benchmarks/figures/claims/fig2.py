@@ -28,8 +28,9 @@ def fig2(results: Results) -> Claim | None:
         return None
     gains = {end: found[end]["mscn_meta_sgd"] - found[end]["meta_sparse_inr"] for end in ("min", "max")}
     said = [
-        f"{style.dataset(index[0])}: {gains['min'][index]:+.1f} dB at {100 * found['budget']['min'][index]:.3g}%, "
-        f"{gains['max'][index]:+.1f} at {100 * found['budget']['max'][index]:.3g}%"
+        f"{style.dataset(index[0])}: {gains['min'][index]:+.1f} dB "
+        f"with {100 * found['budget']['min'][index]:.3g}% kept, "
+        f"{gains['max'][index]:+.1f} with {100 * found['budget']['max'][index]:.3g}%"
         for index in found.index
     ]
     return Claim(
@@ -54,8 +55,8 @@ def fig3a(results: Results) -> Claim | None:
     spread = density.groupby(["dataset", "source", "budget"]).agg(lambda each: each.max() / each.min())
     return Claim(
         "Figure 3a",
-        "Hidden layers are not equally sparse, as hand-designed distributions would have it.",
-        f"between hidden layers the share kept differs by factors of {spread.min():.2f} to {spread.max():.2f}",
+        "Unlike in hand-designed distributions, hidden layers are not equally sparse.",
+        f"the densest hidden layer keeps {spread.min():.2f} to {spread.max():.1f} times the share of the sparsest",
         datasets((name, source) for name, source, _ in spread.index),
         seeds(layers),
         list(spread > 1.1),

@@ -51,11 +51,11 @@ def formats(results: Results) -> Claim | None:
     found = _differences(results, ["jpeg", "jpeg2000"])
     if found.empty:
         return None
-    said = [f"{line.about}: {line.lowest:+.1f} dB to {style.label(line.rival)}" for line in found.itertuples()]
+    said = [f"{line.about}: {line.lowest:+.1f} dB beside {style.label(line.rival)}" for line in found.itertuples()]
     return Claim(
         "Figure 7",
         "At low rates MSCN is well above JPEG and JPEG 2000.",
-        "whole files at the lowest rate that both have: " + "; ".join(said),
+        "at the lowest rate that both reach, headers included: " + "; ".join(said),
         of_rows(found),
         seeds(found),
         list(found["lowest"] > 0),

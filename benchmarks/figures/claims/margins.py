@@ -4,7 +4,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style, table1_modulations, tables
-from benchmarks.figures.claims.claim import LEVEL, signed
+from benchmarks.figures.claims.claim import LEVEL, datasets, signed
 from benchmarks.figures.results import Results
 
 AS_TRAINED = "as trained"
@@ -57,5 +57,5 @@ def by_cell(margins: pd.DataFrame) -> str:
             )
             for comparison in columns
         ]
-        body.append([f"{style.dataset(dataset)}{style.SOURCES[source]}, {unit}", budgets, *cells])
+        body.append([f"{datasets([(dataset, source)])}, {unit}", budgets, *cells])
     return tables.markdown(["MSCN minus Functa", "numbers per signal", *columns], body)

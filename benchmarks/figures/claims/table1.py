@@ -24,6 +24,7 @@ def table1(results: Results) -> Claim | None:
     if cells.empty:
         return None
     paper = table1_modulations.published().pivot_table("paper", ["dataset", "budget"], "method")
+    claimed = f"{(paper['mscn'] > paper['functa']).sum()} of {len(paper)}"
     said = []
     for comparison in comparisons(cells):
         each = cells.loc[cells["comparison"] == comparison, "difference"]
@@ -32,7 +33,7 @@ def table1(results: Results) -> Claim | None:
     better = judged(cells) >= LEVEL
     return Claim(
         "Table 1",
-        f"MSCN is above Functa in almost all cells ({(paper['mscn'] > paper['functa']).sum()} of {len(paper)}).",
+        f"MSCN is above Functa in almost all settings; in its table in {claimed}.",
         "; ".join(said),
         of_rows(cells),
         seeds(results.rows("table1_modulations")),
@@ -58,12 +59,12 @@ def fig4(results: Results) -> Claim | None:
         return None
     means = pd.DataFrame(found).T
     said = (
-        f"same seed {_percent(means['same_seed'])} of the smaller budget reused, a uniform choice "
-        f"{_percent(means['uniform'])}; {_percent(pd.Series(early))} lie in the first half of the layers"
+        f"same seed: {_percent(means['same_seed'])} of the smaller budget are reused (a uniform choice: "
+        f"{_percent(means['uniform'])}); {_percent(pd.Series(early))} lie in the first half of the layers"
     )
     if means["other_seed"].notna().any():
         said += (
-            f". Between seeds {_percent(means['other_seed'])}, a random choice of as many per layer "
+            f"; another seed: {_percent(means['other_seed'])}, a random choice of as many per layer: "
             f"{_percent(means['same_counts'])}"
         )
     return Claim(
@@ -97,7 +98,7 @@ def _at_largest(results: Results, paper: str, claim: str, chosen: Callable[[pd.D
         f"MSCN minus Functa at {cells['budget'].max()} numbers: {said} {unit}",
         of_rows(cells),
         seeds(results.rows("table1_modulations")),
-        [*(better >= NOTICEABLE), *(better >= LEVEL)],
+        list(better >= NOTICEABLE),
     )
 
 
@@ -124,8 +125,9 @@ def floor(results: Results) -> Claim | None:
         gains = (ours - part[name == "pca"].groupby("budget")[shown].max()).dropna()
         if len(gains):
             unit = "points" if shown == "accuracy_pct" else "dB"
-            said.append(f"{style.dataset(index[0])} {', '.join(map(signed, gains))} {unit}")
+            numbers = ", ".join(f"{gain:+.2f} at {budget:g}" for budget, gain in gains.items())
+            said.append(f"{style.dataset(index[0])}: {numbers} ({unit})")
             of.append(index)
     claim = "Not in the paper: how MSCN compares with a linear code, the principal components, of as many numbers."
-    told = "best MSCN minus linear code: " + "; ".join(said)
+    told = "best MSCN minus linear code, by numbers per signal: " + "; ".join(said)
     return Claim("–", claim, told, datasets(of), seeds(rows[rows["method"] != "pca"]), None) if said else None
