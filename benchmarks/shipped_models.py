@@ -11,6 +11,7 @@ from benchmarks import cli, codecs, grid, rates, rates_codecs, records
 from benchmarks.job import Job, digest_of
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, metrics, shipped
+from mscn_flax.coder import Coder
 from mscn_flax.modalities import IMAGES
 from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.model import load_model
@@ -19,7 +20,7 @@ from mscn_flax.train import Training
 
 NAME, SCOPE = "shipped_models", "shipped"
 
-CHANGES = {"none": {}, "effort_0": {"refined": 0}, "effort_45": {"refined": 45}, "unblended": {"overlap": False}}
+CHANGES = {"none": {}, "effort_0": {"refined": 0}, "effort_9": {"refined": 9}, "blended": {"overlap": True}}
 """What a model does otherwise than as it comes: name -> attributes of its coder. Its tables stay as they are."""
 
 
@@ -97,6 +98,11 @@ class ShippedJob(Job):
         return Result({"": rows})
 
 
+def _changes(coder: Coder, change: str) -> bool:
+    """Whether a change is one for this model."""
+    return any(getattr(coder, attribute) != value for attribute, value in CHANGES[change].items())
+
+
 def decides(model_id: str, limit: int | None) -> tuple:
     """What decides the rows of a model besides the data set."""
     return model_id, limit
@@ -147,6 +153,7 @@ def jobs(
                 change=change,
             )
             for change in (changes if entry.modality is IMAGES else ["none"])
+            if change == "none" or _changes(load_model(shelf.file(name)).coder, change)
         ]
     asked, resolution = shipped.ENTRIES["photos_1"].judged_on
     formats = rates_codecs.jobs(NAME, SCOPE, asked, found[asked], resolution, real_codecs)
