@@ -27,7 +27,8 @@ def main(argv: list[str]) -> None:
         plots.mkdir(parents=True, exist_ok=True)
         _draw(names, there, results, plots)
         if (results.parent, plots.parent) == (HOME / "results", HOME / "plots"):
-            print(*pages.fill(HOME), sep="\n", end="")
+            for page in pages.fill(HOME):
+                print(page)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -56,25 +57,29 @@ def _chosen(names: list[str], there: list[str], results: pathlib.Path) -> list[s
 
 def _draw(names: list[str], there: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
     # Imported here, so that wrong arguments are refused at once and not after matplotlib's import.
-    from benchmarks.figures import output, style
-    from benchmarks.figures.results import Results
+    from benchmarks.figures import output, style, verdict
+    from benchmarks.figures.results import Drawn, Results
     from benchmarks.report import page
 
     style.use(looks.read(results / "methods.json"))
     found = Results(results)
-    modules = [(name, figure) for name in names for figure in CATALOGUE[name].figures]
-    for name, figure in [*modules, (names[-1], "verdict")]:
-        module = importlib.import_module(f"benchmarks.figures.{figure}")
-        try:
-            drawn = module.draw(found)
-        except ValueError as error:
-            named = str(results) in str(error)
-            raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
+
+    def written(drawn: Drawn) -> None:
         for path in output.write(drawn, plots):
             print(path)
+
+    for name in names:
+        for figure in CATALOGUE[name].figures:
+            module = importlib.import_module(f"benchmarks.figures.{figure}")
+            try:
+                drawn = module.draw(found)
+            except ValueError as error:
+                named = str(results) in str(error)
+                raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
+            written(drawn)
+    written(verdict.draw(found))
     if set(names) == set(there):
-        for path in output.write({"report.html": page.build(found, plots)}, plots):
-            print(path)
+        written({"report.html": page.build(found, plots)})
 
 
 if __name__ == "__main__":

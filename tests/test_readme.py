@@ -10,7 +10,6 @@ import pytest
 import skimage.data
 
 from benchmarks import pages, records
-from mscn_flax import shipped
 
 ROOT = records.REPOSITORY
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted(pages.pages(ROOT))}
@@ -56,7 +55,6 @@ def test_command_runs(command, tmp_path):
     _run(" ".join([command, *folders]), ROOT)
 
 
-@pytest.mark.skipif("photos_2" not in shipped.Shelf().names(), reason="the models of the package are not trained yet")
 def test_the_codec_runs_as_the_pages_say(tmp_path):
     PIL.Image.fromarray(skimage.data.astronaut()[:70, :50]).save(tmp_path / "photo.png")
     done = [command.split()[3] for command in CODEC]
@@ -96,6 +94,5 @@ def _headings(page: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_tables_between_markers_are_those_of_the_plots(page):
     assert pages.filled(PAGES[page], ROOT) == PAGES[page]
-    named = re.findall(r"<!-- begin ([^ ]+) -->", PAGES[page])
-    for name in named if shipped.Shelf().names() else set(named) - {"plots/quick/shipped_models.md"}:
+    for name in re.findall(r"<!-- begin ([^ ]+) -->", PAGES[page]):
         assert (ROOT / name).is_file(), name

@@ -38,11 +38,12 @@ def draw(results: Results) -> Drawn:
     return drawn
 
 
-def _first(path: pathlib.Path) -> np.ndarray:
-    """The first of the pictures side by side in a file."""
+def strip(path: pathlib.Path) -> list[np.ndarray]:
+    """The square pictures side by side in a file."""
     with PIL.Image.open(path) as opened:
-        strip = np.asarray(opened)
-    return strip[:, : strip.shape[0]]
+        pictures = np.asarray(opened)
+    side = pictures.shape[0]
+    return [pictures[:, start : start + side] for start in range(0, pictures.shape[1], side)]
 
 
 def _contours(axis: plt.Axes, picture: np.ndarray, original: np.ndarray) -> None:
@@ -68,9 +69,9 @@ def _figure(rows: pd.DataFrame, folder: pathlib.Path, name: str, title: str, fie
             style.bare(axis)
             picture = folder / f"{name}_{'original' if budget is None else f'{method}_{budget:g}'}.png"
             if picture.exists() and fields:
-                _contours(axis, _first(picture), _first(folder / f"{name}_original.png"))
+                _contours(axis, strip(picture)[0], strip(folder / f"{name}_original.png")[0])
             elif picture.exists():
-                axis.imshow(_first(picture), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                axis.imshow(strip(picture)[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             if budget in of_method.index:
                 axis.set_xlabel(f"{of_method[budget]:.1f} dB", fontsize=8, labelpad=2)
     for axis, budget in zip(axes[0], [None, *budgets], strict=True):

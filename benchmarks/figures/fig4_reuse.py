@@ -7,6 +7,7 @@ seeds can have no more in common than these numbers.
 """
 
 import itertools
+from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,20 +39,24 @@ else does. What lies between the third and the fourth column is owed to these nu
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set that has several budgets, and one table of all."""
-    rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
-    # Wider networks, and methods whose gates choose what is reconstructed, have other modulations.
-    rows = rows[(rows["method"] == "mscn") & (rows["equal"] == "network")]
-    masks = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
     drawn, text = {}, f"Figure 4, preset {results.preset}. {EXPLANATION}"
-    for (dataset, source), part in masks[masks["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
-        if part["budget"].nunique() < 2:
-            continue
-        fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()
-        gates = round((part.groupby("run_id")["budget"].first() / fraction).iloc[0])
+    for (dataset, source), part, gates in masks(results):
         pairs = reuse(part, gates)
         drawn[f"fig4_reuse_{dataset}_{source}"] = _figure(part, pairs, gates, results.title(dataset, source))
         text += f"\n{dataset}{style.SOURCES[source]}, {_size(part, gates)}:\n\n{_table(pairs)}"
     return drawn | ({"fig4_reuse.md": text} if drawn else {})
+
+
+def masks(results: Results) -> Iterator[tuple[tuple[str, str], pd.DataFrame, int]]:
+    """Data set and source, kept modulations and number of all of them, where there are several budgets."""
+    rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
+    # Wider networks, and methods whose gates choose what is reconstructed, have other modulations.
+    rows = rows[(rows["method"] == "mscn") & (rows["equal"] == "network")]
+    found = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
+    for index, part in found[found["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
+        if part["budget"].nunique() > 1:
+            fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()
+            yield index, part, round((part.groupby("run_id")["budget"].first() / fraction).iloc[0])
 
 
 def reuse(masks: pd.DataFrame, gates: int) -> pd.DataFrame:

@@ -32,6 +32,10 @@ class Results:
         """Name of the preset."""
         return self.folder.name
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of rows of this name."""
+        return (self.folder / f"{name}.csv").exists()
+
     def title(self, dataset: str, source: str, *more: str) -> str:
         """Data set by its name for people, whether it is the real one, and preset, as figures have them."""
         return " · ".join([style.named(dataset, source), f"preset {self.preset}", *filter(None, more)])
@@ -57,7 +61,7 @@ class Results:
         key = name, tuple(columns)
         if key not in self._read:
             self._read[key] = records.read(path, columns)
-        rows = self._read[key].copy()  # Lazily: what is not changed is shared.
+        rows = self._read[key].copy(deep=False)  # What is not changed is shared.
         if not len(rows):
             raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
         return rows

@@ -97,6 +97,12 @@ def summary(rows: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     return table[ordered].merge(paper, how="left", on=CELL)
 
 
+def measured(results: Results) -> pd.DataFrame:
+    """The lines of `summary`, without the paper's values."""
+    rows = by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
+    return summary(rows, published().head(0))
+
+
 def headline(part: pd.DataFrame) -> str:
     """The column of `summary` that the paper reports for data like these."""
     return next(name for name in LABELS if part[name].notna().any())

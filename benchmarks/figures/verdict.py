@@ -30,7 +30,7 @@ def draw(results: Results) -> Drawn:
         header = ["paper", "its claim", "reproduced", f"here, preset {results.preset}", "data", "seeds"]
         body = [[c.paper, c.claim, f"**{c.reproduced}**", c.measured, c.data, c.seeds] for c in found]
         drawn["verdict.md"] = tables.markdown(header, body)
-    if (results.folder / "table1_modulations.csv").exists() and len(cells := margins(results)):
+    if results.has("table1_modulations") and len(cells := margins(results)):
         drawn["table1_margins.md"] = by_cell(cells)
     return drawn
 
@@ -38,5 +38,5 @@ def draw(results: Results) -> Drawn:
 def claims(results: Results) -> Iterator[Claim]:
     """The claims that there are rows for, in the order of the paper."""
     for find, name in CLAIMS:
-        if (results.folder / f"{name}.csv").exists() and (found := find(results)):
+        if results.has(name) and (found := find(results)):
             yield found

@@ -39,23 +39,21 @@ class Chart(NamedTuple):
 def charts(results: Results) -> Iterator[tuple[str, Chart]]:
     """The charts of the benchmarks that there are rows of, by the benchmark's name."""
     for name, make in _CHARTS.items():
-        if (results.folder / f"{name}.csv").exists():
+        if results.has(name):
             yield name, make(results)
 
 
 def _chart(title: str, x: str, y: str, traces: Iterable[go.Scatter], log: bool = False) -> Chart:
     traces = list(traces)
     controls = {name: list(dict.fromkeys(trace.meta[name] for trace in traces)) for name in traces[0].meta}
-    for trace in traces:
-        trace.visible = all(trace.meta[name] == choices[0] for name, choices in controls.items())
     layout = {"template": "plotly_white", "hovermode": "closest", "margin": {"l": 60, "r": 20, "t": 20, "b": 50}}
     layout |= {"legend": {"orientation": "h", "y": -0.2}, "height": 480, "autosize": True}
     layout |= {"xaxis": {"title": x, "type": "log" if log else "linear"}, "yaxis": {"title": y}}
     return Chart(title, go.Figure(traces, layout), controls)
 
 
-def _line(method: str, x, y, meta: dict[str, str], deviation=None, text: str = "") -> go.Scatter:
-    look, name, recipe = style.look(method), style.label(method) + text, method.partition(style.RECIPE)[2]
+def _line(method: str, x, y, meta: dict[str, str], deviation=None) -> go.Scatter:
+    look, name, recipe = style.look(method), style.label(method), method.partition(style.RECIPE)[2]
     symbol = _MARKERS.get(look["marker"], "circle") + ("-open" if recipe.startswith("published") else "")
     return go.Scatter(
         x=[float(f"{value:.5g}") for value in x],
@@ -70,10 +68,6 @@ def _line(method: str, x, y, meta: dict[str, str], deviation=None, text: str = "
     )
 
 
-def _panel(dataset: str, source: str) -> str:
-    return f"{style.dataset(dataset)}{style.SOURCES[source]}"
-
-
 def _table1(results: Results) -> Chart:
     rows = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
 
@@ -85,7 +79,7 @@ def _table1(results: Results) -> Chart:
                 unit = "voxel accuracy (%)" if column == "accuracy_pct" else "PSNR (dB)"
                 for method in style.ordered(of_dataset["method"]) + _wider(of_dataset):
                     line = of_dataset[of_dataset["method"] == method].sort_values("budget")
-                    meta = {"data": f"{_panel(dataset, source)}, {unit}", "seeds": shown}
+                    meta = {"data": f"{style.named(dataset, source)}, {unit}", "seeds": shown}
                     yield _line(method, line["budget"], line[column], meta, line[f"{column}_ci95"])
 
     return _chart("Quality and numbers per signal", "numbers per signal", "PSNR (dB) or accuracy (%)", traces())
@@ -104,7 +98,7 @@ def _fig2(results: Results) -> Chart:
             for (dataset, source, regime), line in table.groupby(["dataset", "source", "regime"]):
                 for method in style.ordered(line["method"]):
                     at = line[line["method"] == method].sort_values("surviving_fraction")
-                    meta = {"data": _panel(dataset, source), "evaluation": regime, "seeds": shown}
+                    meta = {"data": style.named(dataset, source), "evaluation": regime, "seeds": shown}
                     yield _line(method, 100 * at["surviving_fraction"], at["psnr"], meta, at["psnr_std"])
 
     traces = sorted(traces(), key=lambda trace: trace.meta["evaluation"] == "adam")
@@ -118,14 +112,15 @@ def _rates(name: str, title: str, psnr: str):
         def traces():
             for (dataset, source), part in points.groupby(["dataset", "source"]):
                 for rate, named in _RATES.items():
-                    meta = {"data": _panel(dataset, source), "rate": named}
+                    meta = {"data": style.named(dataset, source), "rate": named}
                     for method in style.ordered(part["method"]):
                         line = rate_distortion.curve(part, method, rate)
                         if len(line):
                             yield _line(method, line["rate"], line["psnr"], meta)
                     for method, line in rate_distortion.published(dataset).items():
-                        trace = _line(method, line["rate"], line["psnr"], meta, text=", published")
-                        yield trace.update(line={"color": "#aaaaaa", "width": 1}, opacity=0.8, visible="legendonly")
+                        at = {"x": line["rate"].tolist(), "y": line["psnr"].tolist()}
+                        look = {"line": {"color": "#aaaaaa", "width": 1}, "visible": "legendonly"}
+                        yield go.Scatter(**at, **look, name=f"{method}, published", mode="lines", meta=meta)
 
         return _chart(title, "rate (bits per point)", "PSNR (dB)", traces(), log=True)
 

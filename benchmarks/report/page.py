@@ -4,13 +4,14 @@ import html
 import importlib
 import json
 import pathlib
+from collections.abc import Callable
 
 import jinja2
 import markdown_it
+import pandas as pd
 import PIL.Image
 import plotly.offline
 
-from benchmarks import records
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.figures import style, table1_modulations, tables, verdict
 from benchmarks.figures.results import Results
@@ -33,7 +34,7 @@ def build(results: Results, plots: pathlib.Path) -> str:
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined
     )
     drawn = dict(charts.charts(results))
-    there = [name for name in CATALOGUE if (results.folder / f"{name}.csv").exists()]
+    there = [name for name in CATALOGUE if results.has(name)]
     sections = [_section(name, plots, drawn.get(name)) for name in there]
     data = {
         "charts": {name: json.loads(chart.figure.to_json()) for name, chart in drawn.items()},
@@ -87,27 +88,22 @@ def _html(text: str) -> str:
 
 def _table1(results: Results) -> dict[str, str]:
     """Table 1 as the paper has it, and as it is here, by title."""
-    if not (results.folder / "table1_modulations.csv").exists():
+    if not results.has("table1_modulations"):
         return {}
-    rows = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
-    ours = table1_modulations.summary(rows, table1_modulations.published().head(0))
-    shown = ours.groupby(["dataset", "source"])[list(table1_modulations.LABELS)].transform("count").gt(0)
-    value = ours["accuracy_pct"].where(shown["accuracy_pct"], ours["psnr"])
-    paper = table1_modulations.published()
     return {
-        "The paper: 15 layers of 512, its data": _wide(paper.assign(value=paper["paper"])),
-        f"Here, preset {results.preset}": _wide(ours.assign(value=value)),
+        "The paper: 15 layers of 512, its data": _wide(table1_modulations.published(), lambda _: "paper"),
+        f"Here, preset {results.preset}": _wide(table1_modulations.measured(results), table1_modulations.headline),
     }
 
 
-def _wide(table) -> str:
+def _wide(table: pd.DataFrame, column: Callable[[pd.DataFrame], str]) -> str:
+    """A line per data set and method, a column per budget; `column` names what a data set is judged by."""
     budgets, body = sorted(table["budget"].unique()), []
     for (dataset, source), part in table.groupby(["dataset", "source"]):
-        for method, line in part.groupby("method"):
-            if not method.endswith("flops"):
-                at = line.set_index("budget")["value"].reindex(budgets)
-                cells = [f"{value:.2f}" if value == value else "–" for value in at]
-                body.append([f"{style.dataset(dataset)}{style.SOURCES[source]}", style.label(method), *cells])
+        for method, line in part[~part["method"].str.endswith("flops")].groupby("method"):
+            at = line.set_index("budget")[column(part)].reindex(budgets)
+            cells = [f"{value:.2f}" if value == value else "–" for value in at]
+            body.append([style.named(dataset, source), style.label(method), *cells])
     return _html(tables.markdown(["data set", "method", *map(str, budgets)], body))
 
 

@@ -5,19 +5,15 @@
   const make = (tag, text = "", more = {}) => Object.assign(document.createElement(tag), { textContent: text }, more);
   const signed = (value) => (value > 0 ? "+" : "") + value.toFixed(2);
 
-  // Charts: drawn when they come into view; a trace is shown where it has what every control says.
+  // Charts: drawn when they come into view; of all traces those that have what every control says.
   const chosen = (name) => {
     const selects = document.querySelectorAll(`[data-chart="${name}"] select`);
     return Object.fromEntries([...selects].map((select) => [select.dataset.control, select.value]));
   };
   const show = (name) => {
-    const wanted = chosen(name), figure = data.charts[name];
-    const visible = figure.data.map((trace) => {
-      const fits = Object.entries(wanted).every(([control, value]) => trace.meta[control] === value);
-      return fits && (trace.opacity === undefined || "legendonly");
-    });
-    figure.data.forEach((trace, index) => { trace.visible = visible[index]; });
-    return Plotly.react(`chart-${name}`, figure.data, figure.layout, { responsive: true, displaylogo: false });
+    const wanted = Object.entries(chosen(name)), { data: traces, layout } = data.charts[name];
+    const fits = traces.filter((trace) => wanted.every(([control, value]) => trace.meta[control] === value));
+    return Plotly.react(`chart-${name}`, fits, layout, { responsive: true, displaylogo: false });
   };
   const seen = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
     seen.unobserve(entry.target);

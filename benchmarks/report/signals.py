@@ -13,8 +13,17 @@ import pandas as pd
 import PIL.Image
 
 from benchmarks import records
-from benchmarks.figures import fig5_voxels, fig6_climate, novel_views, style, table1_modulations, values
+from benchmarks.figures import (
+    fig3_reconstructions,
+    fig5_voxels,
+    fig6_climate,
+    novel_views,
+    style,
+    table1_modulations,
+    values,
+)
 from benchmarks.figures.results import Results
+from benchmarks.figures.results import kept as of_last_recipe
 from mscn_flax.modalities.maps import to_kelvin
 
 _SIDE = 192
@@ -70,7 +79,7 @@ def collections(results: Results) -> Iterator[Collection]:
         ("fig2_unstructured", _fig2),
         ("fig7_rate_distortion", _fig7),
     ):
-        if (results.folder / f"{name}.csv").exists():
+        if results.has(name):
             yield from make(results)
 
 
@@ -127,13 +136,13 @@ def _table1(results: Results) -> Iterator[Collection]:
     for (dataset, source), part in compared[~compared["method"].str.endswith("flops")].groupby(["dataset", "source"]):
         accuracy = part["voxel_accuracy"].notna().any()
         part = part.assign(quality=100 * part["voxel_accuracy"] if accuracy else part["psnr_db"])
-        title = f"Table 1: {style.dataset(dataset)}{style.SOURCES[source]}"
+        title = f"Table 1: {style.named(dataset, source)}"
         unit = "% of voxels" if accuracy else "dB"
         made = _collected(f"table1-{dataset}", title, unit, part, "quality")
         if f"{dataset}_{source}" in kept:
             one, original = kept[f"{dataset}_{source}"]
-            recipe = [each for each in records.RECIPES if (one.rows["recipe"] == each).any()][-1:]
-            _add_values(made, one, original, style.RECIPE + recipe[0] if recipe else "")
+            recipe = one.rows["recipe"].dropna()
+            _add_values(made, one, original, "" if recipe.empty else style.RECIPE + recipe.iloc[0])
         yield made
 
 
@@ -205,7 +214,7 @@ def _fig2(results: Results) -> Iterator[Collection]:
     rows = rows.assign(label=rows["method"].map(style.label) + ", " + (100 * rows["budget"]).map("{:.3g}%".format))
     folder = results.folder / "fig2_unstructured_images"
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
-        title = f"Figure 2: {style.dataset(dataset)}{style.SOURCES[source]}"
+        title = f"Figure 2: {style.named(dataset, source)}"
         made = _collected(f"fig2-{dataset}", title, "dB", part, "psnr_db")
         index, cells = _index(made), part.groupby(["method", "budget", "label"], as_index=False).size()
         files = {
@@ -214,22 +223,14 @@ def _fig2(results: Results) -> Iterator[Collection]:
         }
         original = folder / f"{dataset}_{source}_original.png"
         if original.exists():
-            for signal, truth in enumerate(_strip(original)):
+            for signal, truth in enumerate(fig3_reconstructions.strip(original)):
                 made.originals[signal] = uri(truth)
                 made.pictures[signal] = {
-                    at: Picture(*map(uri, _with_error(_strip(path)[signal], truth)))
+                    at: Picture(*map(uri, _with_error(fig3_reconstructions.strip(path)[signal], truth)))
                     for at, path in files.items()
                     if path.exists()
                 }
         yield made
-
-
-def _strip(path: pathlib.Path) -> list[np.ndarray]:
-    """The square pictures side by side in a file."""
-    with PIL.Image.open(path) as opened:
-        strip = np.asarray(opened)
-    side = strip.shape[0]
-    return [strip[:, start : start + side] for start in range(0, strip.shape[1], side)]
 
 
 def _fig7(results: Results) -> Iterator[Collection]:
@@ -240,7 +241,7 @@ def _fig7(results: Results) -> Iterator[Collection]:
     rows = rows.assign(label=rows["method"].map(style.label) + ", " + rows["budget"].map("{:g}".format) + bits + coding)
     folder = results.folder / "fig7_rate_distortion_images"
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
-        title = f"Figure 7: {style.dataset(dataset)}{style.SOURCES[source]}"
+        title = f"Figure 7: {style.named(dataset, source)}"
         made = _collected(f"fig7-{dataset}", title, "dB", part, "psnr8_db")
         if dataset == "kodak":
             made.note = "Pictures are parts, numbers of the whole file."
@@ -252,8 +253,7 @@ def _add_files(made: Collection, rows: pd.DataFrame, folder: pathlib.Path) -> No
     """The kept parts of pictures; of codes those of the last recipe, at the bits that a coding is shown at."""
     index, coding = _index(made), rows["coding"].fillna("plain")
     shown = rows["bits"].isna() | (rows["bits"] == coding.map(records.SHOWN_BITS))
-    last = [recipe for recipe in records.RECIPES if (rows["recipe"] == recipe).any()][-1:]
-    cells = rows[shown & (rows["recipe"].isna() | rows["recipe"].isin(last))]
+    cells = of_last_recipe(rows)[lambda rows: shown[rows.index]]
     # Of several codings with one file the fullest is what was kept.
     cells = cells.assign(parts=coding.str.count(r"\+")).sort_values("parts")
     files = {}

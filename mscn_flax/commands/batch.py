@@ -40,6 +40,17 @@ def add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object per file, one a line")
 
 
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """What reads a whole number of that range from a command line."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, is {text!r}")
+        return int(text)
+
+    return read
+
+
 def as_json(facts: dict) -> str:
     """One line of JSON, without the numbers that JSON does not have: null stands for them."""
 

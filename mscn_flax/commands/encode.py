@@ -8,7 +8,7 @@ import sys
 import time
 
 from mscn_flax import picture_formats, shipped
-from mscn_flax.commands.batch import SUFFIX, Done, add_force, add_json, each
+from mscn_flax.commands.batch import SUFFIX, Done, add_force, add_json, each, whole_number
 from mscn_flax.modalities import IMAGES, MODALITIES, Modality
 from mscn_flax.modalities.values import psnr_8_bit
 
@@ -26,10 +26,8 @@ def add(commands) -> None:
     help_quality = f"of pictures, {low} to {high} (default {shipped.DEFAULT_QUALITY}): how large and how good"
     encode.add_argument("--quality", type=int, choices=shipped.QUALITIES, help=help_quality)
     encode.add_argument("--bpp", type=_positive, help="bits per pixel, to which the nearest quality is taken")
-    help_effort = (
-        "steps by which a code is refined: more take longer and lose less (default: the model's; none for scenes)"
-    )
-    encode.add_argument("--effort", type=_whole, help=help_effort)
+    help_effort = "steps by which a code is refined: more take longer, lose less and cost bits (default: the model's)"
+    encode.add_argument("--effort", type=whole_number(0, MAX_EFFORT), help=help_effort)
     encode.add_argument("--compare", action="store_true", help="say what JPEG and WebP make of a picture at that size")
     add_json(encode)
     add_force(encode)
@@ -135,9 +133,3 @@ def _positive(text: str) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"must be a positive number, is {text!r}")
     return value
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= MAX_EFFORT:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {MAX_EFFORT}, is {text!r}")
-    return int(text)

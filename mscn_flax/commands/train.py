@@ -7,7 +7,7 @@ import shutil
 import time
 
 from mscn_flax import shipped
-from mscn_flax.commands.batch import add_force
+from mscn_flax.commands.batch import add_force, whole_number
 
 
 def add(commands) -> None:
@@ -17,7 +17,7 @@ def add(commands) -> None:
     train.add_argument("--pictures", type=pathlib.Path, help="folder of training pictures (default: embedded photos)")
     train.add_argument("--data", help="data set to train on instead, e.g. era5 or kaykit_voxels")
     help_resolution = "of the data set: latitudes, voxels or pixels per side; of pictures: pixels per side of a patch"
-    train.add_argument("--resolution", type=_side, help=help_resolution)
+    train.add_argument("--resolution", type=whole_number(2, 4096), help=help_resolution)
     help_network = "model file whose network is taken as it is: only another rate is fitted, by other --bits"
     train.add_argument("--network", type=pathlib.Path, help=help_network)
     train.add_argument("--modulations", type=int, help="numbers kept per patch or signal (gin/codec.gin: 64)")
@@ -74,9 +74,3 @@ def run(options: argparse.Namespace) -> None:
     if entry is not None and options.output == shelf.file(options.shipped):
         shelf.write_card(shipped.card(options.shipped, made, {}))
     shutil.rmtree(checkpoints, ignore_errors=True)
-
-
-def _side(text: str) -> int:
-    if not text.isdecimal() or not 2 <= int(text) <= 4096:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 2 to 4096, is {text!r}")
-    return int(text)

@@ -50,9 +50,7 @@ def seeds(rows: pd.DataFrame) -> str:
 
 def datasets(found: Iterable[tuple[str, str]]) -> str:
     """Data sets with their sources, for people."""
-    return ", ".join(
-        dict.fromkeys(f"{style.dataset(name)}{style.SOURCES[source]}".replace(") (", ", ") for name, source in found)
-    )
+    return ", ".join(dict.fromkeys(style.named(name, source) for name, source in found))
 
 
 def of_rows(rows: pd.DataFrame) -> str:

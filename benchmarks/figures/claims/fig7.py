@@ -1,6 +1,7 @@
 """Figure 7: rates of files."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -10,22 +11,20 @@ from benchmarks.figures.claims.claim import Claim, of_rows, seeds
 from benchmarks.figures.results import Results
 
 
-def _differences(results: Results, rivals: Iterable[str]) -> pd.DataFrame:
+def _differences(results: Results, rivals: Sequence[str]) -> pd.DataFrame:
     """Least, mean and greatest difference of MSCN's curve to those of rivals, and that at the lowest common rate."""
     points = rate_distortion.summary(results.compared("fig7_rate_distortion", records.RATE_COLUMNS))
     lines = []
     for (dataset, source), part in points.groupby(["dataset", "source"]):
-        for method in style.ordered(part["method"].unique(), ["mscn"]):
-            recipe, seeds = method.partition(style.RECIPE)[2], part.loc[part["method"] == method, "seeds"].max()
-            for rival in rivals:
-                named = [name for name in (rival, f"{rival}{style.RECIPE}{recipe}") if (part["method"] == name).any()]
-                for other in named:
-                    each = rate_distortion.differences(*(rate_distortion.curve(part, one) for one in (method, other)))
-                    if len(each):
-                        about = style.dataset(dataset) + (f" ({recipe})" if recipe else "")
-                        lines.append(
-                            [dataset, source, about, rival, seeds, each.min(), each.mean(), each.max(), each[0]]
-                        )
+        for method, rival in itertools.product(style.ordered(part["method"].unique(), ["mscn"]), rivals):
+            recipe = method.partition(style.RECIPE)[2]
+            # File formats have no recipe.
+            other = rival if (part["method"] == rival).any() else f"{rival}{style.RECIPE}{recipe}"
+            each = rate_distortion.differences(*(rate_distortion.curve(part, one) for one in (method, other)))
+            if len(each):
+                about = style.dataset(dataset) + (f" ({recipe})" if recipe else "")
+                number = part.loc[part["method"] == method, "seeds"].max()
+                lines.append([dataset, source, about, rival, number, each.min(), each.mean(), each.max(), each[0]])
     columns = ["dataset", "source", "about", "rival", "seeds", "least", "mean", "most", "lowest"]
     return pd.DataFrame(lines, columns=columns)
 

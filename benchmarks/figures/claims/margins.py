@@ -4,7 +4,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style, table1_modulations, tables
-from benchmarks.figures.claims.claim import LEVEL, datasets, signed
+from benchmarks.figures.claims.claim import LEVEL, signed
 from benchmarks.figures.results import Results
 
 AS_TRAINED = "as trained"
@@ -13,9 +13,8 @@ AS_TRAINED = "as trained"
 
 def margins(results: Results) -> pd.DataFrame:
     """What MSCN has over Functa in each cell: dataset, source, budget, comparison, difference, unit."""
-    rows = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
-    table, lines = table1_modulations.summary(rows, table1_modulations.published().head(0)), []
-    for (dataset, source), part in table.groupby(["dataset", "source"]):
+    lines = []
+    for (dataset, source), part in table1_modulations.measured(results).groupby(["dataset", "source"]):
         shown = table1_modulations.headline(part)
         value = part.set_index(["method", "budget"])[shown]
         for method, budget in value.index:
@@ -57,5 +56,5 @@ def by_cell(margins: pd.DataFrame) -> str:
             )
             for comparison in columns
         ]
-        body.append([f"{datasets([(dataset, source)])}, {unit}", budgets, *cells])
+        body.append([f"{style.named(dataset, source)}, {unit}", budgets, *cells])
     return tables.markdown(["MSCN minus Functa", "numbers per signal", *columns], body)

@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from benchmarks import records
 from benchmarks.figures import fig4_reuse, style, table1_modulations
 from benchmarks.figures.claims.claim import LEVEL, Claim, datasets, of_rows, seeds, signed
 from benchmarks.figures.claims.margins import comparisons, judged, margins
-from benchmarks.figures.results import Results, kept
+from benchmarks.figures.results import Results
 
 MANY = 0.9
 """Share of a table's cells that "almost all" is taken for."""
@@ -43,18 +42,12 @@ def table1(results: Results) -> Claim | None:
 
 def fig4(results: Results) -> Claim | None:
     """Reuse beside chance, and where the modulations of the smallest budget lie."""
-    rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
-    rows = rows[(rows["method"] == "mscn") & (rows["equal"] == "network")]
-    masks = kept(records.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
-    masks, found, early = masks[masks["run_id"].isin(rows["run_id"])], {}, []
-    for index, part in masks.groupby(["dataset", "source"]):
-        fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()
-        gates = round((part.groupby("run_id")["budget"].first() / fraction).iloc[0])
-        pairs = fig4_reuse.reuse(part, gates)
-        if len(pairs):
-            found[index] = pairs[list(fig4_reuse.KINDS)].mean()
-            smallest = part[part["budget"] == part["budget"].min()]
-            early.append((smallest["layer"] < (part["layer"].max() + 1) / 2).mean())
+    found, early, runs = {}, [], []
+    for index, part, gates in fig4_reuse.masks(results):
+        found[index] = fig4_reuse.reuse(part, gates)[list(fig4_reuse.KINDS)].mean()
+        smallest = part[part["budget"] == part["budget"].min()]
+        early.append((smallest["layer"] < (part["layer"].max() + 1) / 2).mean())
+        runs.append(part)
     if not found:
         return None
     means = pd.DataFrame(found).T
@@ -72,7 +65,7 @@ def fig4(results: Results) -> Claim | None:
         "A larger budget reuses far more of a smaller one's modulations than chance would; most are in early layers.",
         said,
         datasets(means.index),
-        seeds(masks),
+        seeds(pd.concat(runs)),
         [*(means["same_seed"] > means["uniform"] + 0.1), np.mean(early) > 0.5],
     )
 
@@ -116,9 +109,7 @@ def fig6(results: Results) -> Claim | None:
 
 def floor(results: Results) -> Claim | None:
     """What the best of MSCN has over principal components."""
-    rows = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
-    table = table1_modulations.summary(rows, table1_modulations.published().head(0))
-    said, of = [], []
+    table, said, of = table1_modulations.measured(results), [], []
     for index, part in table.groupby(["dataset", "source"]):
         shown, name = table1_modulations.headline(part), part["method"].str.partition(style.RECIPE)[0]
         ours = part[name == "mscn"].groupby("budget")[shown].max()
@@ -130,4 +121,4 @@ def floor(results: Results) -> Claim | None:
             of.append(index)
     claim = "Not in the paper: how MSCN compares with a linear code, the principal components, of as many numbers."
     told = "best MSCN minus linear code, by numbers per signal: " + "; ".join(said)
-    return Claim("–", claim, told, datasets(of), seeds(rows[rows["method"] != "pca"]), None) if said else None
+    return Claim("–", claim, told, datasets(of), seeds(table[table["method"] != "pca"]), None) if said else None
