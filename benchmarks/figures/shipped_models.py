@@ -1,10 +1,10 @@
-"""What the models of the package have on whole files, as a table, and what file formats have at the same rate."""
+"""What the models of the package have on whole files, as a table, beside file formats and a linear code."""
 
 import numpy as np
 import pandas as pd
 
 from benchmarks import records
-from benchmarks.figures import style, tables
+from benchmarks.figures import rate_distortion, style, tables
 from benchmarks.figures.results import Drawn, Results
 
 FORMATS = ("jpeg", "webp", "jpeg2000")
@@ -22,7 +22,7 @@ def draw(results: Results) -> Drawn:
         encode_s=("encode_s", "mean"),
         decode_s=("decode_s", "mean"),
     )
-    body = []
+    floors, body = _floors(results), []
     for _, model in means[~means["method"].isin(FORMATS)].iterrows():
         same = means[means["dataset"] == model["dataset"]]
         body.append(
@@ -30,10 +30,11 @@ def draw(results: Results) -> Drawn:
                 model["method"],
                 f"{model['inner_steps']:.0f}",
                 model["coding"],
-                f"{model['dataset']}{style.SOURCES[model['source']]}, {model['files']}",
+                f"{style.named(model['dataset'], model['source'])}, {model['files']}",
                 f"{model['rate']:.4g}",
                 f"{model['psnr']:.2f}",
                 *(_at(same[same["method"] == name], model["rate"]) for name in FORMATS),
+                _at(floors.get(model["dataset"], means.head(0)), model["rate"]),
                 f"{model['bytes']:,.0f}",
                 f"{model['encode_s']:.2g}",
                 f"{model['decode_s']:.2g}",
@@ -46,15 +47,24 @@ def draw(results: Results) -> Drawn:
         "files",
         "bits per point",
         "PSNR (dB)",
-        *(f"{style.label(name)} there (dB)" for name in FORMATS),
+        *(f"{style.label(name)} there (dB)" for name in (*FORMATS, "klt")),
     ]
-    heading = f"Models of the package on whole files, preset {results.preset}; means over files."
+    heading = f"Models of the package on whole files, preset {results.preset}; means over files. "
+    heading += "A dash: no files of that rate."
     table = tables.markdown([*header, "bytes", "encode (s)", "decode (s)"], body)
     return {"shipped_models.md": f"{heading}\n\n{table}"}
 
 
+def _floors(results: Results) -> dict[str, pd.DataFrame]:
+    """Data set -> curve of the linear code of figure 7, where that was run: principal components, coded likewise."""
+    if not results.has("fig7_rate_distortion"):
+        return {}
+    points = rate_distortion.summary(results.rows("fig7_rate_distortion", records.RATE_COLUMNS))
+    return {name: rate_distortion.curve(part, "klt") for name, part in points.groupby("dataset")}
+
+
 def _at(curve: pd.DataFrame, rate: float) -> str:
-    """PSNR of a file format at a rate, between its two nearest settings; a dash where it has no files as small."""
+    """PSNR of a curve at a rate, between its two nearest points; a dash beyond its ends."""
     curve = curve.sort_values("rate")
     if not len(curve) or not curve["rate"].iloc[0] <= rate <= curve["rate"].iloc[-1]:
         return "-"
