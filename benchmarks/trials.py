@@ -36,3 +36,9 @@ def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int
         of_dataset = found.setdefault(row["dataset"], {})
         of_dataset[row["method"]] = of_dataset.get(row["method"], 0) + 1
     return found
+
+
+def used_by(preset: str, benchmark: str) -> bool:
+    """Whether a preset has what the search has found: its gin file includes that of the search."""
+    file = records.REPOSITORY / "gin" / preset / f"{benchmark}.gin"
+    return file.is_file() and f"include 'gin/tuned/{benchmark}.gin'" in file.read_text()

@@ -115,3 +115,9 @@ def test_the_committed_bindings_are_those_of_the_committed_trials():
     for path in found:
         rows = records.read_rows(trials.path(records.REPOSITORY / "results", path.stem), records.TRIAL_COLUMNS)
         assert path.read_text() == trials.best(rows)
+
+
+def test_a_preset_has_what_a_search_found_where_its_gin_says_so():
+    assert trials.used_by("quick", "table1_modulations")
+    assert not trials.used_by("medium", "table1_modulations")
+    assert not trials.used_by("mine", "table1_modulations")

@@ -17,13 +17,15 @@ def draw(results: Results) -> Drawn:
     rows = kept(results.rows("fig7_rate_distortion", records.RATE_COLUMNS))
     rows = rows[(rows["dataset"] == "kodak") & (rows["seed"] == 0)]
     indices = sorted({int(path.name.split("_")[0]) for path in folder.glob("*_original.png")})
-    if not indices or not len(rows):
+    if not indices or not len(rows) or not set(METHODS) <= set(rows["method"]):
         return {}
+    shown = {index: chosen(rows[rows["signal_id"] == index]) for index in indices}
+    if not all((folder / f"{index}_{name}.png").is_file() for index, of in shown.items() for name in of.values()):
+        return {}  # Rows came back from another machine without their pictures.
     columns = len(METHODS) + 1
     figure, axes = style.grid(len(indices), columns, 1.75 * columns, 2.2 * len(indices))
     for line, index in zip(axes, indices, strict=True):
-        of_image = rows[rows["signal_id"] == index]
-        for axis, (label, name) in zip(line, chosen(of_image).items(), strict=True):
+        for axis, (label, name) in zip(line, shown[index].items(), strict=True):
             axis.imshow(PIL.Image.open(folder / f"{index}_{name}.png"))
             axis.set_axis_off()
             axis.set_title(label, fontsize=8)
