@@ -18,6 +18,7 @@ def draw(results: Results) -> Drawn:
         files=("signal_id", "size"),
         rate=("bpp", "mean"),
         psnr=("psnr8_db", "mean"),
+        accuracy=("voxel_accuracy", "mean"),
         bytes=("bytes", "mean"),
         encode_s=("encode_s", "mean"),
         decode_s=("decode_s", "mean"),
@@ -33,6 +34,7 @@ def draw(results: Results) -> Drawn:
                 f"{style.named(model['dataset'], model['source'])}, {model['files']}",
                 f"{model['rate']:.4g}",
                 f"{model['psnr']:.2f}",
+                "-" if np.isnan(model["accuracy"]) else f"{100 * model['accuracy']:.2f}",
                 *(_at(same[same["method"] == name], model["rate"]) for name in FORMATS),
                 _at(floors.get(model["dataset"], means.head(0)), model["rate"]),
                 f"{model['bytes']:,.0f}",
@@ -47,6 +49,7 @@ def draw(results: Results) -> Drawn:
         "files",
         "bits per point",
         "PSNR (dB)",
+        "right voxels (%)",
         *(f"{style.label(name)} there (dB)" for name in (*FORMATS, "klt")),
     ]
     heading = f"Models of the package on whole files, preset {results.preset}; means over files. "
