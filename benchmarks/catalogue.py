@@ -72,6 +72,13 @@ CATALOGUE = {
         methods="models of the package; jpeg, webp, jpeg2000",
         expected={"smoke": "15 s", "quick": "7 min", "paper": "7 min (as quick)"},
     ),
+    "codec_speed": Entry(
+        paper="none: what the codec's commands take",
+        figures=("codec_speed",),
+        datasets="kodak (or photos), put together to 6 and 24 megapixels",
+        methods="mscn encode, mscn decode",
+        expected={"smoke": "8 s", "quick": "4 min", "paper": "4 min (as quick)"},
+    ),
     "outer_loop": Entry(
         paper="none: PSNR against seconds of training",
         figures=("outer_loop",),

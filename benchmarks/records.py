@@ -206,6 +206,25 @@ GROWTH_COLUMNS = (
     "run_id",
 )
 
+CODEC_SPEED_COLUMNS = (
+    "experiment",
+    "preset",
+    "task",  # command: encode, decode
+    "model",
+    "dataset",  # of whose test pictures the picture is put together
+    "height",
+    "width",
+    "device",
+    "step_s",  # seconds of the command from start to end, median
+    "step_min_s",
+    "repeats",
+    "megapixels_per_s",
+    "peak_mib",  # most memory of the process
+    "bytes",  # of the stream
+    "psnr_db",  # of 8-bit values
+    "run_id",
+)
+
 COST_COLUMNS = (
     "experiment",
     "preset",
@@ -266,6 +285,7 @@ TABLES = {
     "shipped_models": {"": RATE_COLUMNS},
     "outer_loop": {"": OUTER_LOOP_COLUMNS},
     "regimes": {"": REGIMES_COLUMNS},
+    "codec_speed": {"": CODEC_SPEED_COLUMNS},
     "speed": {"": SPEED_COLUMNS},
     "cost_model": {"": COST_COLUMNS},
     "growth": {"": GROWTH_COLUMNS},

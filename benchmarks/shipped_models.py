@@ -6,22 +6,30 @@ import pathlib
 import time
 
 import gin
+import numpy as np
 
 from benchmarks import cli, codecs, grid, rates, rates_codecs, records
 from benchmarks.job import Job, digest_of
 from benchmarks.run_folder import Result
-from mscn_flax import codec, configuration, data, metrics, shipped
-from mscn_flax.coder import Coder
+from mscn_flax import codec, configuration, data, metrics, shipped, training
+from mscn_flax.fitting import fit_model
 from mscn_flax.modalities import IMAGES
 from mscn_flax.modalities.values import array_to_targets
-from mscn_flax.model import load_model
+from mscn_flax.model import Model, load_model
 from mscn_flax.progress import Progress
 from mscn_flax.train import Training
 
 NAME, SCOPE = "shipped_models", "shipped"
 
+NO_CONTEXTS = "no_contexts"
+"""The change with which a model's tables are fitted anew: one for each coefficient, whatever is around it."""
+
 CHANGES = {"none": {}, "effort_0": {"refined": 0}, "effort_9": {"refined": 9}, "blended": {"overlap": True}}
+CHANGES |= {NO_CONTEXTS: {}}
 """What a model does otherwise than as it comes: name -> attributes of its coder. Its tables stay as they are."""
+
+_FITTED = 2000
+"""Patches of training pictures to which tables without contexts are fitted, as in figure 7."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +75,8 @@ class ShippedJob(Job):
         shared = load_model(shipped.Shelf(self.models).file(self.method))
         coder, rows = dataclasses.replace(shared.coder, **CHANGES[self.change]), []
         shared = dataclasses.replace(shared, coder=coder)
+        if self.change == NO_CONTEXTS:
+            shared = _without_contexts(shared, shipped.ENTRIES[self.method])
         tested = rates.test_signals(self, self.limit)
         codec.decode(shared, codec.encode(shared, tested[0]))  # Compiled before anything is timed.
         with Progress(self.id, len(tested)) as progress:
@@ -98,9 +108,19 @@ class ShippedJob(Job):
         return Result({"": rows})
 
 
-def _changes(coder: Coder, change: str) -> bool:
+def _changes(model: Model, change: str) -> bool:
     """Whether a change is one for this model."""
-    return any(getattr(coder, attribute) != value for attribute, value in CHANGES[change].items())
+    if change == NO_CONTEXTS:
+        return model.contexts is not None
+    return any(getattr(model.coder, attribute) != value for attribute, value in CHANGES[change].items())
+
+
+def _without_contexts(model: Model, entry: shipped.Entry) -> Model:
+    """The model with tables that are fitted to training pictures of its own, and look at nothing around."""
+    found = training.patches_of(shipped.pictures_of(entry), 0, entry.resolution)
+    chosen = np.random.default_rng(0).permutation(len(found.signals))[:_FITTED]
+    codes = model.coder.adapt(np.stack([found.signals[index] for index in chosen]))
+    return fit_model(model.coder, codes, model.quantizer.bits, transform=model.transform, trained_on=model.trained_on)
 
 
 def decides(model_id: str, limit: int | None) -> tuple:
@@ -153,7 +173,7 @@ def jobs(
                 change=change,
             )
             for change in (changes if entry.modality is IMAGES else ["none"])
-            if change == "none" or _changes(load_model(shelf.file(name)).coder, change)
+            if change == "none" or _changes(load_model(shelf.file(name)), change)
         ]
     asked, resolution = shipped.ENTRIES["photos_1"].judged_on
     formats = rates_codecs.jobs(NAME, SCOPE, asked, found[asked], resolution, real_codecs)

@@ -49,6 +49,9 @@ FORMS: dict[str, tuple[Callable[[], Form], bool]] = {
 }
 """`method` column -> where the gates act, and whether the inner loop adapts them."""
 
+DENSE = "dense"
+"""The method without gates, whose budget is 1: all of the network is adapted."""
+
 
 @gin.configurable("forms")
 def jobs(
@@ -64,20 +67,21 @@ def jobs(
     Args:
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
-      methods: keys of `FORMS`.
+      methods: keys of `FORMS`, or "dense", which has one run per seed.
       budgets: fractions of the gates that stay open.
       seeds: random seeds of the runs.
       resolution: pixels per side; None for the data set's own.
     """
-    grid.check("forms", methods=methods, valid=FORMS, datasets=datasets, standin=standin)
+    grid.check("forms", methods=methods, valid=[*FORMS, DENSE], datasets=datasets, standin=standin)
     if not budgets or not all(0 < budget <= 1 for budget in budgets):
         raise ValueError(f"forms.budgets is {budgets}; fractions in (0, 1] are valid")
+    cells = [(method, budget) for budget in budgets for method in methods if method != DENSE]
+    cells += [(DENSE, 1.0)] if DENSE in methods else []
     return [
         _job(asked, dataset, method, budget, seed, resolution or data.DATA_SETS[dataset].resolution)
         for asked, dataset in grid.available(SCOPE, datasets, standin).items()
         for seed in cli.seeds(seeds)
-        for budget in budgets
-        for method in methods
+        for method, budget in cells
     ]
 
 
@@ -100,8 +104,11 @@ def _job(asked: str, dataset: str, method: str, budget: float, seed: int, resolu
 
 
 def _learner(method: str, fraction: float, channels: int) -> MetaLearner:
+    field = DeltaSiren(Siren(out_dim=channels))
+    if method == DENSE:
+        return MetaLearner(field=field)
     form, adapt_gates = FORMS[method]
-    field, form = DeltaSiren(Siren(out_dim=channels)), form()
+    form = form()
     count = max(1, round(fraction * int(np.prod(form.gate_shape(field)))))
     return MetaLearner(field=field, controller=BudgetController(budget=count), form=form, adapt_gates=adapt_gates)
 
@@ -123,7 +130,7 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
 
     per_run = {"budget": f"{job.budget:g}", "budget_unit": "fraction", "weights": weights, "biases": size - weights}
     rows = evaluation.rows(job, fitted, per_signal, **per_run)
-    mask = np.asarray(state.gates.mask)
+    mask = np.ones(size, bool) if state.gates is None else np.asarray(state.gates.mask)
     summary = evaluation.common(job) | {
         "budget": f"{job.budget:g}",
         "gates": mask.size,

@@ -162,18 +162,17 @@ def _columns_in_context(model: Model, codes: Float[np.ndarray, "P *code"], latti
 def _read_in_context(model: Model, decoder: entropy.Decoder, lattice: tuple[int, int]) -> Int[np.ndarray, "P n"]:
     """The levels that `_columns_in_context` wrote."""
     quantizer, contexts, middle = model.quantizer, model.contexts, model.quantizer.levels // 2
-    sizes, levels = contexts.sizes(lattice), np.zeros((*lattice, len(contexts.units)), np.int64)
-    for entry in range(levels.shape[-1]):
+    sizes, residuals = contexts.sizes(lattice), np.zeros((*lattice, len(contexts.units)), np.int64)
+    for entry in range(residuals.shape[-1]):
         classes, symbols = contexts.classes(entry, sizes), np.zeros(lattice, np.int32)
         for chosen in np.unique(classes):
             found = classes == chosen
             symbols[found] = decoder.read(int(found.sum()), model.tables[chosen])
         ends, excess = quantizer.is_end(symbols), np.zeros_like(symbols)
         excess[ends] = decoder.read(int(ends.sum()), model.excess_table)
-        residuals = quantizer.join(symbols, excess).astype(np.int64) - middle
-        sizes.add(residuals, contexts.units[entry])
-        levels[..., entry] = contexts.levels(entry, residuals, middle)
-    return levels.reshape(-1, levels.shape[-1]) + middle
+        residuals[..., entry] = quantizer.join(symbols, excess).astype(np.int64) - middle
+        sizes.add(residuals[..., entry], contexts.units[entry])
+    return contexts.levels(residuals, middle).reshape(-1, residuals.shape[-1]) + middle
 
 
 def _fewest_bits(model: Model) -> float:

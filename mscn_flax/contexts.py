@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int, UInt32
-from scipy.optimize import nnls
 
 from mscn_flax import entropy
 
@@ -59,6 +58,8 @@ class Contexts:
           fields: levels of the parts of each signal, on its lattice.
           limit: predictions lie from -limit to limit - 1.
         """
+        from scipy.optimize import nnls  # Coding needs it not, and would wait half a second for it.
+
         count = fields[0].shape[-1]
         levels = np.concatenate([field.reshape(-1, count) for field in fields])
         around = [np.concatenate([_before(field)[i].reshape(-1, count) for field in fields]) for i in range(3)]
@@ -103,13 +104,11 @@ class Contexts:
         expected = np.tensordot(self.gains[entry], sizes.around(), axes=1)
         return np.searchsorted(self.edges, expected, side="right")
 
-    def levels(self, entry: int, residuals: Int[np.ndarray, "R C"], limit: int) -> Int[np.ndarray, "R C"]:
-        """The levels of an entry from its residuals: a diagonal of the lattice at a time."""
-        weights = self.neighbours[entry].astype(np.int64)
-        if not weights.any():
-            return residuals
-        rows, columns = residuals.shape
-        padded = np.zeros((rows + 1, columns + 1), np.int64)
+    def levels(self, residuals: Int[np.ndarray, "R C n"], limit: int) -> Int[np.ndarray, "R C n"]:
+        """The levels of all entries from their residuals: a diagonal of the lattice at a time."""
+        weights = self.neighbours.T.astype(np.int64)
+        rows, columns, count = residuals.shape
+        padded = np.zeros((rows + 1, columns + 1, count), np.int64)
         for diagonal in range(rows + columns - 1):
             row = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
             column = diagonal - row

@@ -24,6 +24,9 @@ _CODES = 64
 _POINTS = 1024
 """Points of a signal at which it is taken, at even distances where there are more."""
 
+_ROWS = 256
+"""Codes that are taken back at a time, which a processor's cache holds."""
+
 _FLAT = 1e-4
 """Share of the mean squared effect of an entry that every direction is assumed to have."""
 
@@ -64,9 +67,11 @@ class Transform:
 
     def backward(self, coefficients: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
         """The codes of coefficients; the same on all machines, as sums are in the order of the coefficients."""
-        values = np.tile(self.mean, (len(coefficients), 1))
-        for column, row in zip(coefficients.T, np.float32(self.basis), strict=True):
-            values += column[:, None] * row
+        values, basis = np.tile(self.mean, (len(coefficients), 1)), np.float32(self.basis)
+        for start in range(0, len(values), _ROWS):
+            block = values[start : start + _ROWS]
+            for column, row in zip(coefficients[start : start + _ROWS].T, basis, strict=True):
+                block += column[:, None] * row
         return values
 
 

@@ -34,11 +34,12 @@ def fitted():
 def test_levels_come_back_from_residuals(fitted, lattice):
     contexts, _ = fitted
     levels = np.random.default_rng(1).integers(-300, 300, (*lattice, 6)).astype(np.int32)
-    sizes = contexts.sizes(lattice)
-    for entry, (residuals, classes) in enumerate(contexts.walk(levels, LIMIT)):
+    sizes, walked = contexts.sizes(lattice), list(contexts.walk(levels, LIMIT))
+    for entry, (residuals, classes) in enumerate(walked):
         np.testing.assert_array_equal(contexts.classes(entry, sizes), classes)
         sizes.add(residuals, contexts.units[entry])
-        np.testing.assert_array_equal(contexts.levels(entry, residuals, LIMIT), levels[..., entry])
+    all_residuals = np.stack([residuals for residuals, _ in walked], axis=-1)
+    np.testing.assert_array_equal(contexts.levels(all_residuals, LIMIT), levels)
 
 
 def test_neighbours_and_sizes_save_bits(fitted):

@@ -37,7 +37,7 @@ def draw(results: Results) -> Drawn:
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per data set, regime, method and budget.
 
-    `psnr` is the mean over seeds of the mean over signals, `psnr_std` the standard deviation over seeds (0 for one);
+    `psnr` is the mean over seeds of the mean over signals, `psnr_ci95` half its 95% interval (`tables.half_widths`);
     `surviving_fraction` is measured; `kept_parameters` counts weights and biases, averaged over signals.
     """
     rows = rows.assign(
@@ -47,8 +47,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     means = ["surviving_fraction", "kept_parameters", "psnr"]
     columns = {"psnr": "psnr_db", "surviving_fraction": "surviving_fraction", "kept_parameters": "kept_parameters"}
     table = tables.across_seeds(tables.seed_means(rows, CELL, columns), CELL, means)
-    table["psnr_std"] = table["psnr_std"].fillna(0)
-    return table[[*CELL, "seeds", "signals", "outer_steps", *means, "psnr_std"]]
+    table = table.merge(tables.half_widths(rows, CELL, "psnr_db").rename("psnr_ci95").reset_index(), on=CELL)
+    return table[[*CELL, "seeds", "signals", "outer_steps", *means, "psnr_ci95"]]
 
 
 def published(dataset: str) -> pd.DataFrame:
@@ -84,7 +84,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
                 aside = np.exp(style.dodge(index, len(there), 0.05 * len(there)))  # The axis is logarithmic.
                 look = style.look(method, capsize=2, markersize=4, linewidth=1.0, elinewidth=0.8)
                 drawn = axis.errorbar(
-                    100 * curve["surviving_fraction"] * aside, curve["psnr"], curve["psnr_std"], **look
+                    100 * curve["surviving_fraction"] * aside, curve["psnr"], curve["psnr_ci95"], **look
                 )
                 handles[style.label(method)] = drawn
             axis.set(xlabel="surviving fraction (% of all weights)", ylabel="PSNR (dB)")
@@ -96,7 +96,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
             counts = style.count(part["seeds"].max(), "seed"), style.count(part["signals"].max(), "test signal")
             axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
-    about = "mean and standard deviation over seeds; markers of one fraction are drawn side by side"
+    about = f"means over seeds and test signals, {style.INTERVALS}; markers of one fraction are drawn side by side"
     about += "\nthin grey lines without markers: published, digitised" if any(lines for _, lines in named) else ""
     figure.suptitle(f"Sparse networks at a surviving fraction · preset {results.preset}\n{about}", fontsize=10)
     for axis, lines in named:

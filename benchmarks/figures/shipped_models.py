@@ -55,7 +55,19 @@ def draw(results: Results) -> Drawn:
     heading = f"Models of the package on whole files, preset {results.preset}; means over files. "
     heading += "A dash: no files of that rate."
     table = tables.markdown([*header, "bytes", "encode (s)", "decode (s)"], body)
-    return {"shipped_models.md": f"{heading}\n\n{table}"}
+    saved = _saved(means)
+    return {"shipped_models.md": f"{heading}\n\n{table}" + (f"\n{saved}\n" if saved else "")}
+
+
+def _saved(means: pd.DataFrame) -> str:
+    """What contexts save of each model's files; empty where nothing was coded without."""
+    found = []
+    for method, part in means.groupby("method", sort=False):
+        for steps, same in part.groupby("inner_steps"):
+            sizes = same.set_index("coding")["bytes"]
+            if {"transform", "transform+contexts"} <= set(sizes.index):
+                found.append(f"{method} {1 - sizes['transform+contexts'] / sizes['transform']:.1%} ({steps:.0f} steps)")
+    return f"Prediction and contexts save of the bytes: {', '.join(found)}." if found else ""
 
 
 def _floors(results: Results) -> dict[str, pd.DataFrame]:

@@ -6,6 +6,9 @@ import pandas as pd
 from benchmarks.figures import style, tables
 from benchmarks.figures.results import Drawn, Results
 
+DENSE = "dense"
+"""`method` of the network all of which is adapted."""
+
 CELL = ["dataset", "source", "budget", "method"]
 
 MEANS = ["psnr_db", "kept_fraction", "overlap", "flops_dense", "flops_non_zero", "flops_compacted"]
@@ -41,11 +44,20 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _apart(table: pd.DataFrame) -> tuple[dict[tuple[str, str], list[float]], pd.DataFrame]:
+    """PSNR of the network without gates, by data set, and the lines of the forms."""
+    is_dense = table["method"] == DENSE
+    dense = table[is_dense].groupby(["dataset", "source"])["psnr_db"].apply(list)
+    return dense.to_dict(), table[~is_dense]
+
+
 def _markdown(table: pd.DataFrame, preset: str) -> str:
     text = f"Forms of sparsity, preset {preset}. "
     text += "FLOPs and speed are of a forward pass of the network theta0 + delta.\n"
+    dense, table = _apart(table)
     for (dataset, source, budget), part in table.groupby(["dataset", "source", "budget"]):
         counts = f"{style.count(part['seeds'].max(), 'seed')}, {part['signals'].max()} test signals"
+        counts += "".join(f"; without gates {psnr:.2f} dB" for psnr in dense.get((dataset, source), []))
         rows = part.set_index("method").loc[style.ordered(part["method"])]
         text += f"\n{dataset}{style.SOURCES[source]}, budget {budget:g}, {counts}:\n\n{tables.formatted(rows, CELLS)}"
     return text
@@ -53,6 +65,7 @@ def _markdown(table: pd.DataFrame, preset: str) -> str:
 
 def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     """A line for each form, so that no two markers meet: PSNR on the left, FLOPs on the right."""
+    dense, table = _apart(table)
     parts = list(table.groupby(["dataset", "source", "budget"]))
     forms = style.ordered(table["method"])
     figure, axes = style.grid(len(parts), 2, 7.4, (0.28 * len(forms) + 1.0) * len(parts) + 0.6, sharey=True)
@@ -60,6 +73,9 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         at = part["method"].map(forms.index)
         look = {"linestyle": "", "marker": "o", "markersize": 5, "color": style.look("mscn")["color"]}
         left.errorbar(part["psnr_db"], at, xerr=part["psnr_db_std"], capsize=3, **look)
+        for psnr in dense.get((dataset, source), []):
+            left.axvline(psnr, color="black", linestyle="--", linewidth=1)
+            left.annotate("dense network", (psnr, -0.45), (-3, 0), textcoords="offset points", ha="right", fontsize=7)
         right.plot(100 * (1 - part["saved"]), at, **look)
         right.axvline(100, color="black", linestyle="--", linewidth=1)
         right.annotate("dense network", (100, -0.45), (-3, 0), textcoords="offset points", ha="right", fontsize=7)

@@ -73,6 +73,9 @@ DATASETS = {
 }
 """`dataset` column -> its name for people, where that is another."""
 
+INTERVALS = "95% intervals by bootstrap over both"
+"""What figures say of error bars, after "means over seeds and test signals"."""
+
 RECIPE = ":"
 """Between a method and its recipe where both are compared, e.g. "mscn:published"."""
 

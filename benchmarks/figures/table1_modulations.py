@@ -26,6 +26,14 @@ LABELS = {
 
 CELL = ["dataset", "source", "method", "budget"]
 
+_OF_SIGNALS = {
+    "accuracy_pct": ("voxel_accuracy", lambda mean: 100 * mean),
+    "psnr": ("psnr_db", np.asarray),
+    "psnr_of_mse": ("mse", lambda mean: -10 * np.log10(mean)),
+    "psnr_weighted": ("psnr_weighted_db", np.asarray),
+}
+"""Measure of quality -> column of the rows, and what is made of its mean."""
+
 COST = ["shared_parameters", "decode_flops"]
 
 
@@ -75,8 +83,8 @@ def published() -> pd.DataFrame:
 def summary(rows: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """One line per data set, method and budget.
 
-    Both PSNR conventions in dB, each a mean over seeds with the half-width of its 95% interval (Student's t; empty for
-    one seed): `psnr` averages the signals' PSNRs, `psnr_of_mse` is the PSNR of the signals' mean MSE. Likewise
+    Both PSNR conventions in dB, each a mean over seeds with the half-width of its 95% interval (`tables.half_widths`):
+    `psnr` averages the signals' PSNRs, `psnr_of_mse` is the PSNR of the signals' mean MSE. Likewise
     `accuracy_pct`, the share of voxels on the right side, and `psnr_weighted`, of squared errors weighted by area;
     empty for other data. `shared_parameters` and `decode_flops` are what decoding takes, `sparsity_pct` is the share of
     zeros in the code, `paper` the paper's value for the same data.
@@ -91,7 +99,9 @@ def summary(rows: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     table = tables.across_seeds(per_seed, CELL, ["surviving", *COST, *LABELS])
     table["sparsity_pct"] = 100 * (1 - table["surviving"])
     for name in LABELS:
-        table[f"{name}_ci95"] = tables.half_width(table[f"{name}_std"], table["seeds"])
+        column, of = _OF_SIGNALS[name]
+        widths = tables.half_widths(rows, CELL, column, of).rename(f"{name}_ci95")
+        table = table.merge(widths.reset_index(), how="left", on=CELL)
     with_intervals = [f"{name}{suffix}" for name in LABELS for suffix in ("", "_ci95")]
     ordered = [*CELL, "seeds", "signals", "outer_steps", "sparsity_pct", *COST, "trained_on", *with_intervals]
     return table[ordered].merge(paper, how="left", on=CELL)
@@ -134,7 +144,7 @@ def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], l
         caption = (
             f"{' '.join(filter(None, [f'{dataset}{style.SOURCES[source]}', style.trained_elsewhere(part, str)]))}: "
             f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
-            f"signals, mean and 95% interval over {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}"
+            f"signals, {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}, {style.INTERVALS}"
         )
         counts = trials.counts(results.folder.parent, "table1_modulations").get(dataset)
         if counts and trials.used_by(results.preset, "table1_modulations"):
@@ -184,6 +194,6 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     handles = {handle.get_label(): handle for axis in axes.flat for handle in axis.containers + axis.lines}
     names = [name for method in methods for name in (style.label(method), f"{style.label(method)}, paper")]
     style.legend(figure, 3, {name: handles[name] for name in names if name in handles})
-    about = "means over test signals and seeds, 95% intervals over seeds; markers of one number are drawn side by side"
+    about = f"means over test signals and seeds, {style.INTERVALS}; markers of one number are drawn side by side"
     figure.suptitle(f"Quality at a number of non-zeros per signal · preset {results.preset}\n{about}", fontsize=10)
     return figure

@@ -1,12 +1,15 @@
 """Tables: means over signals and seeds, and their text as Markdown and LaTeX."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import numpy as np
 import pandas as pd
-import scipy.stats
 
 _OF_CELL = ("signals", "outer_steps", "trained_on")
 """What is the same for all seeds of a cell."""
+
+_DRAWN = 1000
+"""Resamples of a bootstrap."""
 
 
 def seed_means(rows: pd.DataFrame, cell: list[str], columns: dict[str, str]) -> pd.DataFrame:
@@ -30,9 +33,32 @@ def across_seeds(per_seed: pd.DataFrame, cell: list[str], columns: list[str]) ->
     return table.join([groups[columns].mean(), deviations]).reset_index()
 
 
-def half_width(deviation: pd.Series, count: pd.Series) -> pd.Series:
-    """Half the 95% interval (Student's t) of the mean of `count` values with this standard deviation; NaN of one."""
-    return scipy.stats.t.ppf(0.975, count - 1) * deviation / count**0.5
+def half_widths(
+    rows: pd.DataFrame, cell: list[str], column: str, of: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> pd.Series:
+    """Half the 95% interval of the mean of a column over seeds and test signals, one value per cell.
+
+    By bootstrap: as many seeds as there are, and as many signals, are drawn with replacement, independently, `_DRAWN`
+    times (the percentile method). Methods are judged on the same signals, so that differences are surer than this.
+    NaN of one value, and where a seed lacks signals that others have.
+
+    Args:
+      rows: of all cells, seeds and signals.
+      cell: columns that name a cell.
+      column: whose mean it is.
+      of: what is made of each mean.
+    """
+
+    def of_cell(part: pd.DataFrame) -> float:
+        values = part.pivot_table(index="seed", columns="signal_id", values=column, dropna=False).to_numpy()
+        if values.size < 2 or np.isnan(values).any():
+            return np.nan
+        rng = np.random.default_rng(0)
+        seeds, signals = (rng.multinomial(count, [1 / count] * count, _DRAWN) / count for count in values.shape)
+        low, high = np.percentile(of(((seeds @ values) * signals).sum(axis=1)), [2.5, 97.5])
+        return (high - low) / 2
+
+    return rows.groupby(cell)[["seed", "signal_id", column]].apply(of_cell)
 
 
 def markdown(header: Iterable[str], body: Iterable[Iterable[str]]) -> str:

@@ -99,7 +99,7 @@ def _fig2(results: Results) -> Chart:
                 for method in style.ordered(line["method"]):
                     at = line[line["method"] == method].sort_values("surviving_fraction")
                     meta = {"data": style.named(dataset, source), "evaluation": regime, "seeds": shown}
-                    yield _line(method, 100 * at["surviving_fraction"], at["psnr"], meta, at["psnr_std"])
+                    yield _line(method, 100 * at["surviving_fraction"], at["psnr"], meta, at["psnr_ci95"])
 
     traces = sorted(traces(), key=lambda trace: trace.meta["evaluation"] == "adam")
     return _chart("Sparse updates of the network", "surviving fraction (%)", "PSNR (dB)", traces, log=True)

@@ -96,7 +96,10 @@ class Images(Grid):
         self.check_writable(path)
         form = {".tif": "TIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
         with replaced(path, "wb") as out:
-            PIL.Image.fromarray(signal).save(out, format=form, **({"lossless": True} if form == "WEBP" else {}))
+            if form == "PNG":
+                out.write(_png(signal))
+            else:
+                PIL.Image.fromarray(signal).save(out, format=form, **({"lossless": True} if form == "WEBP" else {}))
 
     def errors(self, signal: UInt8[np.ndarray, "H W c"], decoded: UInt8[np.ndarray, "H W c"]) -> dict[str, float]:
         return {"psnr_db": psnr_8_bit(decoded, signal)}
@@ -107,6 +110,13 @@ class Images(Grid):
     def shown(self, targets: np.ndarray, side: int, count: int) -> Int[np.ndarray, " n"]:
         """None: no figure shows them."""
         return np.arange(0)
+
+
+def _png(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """The picture as a PNG file: a tenth longer than Pillow makes it by default, in a tenth of the time."""
+    import imagecodecs  # Two in three commands write no picture.
+
+    return imagecodecs.png_encode(np.ascontiguousarray(picture), level=1, filter=imagecodecs.PNG.FILTER.PAETH)
 
 
 def _meet(wider: np.ndarray) -> np.ndarray:
