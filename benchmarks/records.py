@@ -4,8 +4,10 @@ import csv
 import io
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 """The repository, or where the package is installed."""
@@ -330,12 +332,14 @@ def read_rows(path: pathlib.Path, columns: Sequence[str] | None = None) -> list[
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
-def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
+def read(path: pathlib.Path, columns: Iterable[str] = COLUMNS) -> "pd.DataFrame":
     """The rows of a CSV that has at least `columns`, empty where there is no such file yet.
 
     Raises:
       ValueError: where the file is damaged, a column is missing, or something else stands where a number belongs.
     """
+    import pandas as pd  # Takes half a second, which those who only run jobs need not wait.
+
     columns = list(columns)
     if not path.exists():
         return pd.DataFrame(columns=columns)

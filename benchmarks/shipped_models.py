@@ -24,8 +24,11 @@ NAME, SCOPE = "shipped_models", "shipped"
 NO_CONTEXTS = "no_contexts"
 """The change with which a model's tables are fitted anew: one for each coefficient, whatever is around it."""
 
+FIRST_HALF = "first_half"
+"""The change with which the decoder sees the first half of the bytes."""
+
 CHANGES = {"none": {}, "effort_0": {"refined": 0}, "effort_9": {"refined": 9}, "blended": {"overlap": True}}
-CHANGES |= {NO_CONTEXTS: {}}
+CHANGES |= {NO_CONTEXTS: {}, FIRST_HALF: {}}
 """What a model does otherwise than as it comes: name -> attributes of its coder. Its tables stay as they are."""
 
 _FITTED = 2000
@@ -84,7 +87,9 @@ class ShippedJob(Job):
                 began = time.perf_counter()
                 stream = codec.encode(shared, signal)
                 encoded = time.perf_counter()
-                decoded = codec.decode(shared, stream).reshape(signal.shape)
+                whole = self.change != FIRST_HALF
+                stream = stream if whole else stream[: len(stream) // 2]
+                decoded = codec.decode(shared, stream, whole=whole).reshape(signal.shape)
                 done = time.perf_counter()
                 axes = coder.modality.axes
                 values, targets = array_to_targets(decoded, axes), array_to_targets(signal, axes)
@@ -98,7 +103,7 @@ class ShippedJob(Job):
                         "shared_parameters": metrics.shared_parameters(coder.theta["field"]),
                         "inner_steps": coder.steps + coder.refined,
                         "bits": shared.quantizer.bits,
-                        "coding": shared.coding,
+                        "coding": shared.coding + ("" if whole else ", first half"),
                         "trained_on": shared.trained_on,
                         "encode_s": f"{encoded - began:.3g}",
                         "decode_s": f"{done - encoded:.3g}",
@@ -110,7 +115,7 @@ class ShippedJob(Job):
 
 def _changes(model: Model, change: str) -> bool:
     """Whether a change is one for this model."""
-    if change == NO_CONTEXTS:
+    if change in (NO_CONTEXTS, FIRST_HALF):
         return model.contexts is not None
     return any(getattr(model.coder, attribute) != value for attribute, value in CHANGES[change].items())
 

@@ -37,18 +37,23 @@ def encode(model: Model, signal: Signal, effort: int | None = None) -> bytes:
     return coded
 
 
-def decode(model: Model | None, data: bytes, cameras: Cameras | None = None) -> Signal:
+def decode(model: Model | None, data: bytes, cameras: Cameras | None = None, whole: bool = True) -> Signal:
     """The signal of a stream: the image, the field's values of maps or of a solid, or views of a scene.
 
     Args:
       model: that the stream was made with; a picture that is there without loss needs none.
       data: the stream.
       cameras: from which a scene is seen, for scenes alone; None for cameras around it.
+      whole: whether the stream must be whole and unaltered. Of a stream's first bytes (False) so many numbers of each
+        part are read as they hold, the others are those of the mean: a lower rate. For models with contexts alone,
+        whose payload has one number of all parts after the other.
 
     Raises:
-      ValueError: for what is not a whole and unaltered stream of this model, or for cameras where it holds no scene.
+      ValueError: for what is no such stream of this model, or for cameras where it holds no scene.
     """
-    stream = parse(data)
+    stream = parse(data, whole)
+    if stream.lossless and not whole:
+        raise ValueError("of a picture without loss nothing can be decoded but all")
     if stream.lossless:
         if cameras is not None:
             raise ValueError("cameras are for scenes; the stream holds a picture")
@@ -56,7 +61,7 @@ def decode(model: Model | None, data: bytes, cameras: Cameras | None = None) -> 
     if model is None:
         raise ValueError(f"the stream needs model {stream.model_id.hex()}")
     coder, modality = model.coder, model.coder.modality
-    codes = unpack(model, stream)
+    codes = unpack(model, stream, whole)
 
     def stored(values):
         if not np.isfinite(values).all():
@@ -86,8 +91,8 @@ def pack(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: 
     return join(model.coder.modality, bytes.fromhex(model.id)[:ID_BYTES], height, width, len(codes), payload)
 
 
-def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
-    """The codes of a stream's parts; memory is within a constant factor of the payload's.
+def unpack(model: Model, stream: Stream, whole: bool = True) -> Float[np.ndarray, "P *code"]:
+    """The codes of a stream's parts; memory is within a constant factor of the payload's, where that must be whole.
 
     Raises:
       ValueError: for a stream of another model, or a payload that is not what the header says.
@@ -99,9 +104,11 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
         raise ValueError(f"the stream holds a {stream.modality.noun}, the model another kind of signal")
     coder.modality.check_header(stream.height, stream.width, rows, coder.side)
     coder.check_work(rows)
-    if rows * _fewest_bits(model) > 8 * (len(stream.payload) + 8):
+    if not whole and model.contexts is None:
+        raise ValueError("the first bytes of a stream say nothing without contexts in its model")
+    if whole and rows * _fewest_bits(model) > 8 * (len(stream.payload) + 8):
         raise ValueError(f"the stream claims {stream.height}x{stream.width} pixels, too many for its payload")
-    decoder = entropy.Decoder(stream.payload)
+    decoder = entropy.Decoder(stream.payload, whole)
     if coder.mask is None:
         opened = np.stack([decoder.read(rows, table) for table in model.mask_tables], axis=1).astype(bool)
     else:
@@ -110,8 +117,9 @@ def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
         levels = _read(model, decoder, opened[:, coder.stored])
     else:
         lattice = coder.modality.lattice(stream.height, stream.width, rows, coder.side)
-        levels = _read_in_context(model, decoder, lattice)
-    decoder.close()
+        levels = _read_in_context(model, decoder, lattice, whole)
+    if whole:
+        decoder.close()
     codes = np.zeros((rows, coder.size), np.float32)
     codes[:, coder.stored] = model.values(levels)
     codes[~opened] = 0
@@ -159,20 +167,36 @@ def _columns_in_context(model: Model, codes: Float[np.ndarray, "P *code"], latti
         yield excess[quantizer.is_end(symbols)], model.excess_table
 
 
-def _read_in_context(model: Model, decoder: entropy.Decoder, lattice: tuple[int, int]) -> Int[np.ndarray, "P n"]:
-    """The levels that `_columns_in_context` wrote."""
-    quantizer, contexts, middle = model.quantizer, model.contexts, model.quantizer.levels // 2
+def _read_in_context(
+    model: Model, decoder: entropy.Decoder, lattice: tuple[int, int], whole: bool
+) -> Int[np.ndarray, "P n"]:
+    """The levels that `_columns_in_context` wrote, those of the mean for entries behind the end where there may be."""
+    contexts, middle = model.contexts, model.quantizer.levels // 2
     sizes, residuals = contexts.sizes(lattice), np.zeros((*lattice, len(contexts.units)), np.int64)
-    for entry in range(residuals.shape[-1]):
-        classes, symbols = contexts.classes(entry, sizes), np.zeros(lattice, np.int32)
-        for chosen in np.unique(classes):
-            found = classes == chosen
-            symbols[found] = decoder.read(int(found.sum()), model.tables[chosen])
-        ends, excess = quantizer.is_end(symbols), np.zeros_like(symbols)
-        excess[ends] = decoder.read(int(ends.sum()), model.excess_table)
-        residuals[..., entry] = quantizer.join(symbols, excess).astype(np.int64) - middle
+    entries = residuals.shape[-1]
+    for entry in range(entries):
+        try:
+            residuals[..., entry] = _read_entry(model, decoder, contexts.classes(entry, sizes))
+        except ValueError:
+            if whole:
+                raise
+            entries = entry
+            break
         sizes.add(residuals[..., entry], contexts.units[entry])
-    return contexts.levels(residuals, middle).reshape(-1, residuals.shape[-1]) + middle
+    levels = contexts.levels(residuals, middle)
+    levels[..., entries:] = 0
+    return levels.reshape(-1, residuals.shape[-1]) + middle
+
+
+def _read_entry(model: Model, decoder: entropy.Decoder, classes: Int[np.ndarray, "R C"]) -> Int[np.ndarray, "R C"]:
+    """The residuals of an entry."""
+    quantizer, symbols = model.quantizer, np.zeros(classes.shape, np.int32)
+    for chosen in np.unique(classes):
+        found = classes == chosen
+        symbols[found] = decoder.read(int(found.sum()), model.tables[chosen])
+    ends, excess = quantizer.is_end(symbols), np.zeros_like(symbols)
+    excess[ends] = decoder.read(int(ends.sum()), model.excess_table)
+    return quantizer.join(symbols, excess).astype(np.int64) - quantizer.levels // 2
 
 
 def _fewest_bits(model: Model) -> float:

@@ -129,13 +129,18 @@ def _shortest(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
 
 
 class Decoder:
-    """Reads what `encode` wrote, column by column, and encodes it again to see that it is that."""
+    """Reads what `encode` wrote, column by column, and encodes it again to see that it is that.
 
-    def __init__(self, data: bytes):
+    Of the first bytes alone (`whole` False) it reads those symbols that no byte behind them could change: the range
+    coder looks two words ahead.
+    """
+
+    def __init__(self, data: bytes, whole: bool = True):
         padded = data + bytes(-len(data) % _WORD)
         self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
         self._encoder = constriction.stream.queue.RangeEncoder()
         self._data = data
+        self._ahead = 0 if whole else 2
 
     def read(self, count: int, table: UInt32[np.ndarray, " A"]) -> Int[np.ndarray, " s"]:
         """The next column, int32.
@@ -149,7 +154,7 @@ class Decoder:
         except AssertionError as error:
             raise ValueError("the payload does not fit the model's tables") from error
         self._encoder.encode(symbols, model)
-        if _WORD * self._encoder.pos()[0] > len(self._data):
+        if _WORD * (self._encoder.pos()[0] + self._ahead) > len(self._data):
             raise ValueError("the payload ends before its last symbol")
         return symbols
 

@@ -8,7 +8,6 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from jaxtyping import Array, Float, PyTree
 
 from mscn_flax.learner import MetaLearner
@@ -82,6 +81,8 @@ def principal_components(
     Raises:
       ValueError: for more components than the signals have.
     """
+    import scipy.linalg  # Takes a quarter of a second.
+
     most = most_components(*signals.shape)
     if not 1 <= count <= most:
         raise ValueError(f"{len(signals)} signals have 1 to {most} principal components, not {count}")

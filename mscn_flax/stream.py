@@ -66,28 +66,36 @@ def join(modality: Modality, model_id: bytes, height: int, width: int, parts: in
     return body + zlib.crc32(body).to_bytes(4, "big")
 
 
-def parse(data: bytes) -> Stream:
+def parse(data: bytes, whole: bool = True) -> Stream:
     """A stream's parts; allocates no more than a copy of it.
 
+    Args:
+      data: the stream, or its first bytes.
+      whole: whether all of it must be there, unaltered; otherwise the header must, and no checksum is looked at.
+
     Raises:
-      ValueError: for what is not a whole and unaltered stream.
+      ValueError: for what is not such a stream.
     """
     if data[:2] != MAGIC:
         raise ValueError("not an MSCN stream")
     fixed = 4 + ID_BYTES
-    if len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
+    if whole and (len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big")):
         raise ValueError("the stream is truncated or altered: its checksum differs")
+    if len(data) < fixed:
+        raise ValueError("the stream ends within its header")
     if data[2] != VERSION or data[3] >= len(_MODALITIES):
         read = f"{VERSION} and kinds below {len(_MODALITIES)}"
         raise ValueError(f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {read}")
-    numbers, position = [], fixed
+    numbers, position, body = [], fixed, data[:-4] if whole else data
     for _ in range(3):
-        number, position = _read_varint(data[:-4], position)
+        number, position = _read_varint(body, position)
         numbers.append(number)
     height, width, parts = numbers
     if not 1 <= height * width <= MAX_POINTS:
         raise ValueError(f"the stream claims {height}x{width} points, of at most {MAX_POINTS}")
-    stream = Stream(_MODALITIES[data[3]], data[4:fixed], height, width, parts, data[position:-4], position + 4)
+    stream = Stream(
+        _MODALITIES[data[3]], data[4:fixed], height, width, parts, body[position:], position + len(data) - len(body)
+    )
     if stream.lossless:
         if stream.modality is not IMAGES or parts:
             raise ValueError(f"the stream claims a {stream.modality.noun} of {parts} parts that needs no model")
@@ -100,13 +108,9 @@ def kind(head: bytes) -> Modality | None:
     return _MODALITIES[head[3]] if head[:2] == MAGIC and len(head) > 3 and head[3] < len(_MODALITIES) else None
 
 
-def facts(data: bytes) -> dict:
-    """What a stream says of itself, by name: sizes in points and bytes, bits per point, model.
-
-    Raises:
-      ValueError: for what is not a whole and unaltered stream.
-    """
-    stream = parse(data)
+def facts(data: bytes, whole: bool = True) -> dict:
+    """What a stream says of itself, by name: sizes in points and bytes, bits per point, model; see `parse`."""
+    stream = parse(data, whole)
     return {
         "kind": stream.modality.noun,
         "height": stream.height,

@@ -8,11 +8,10 @@ import rooms
 import safetensors
 import safetensors.numpy
 
-from mscn_flax import codec, model
+from mscn_flax import codec, model, stream
 from mscn_flax.contexts import Contexts, class_tables
 from mscn_flax.entropy import TOTAL
 from mscn_flax.fitting import fit_model, lattices_of
-from mscn_flax.stream import parse
 from mscn_flax.transform import Transform, gram
 
 LIMIT = 16
@@ -97,6 +96,36 @@ def in_context():
     return fit_model(shared.coder, codes, 5, transform=Transform.of(shared.coder, codes), fields=fields)
 
 
+def test_the_first_bytes_of_a_stream_hold_the_first_numbers_of_every_part(in_context):
+    signal = rooms.signal("image", 9)
+    data = codec.encode(in_context, signal)
+    all_of_it, mean = stream.parse(data), in_context.quantizer.levels // 2
+    levels = in_context.levels(codec.unpack(in_context, all_of_it))
+    held = []
+    for length in range(all_of_it.header_bytes - 4, len(data) + 1):
+        begun = stream.parse(data[:length], whole=False)
+        found = in_context.levels(codec.unpack(in_context, begun, whole=False))
+        count = max((i for i in range(levels.shape[1] + 1) if (found[:, :i] == levels[:, :i]).all()), default=0)
+        assert (found[:, count:] == mean).all()
+        held.append(count)
+        assert codec.decode(in_context, data[:length], whole=False).shape == signal.shape
+    assert held == sorted(held)
+    assert held[0] < held[-1]
+
+
+def test_what_is_no_beginning_of_a_stream_is_refused(in_context):
+    data = codec.encode(in_context, rooms.signal("image", 9))
+    with pytest.raises(ValueError, match="checksum differs"):
+        codec.decode(in_context, data[:-1])
+    with pytest.raises(ValueError, match="ends within its header"):
+        codec.decode(in_context, data[:6], whole=False)
+    with pytest.raises(ValueError, match="number without end"):
+        codec.decode(in_context, data[:9], whole=False)
+    plain = rooms.model("image")
+    with pytest.raises(ValueError, match="say nothing without contexts"):
+        codec.decode(plain, codec.encode(plain, rooms.signal("image", 9))[:-1], whole=False)
+
+
 BROKEN = {
     "no basis": lambda t: t.pop("transform.basis"),
     "a wide basis": lambda t: t.update({"transform.basis": t["transform.basis"][:, :-1]}),
@@ -138,8 +167,8 @@ def test_hostile_numbers_end_in_codes_or_in_one_line(in_context):
         )
         shared = dataclasses.replace(in_context, contexts=wild)
         shared.__dict__.pop("id", None)
-        seen = codec.unpack(shared, parse(codec.pack(shared, codes, 16, 24)))
-        np.testing.assert_array_equal(seen, codec.unpack(shared, parse(codec.pack(shared, seen, 16, 24))))
+        seen = codec.unpack(shared, stream.parse(codec.pack(shared, codes, 16, 24)))
+        np.testing.assert_array_equal(seen, codec.unpack(shared, stream.parse(codec.pack(shared, seen, 16, 24))))
 
 
 def test_masks_of_their_own_have_neither(in_context):

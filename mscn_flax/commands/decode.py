@@ -20,6 +20,8 @@ def add(commands) -> None:
     decode.add_argument("-o", "--output", type=pathlib.Path, help=help_output)
     decode.add_argument("--model", help="file, or name of a model of the package (default: the one that is needed)")
     decode.add_argument("--cameras", type=pathlib.Path, help="of scenes: folder with pose/ and intrinsics.txt")
+    help_partial = "the first bytes of a stream are enough, for a lower quality; nothing is checked by a sum"
+    decode.add_argument("--partial", action="store_true", help=help_partial)
     add_json(decode)
     add_force(decode)
     decode.set_defaults(run=run)
@@ -80,12 +82,12 @@ def run(options: argparse.Namespace) -> None:
         if not source.is_file():
             raise ValueError(f"there is no file {source}")
         began, data = time.perf_counter(), source.read_bytes()
-        coded = stream.parse(data)
+        coded = stream.parse(data, not options.partial)
         shared = model_of(coded)
-        coded.modality.write(target, codec.decode(shared, data, cameras))
+        coded.modality.write(target, codec.decode(shared, data, cameras, not options.partial))
         name = None if coded.lossless else shelf.name_of(shared.id)
         seconds = time.perf_counter() - began
-        facts = stream.facts(data) | {"seconds": seconds, "model_name": name}
+        facts = stream.facts(data, not options.partial) | {"seconds": seconds, "model_name": name}
         return Done([f"{seconds:.2f} s" + (f", {name}" if name else "")], facts)
 
     each(pairs, work, json=options.json)
