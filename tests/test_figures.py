@@ -341,7 +341,10 @@ def test_the_table_of_forms_has_savings_and_speed(tmp_path):
         "dense_s": 0.4,
         "compacted_s": 0.1,
     }
-    write(tmp_path / "quick" / "sparsity_forms_summary.csv", [row, row | {"method": "my_form"}])
+    runs = [row, row | {"method": "my_form"}]
+    write(tmp_path / "quick" / "sparsity_forms_summary.csv", runs)
+    signals = [run | {"signal_id": i, "psnr_db": 20 + i} for run in runs for i in range(4)]
+    write(tmp_path / "quick" / "sparsity_forms.csv", signals)
     text = draw(sparsity_forms, tmp_path)[0].read_text()
     assert "| 60% | 50% | 4.00 |" in text
     assert "| my form | 1 of 1 |" in text

@@ -96,7 +96,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
             counts = style.count(part["seeds"].max(), "seed"), style.count(part["signals"].max(), "test signal")
             axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
-    about = f"means over seeds and test signals, {style.INTERVALS}; markers of one fraction are drawn side by side"
+    about = f"means, {style.INTERVALS};\nmarkers of one fraction are drawn side by side"
     about += "\nthin grey lines without markers: published, digitised" if any(lines for _, lines in named) else ""
     figure.suptitle(f"Sparse networks at a surviving fraction · preset {results.preset}\n{about}", fontsize=10)
     for axis, lines in named:

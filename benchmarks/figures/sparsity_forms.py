@@ -18,7 +18,7 @@ CELLS = [
     ("form", "{form}"),
     ("gates open", "{open_gates:.0f} of {gates:.0f}"),
     ("kept of parameters", "{kept_fraction:.1%}"),
-    ("PSNR (dB)", "{psnr_db:.2f} ± {psnr_db_std:.2f}"),
+    ("PSNR (dB)", "{psnr_db:.2f} ± {psnr_db_ci95:.2f}"),
     ("FLOPs in zeros", "{saved_non_zero:.0%}"),
     ("FLOPs saved", "{saved:.0%}"),
     ("speed-up", "{speedup:.2f}"),
@@ -28,16 +28,17 @@ CELLS = [
 
 def draw(results: Results) -> Drawn:
     """The table and the figure."""
-    table = summary(results.rows("sparsity_forms_summary", [*CELL, *MEANS, "seed", "signals"]))
+    runs = results.rows("sparsity_forms_summary", [*CELL, *MEANS, "seed", "signals"])
+    table = summary(runs, results.rows("sparsity_forms", [*CELL, "seed", "signal_id", "psnr_db"]))
     return {"sparsity_forms.md": _markdown(table, results.preset), "sparsity_forms": _figure(table, results)}
 
 
-def summary(runs: pd.DataFrame) -> pd.DataFrame:
-    """One line per data set, budget and form: means over seeds, and `psnr_db_std`, their deviation (0 of one seed)."""
-    table = tables.across_seeds(runs, CELL, MEANS)
+def summary(runs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per data set, budget and form: means over seeds, and `psnr_db_ci95` of the rows, see `half_widths`."""
+    widths = tables.half_widths(rows, CELL, "psnr_db").rename("psnr_db_ci95").reset_index()
+    table = tables.across_seeds(runs, CELL, MEANS).merge(widths, how="left", on=CELL)
     return table.assign(
         form=table["method"].map(style.label),
-        psnr_db_std=table["psnr_db_std"].fillna(0),
         saved=1 - table["flops_compacted"] / table["flops_dense"],
         saved_non_zero=1 - table["flops_non_zero"] / table["flops_dense"],
         speedup=table["dense_s"] / table["compacted_s"],
@@ -53,7 +54,7 @@ def _apart(table: pd.DataFrame) -> tuple[dict[tuple[str, str], list[float]], pd.
 
 def _markdown(table: pd.DataFrame, preset: str) -> str:
     text = f"Forms of sparsity, preset {preset}. "
-    text += "FLOPs and speed are of a forward pass of the network theta0 + delta.\n"
+    text += f"FLOPs and speed are of a forward pass of the network theta0 + delta; PSNR: {style.INTERVALS}.\n"
     dense, table = _apart(table)
     for (dataset, source, budget), part in table.groupby(["dataset", "source", "budget"]):
         counts = f"{style.count(part['seeds'].max(), 'seed')}, {part['signals'].max()} test signals"
@@ -72,7 +73,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     for (left, right), ((dataset, source, budget), part) in zip(axes, parts, strict=True):
         at = part["method"].map(forms.index)
         look = {"linestyle": "", "marker": "o", "markersize": 5, "color": style.look("mscn")["color"]}
-        left.errorbar(part["psnr_db"], at, xerr=part["psnr_db_std"], capsize=3, **look)
+        left.errorbar(part["psnr_db"], at, xerr=part["psnr_db_ci95"], capsize=3, **look)
         for psnr in dense.get((dataset, source), []):
             left.axvline(psnr, color="black", linestyle="--", linewidth=1)
             left.annotate("dense network", (psnr, -0.45), (-3, 0), textcoords="offset points", ha="right", fontsize=7)
@@ -84,6 +85,6 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         left.set_title(f"{style.named(dataset, source)}, {100 * budget:g}% of the gates open")
         right.set_title(f"{style.count(part['seeds'].max(), 'seed')}, {part['signals'].max()} test signals")
     left.set_ylim(len(forms) - 0.5, -0.7)
-    about = "mean and standard deviation over seeds"
+    about = f"means, {style.INTERVALS}"
     figure.suptitle(f"Forms of sparsity: quality and cost · preset {results.preset}\n{about}", fontsize=10)
     return figure

@@ -73,8 +73,8 @@ DATASETS = {
 }
 """`dataset` column -> its name for people, where that is another."""
 
-INTERVALS = "95% intervals by bootstrap over both"
-"""What figures say of error bars, after "means over seeds and test signals"."""
+INTERVALS = "95% intervals by bootstrap over seeds and signals"
+"""What figures say of error bars, see `tables.half_widths`."""
 
 RECIPE = ":"
 """Between a method and its recipe where both are compared, e.g. "mscn:published"."""

@@ -194,6 +194,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     handles = {handle.get_label(): handle for axis in axes.flat for handle in axis.containers + axis.lines}
     names = [name for method in methods for name in (style.label(method), f"{style.label(method)}, paper")]
     style.legend(figure, 3, {name: handles[name] for name in names if name in handles})
-    about = f"means over test signals and seeds, {style.INTERVALS}; markers of one number are drawn side by side"
+    about = f"means, {style.INTERVALS}; all methods have the same signals, so that\n"
+    about += "differences vary less than that; markers of one number are drawn side by side"
     figure.suptitle(f"Quality at a number of non-zeros per signal · preset {results.preset}\n{about}", fontsize=10)
     return figure
