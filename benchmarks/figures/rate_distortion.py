@@ -96,7 +96,9 @@ def about(part: pd.DataFrame, noun: str) -> str:
     networks = drawn(coded(part))
     bits = style.span(networks["bits"])
     signals, steps = style.count(part["images"].max(), noun), networks["outer_steps"].max()
-    counts = f"{steps:.0f} steps, {bits} bits, {signals}, {seeds(networks)}"
+    trained = networks.loc[networks["outer_steps"] > 0, "seeds"]  # Which has fewer, `seeds` says in the table.
+    of_seeds = f"{style.span(trained)} seed{'s' if max(trained) > 1 else ''}"
+    counts = f"{steps:.0f} steps, {bits} bits, {signals}, {of_seeds}"
     return f"{counts}\ntrained on {style.trained_on(networks)}"
 
 

@@ -1,5 +1,6 @@
 """Tables: means over signals and seeds, and their text as Markdown and LaTeX."""
 
+import functools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -53,12 +54,17 @@ def half_widths(
         values = part.pivot_table(index="seed", columns="signal_id", values=column, dropna=False).to_numpy()
         if values.size < 2 or np.isnan(values).any():
             return np.nan
-        rng = np.random.default_rng(0)
-        seeds, signals = (rng.multinomial(count, [1 / count] * count, _DRAWN) / count for count in values.shape)
+        seeds, signals = map(_drawn, values.shape, (0, 1))
         low, high = np.percentile(of(((seeds @ values) * signals).sum(axis=1)), [2.5, 97.5])
         return (high - low) / 2
 
     return rows.groupby(cell)[["seed", "signal_id", column]].apply(of_cell)
+
+
+@functools.cache
+def _drawn(count: int, axis: int) -> np.ndarray:
+    """Of each resample [_DRAWN, count] the share of each of `count` values; those of two axes are independent."""
+    return np.random.default_rng(axis).multinomial(count, [1 / count] * count, _DRAWN) / count
 
 
 def markdown(header: Iterable[str], body: Iterable[Iterable[str]]) -> str:
