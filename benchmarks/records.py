@@ -208,24 +208,9 @@ GROWTH_COLUMNS = (
     "run_id",
 )
 
-CODEC_SPEED_COLUMNS = (
-    "experiment",
-    "preset",
-    "task",  # command: encode, decode
-    "model",
-    "dataset",  # of whose test pictures the picture is put together
-    "height",
-    "width",
-    "device",
-    "step_s",  # seconds of the command from start to end, median
-    "step_min_s",
-    "repeats",
-    "megapixels_per_s",
-    "peak_mib",  # most memory of the process
-    "bytes",  # of the stream
-    "psnr_db",  # of 8-bit values
-    "run_id",
-)
+CODEC_SPEED_COLUMNS = ("experiment", "preset", "task", "model", "dataset", "height", "width", "device", "step_s")
+CODEC_SPEED_COLUMNS += ("step_min_s", "repeats", "megapixels_per_s", "peak_mib", "bytes", "psnr_db", "run_id")
+"""Of a command (`task`), whose seconds from start to end are `step_s` (the median) and most memory `peak_mib`."""
 
 COST_COLUMNS = (
     "experiment",
