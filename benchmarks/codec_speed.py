@@ -55,20 +55,19 @@ class CodecSpeedJob(Job):
         """One row per command."""
         with tempfile.TemporaryDirectory() as folder:
             picture, stream = pathlib.Path(folder) / "picture.png", pathlib.Path(folder) / "picture.mscn"
+            found = data.load(self.dataset, "test", resolution=data.DATA_SETS[self.dataset].resolution)
             side = math.sqrt(1e6 * self.megapixels / 6)
-            pictures = data.load(self.dataset, "test", resolution=data.DATA_SETS[self.dataset].resolution)
-            IMAGES.write(picture, mosaic(list(map(pictures.__getitem__, range(len(pictures)))), side * 2, side * 3))
-            height, width, _ = IMAGES.read(picture).shape
-            encoded = [
-                _measure("encode", picture, "-o", stream, "--model", self.model, "--force", "--json")
-                for _ in range(self.repeats + (self.repeats > 1))
-            ]
-            decoded = [
-                _measure("decode", stream, "-o", picture.with_name("decoded.png"), "--force", "--json")
-                for _ in range(self.repeats + (self.repeats > 1))
-            ]
-        facts, rows = encoded[-1].facts, []
-        for task, measured in (("encode", encoded), ("decode", decoded)):
+            height, width = round(2 * side), round(3 * side)
+            IMAGES.write(picture, mosaic([found[index] for index in range(len(found))], height, width))
+            commands = {
+                "encode": (picture, "-o", stream, "--model", self.model),
+                "decode": (stream, "-o", picture.with_name("decoded.png")),
+            }
+            # Where there are several, the first fills the cache of compiled programs.
+            runs = range(self.repeats + (self.repeats > 1))
+            ran = {task: [_measure(task, *rest, "--force", "--json") for _ in runs] for task, rest in commands.items()}
+        facts, rows = ran["encode"][-1].facts, []
+        for task, measured in ran.items():
             timed = measured[-self.repeats :]
             seconds = statistics.median(each.seconds for each in timed)
             rows.append(
@@ -127,7 +126,7 @@ def jobs(
     ]
 
 
-def mosaic(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], height: float, width: float) -> UInt8[np.ndarray, "H W 3"]:
+def mosaic(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
     """The middles of the pictures, of one size, side by side and again, until height and width are filled."""
     rows, columns = (min(picture.shape[axis] for picture in pictures) for axis in (0, 1))
 
@@ -135,7 +134,6 @@ def mosaic(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], height: float, width:
         top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
         return picture[top : top + rows, left : left + columns]
 
-    height, width = round(height), round(width)
     down, across = -(-height // rows), -(-width // columns)
     tiles = [[middle(pictures[(i * across + j) % len(pictures)]) for j in range(across)] for i in range(down)]
     return np.concatenate([np.concatenate(line, axis=1) for line in tiles])[:height, :width]
@@ -154,7 +152,7 @@ def _measure(*arguments: object) -> _Run:
     """Runs `mscn` in a process of its own, as a user would.
 
     Raises:
-      ValueError: where it fails, with what it said.
+      ValueError: where it fails; it has said why.
     """
     began = time.perf_counter()
     process = subprocess.Popen(

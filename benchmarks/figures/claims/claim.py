@@ -44,8 +44,8 @@ def signed(value: float) -> str:
 
 
 def seeds(rows: pd.DataFrame) -> str:
-    """The number of seeds, of rows or of means over some."""
-    return f"{rows['seed'].nunique() if 'seed' in rows else rows['seeds'].max():g}"
+    """The number of seeds, of rows or of means over some, which may be of fewer seeds than others."""
+    return f"{rows['seed'].nunique()}" if "seed" in rows else style.span(rows["seeds"])
 
 
 def datasets(found: Iterable[tuple[str, str]]) -> str:

@@ -23,8 +23,9 @@ def _differences(results: Results, rivals: Sequence[str]) -> pd.DataFrame:
             each = rate_distortion.differences(*(rate_distortion.curve(part, one) for one in (method, other)))
             if len(each):
                 about = style.dataset(dataset) + (f" ({recipe})" if recipe else "")
-                number = part.loc[part["method"] == method, "seeds"].max()
-                lines.append([dataset, source, about, rival, number, each.min(), each.mean(), each.max(), each[0]])
+                trained = part[part["method"].isin([method, other]) & (part["outer_steps"] > 0)]
+                fewest = trained["seeds"].min()
+                lines.append([dataset, source, about, rival, fewest, each.min(), each.mean(), each.max(), each[0]])
     columns = ["dataset", "source", "about", "rival", "seeds", "least", "mean", "most", "lowest"]
     return pd.DataFrame(lines, columns=columns)
 
