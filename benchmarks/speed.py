@@ -4,10 +4,11 @@ Each in a process of its own, because allocator and devices are chosen when it s
 noisy. On an accelerator, where neither matters and compilation takes most of the time, all versions of one size are
 measured in one process. "plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole
 batch in one vmap, one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and
-`meta.decode` with the launcher's settings.
+`meta.decode` with the launcher's settings. "pytorch" is "plain" in the other framework, see `speed_pytorch`.
 """
 
 import dataclasses
+import itertools
 import json
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 
 import gin
 
-from benchmarks import cli, grid, launch, records, speed_process
+from benchmarks import cli, grid, launch, records, speed_process, speed_pytorch
 from benchmarks.job import Job
 from benchmarks.run_folder import Result
 from mscn_flax.sine import SINES
@@ -27,6 +28,9 @@ NAME, SCOPE = "speed", "speed"
 
 VARIANTS = (("plain", "plain", "float32"), *(("mscn_flax", sine, "float32") for sine in SINES))
 """(variant, sine, precision) of the rows of each size."""
+
+PEERS = {speed_pytorch.VARIANT: (speed_pytorch.VARIANT, "plain", "float32")}
+"""What a user might have taken instead -> (variant, sine, precision) of its rows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,8 @@ class SpeedJob(Job):
         names = ("variant", "sine", "precision")
         cases = [common | dict(zip(names, variant, strict=True)) for variant in self.variants]
         for _ in range(self.rounds):
-            measured = measure_all(cases) if self.together else map(measure, cases)
+            own = [case for case in cases if case["variant"] not in PEERS] if self.together else []
+            measured = itertools.chain(measure_all(own) if own else (), map(measure, cases[len(own) :]))
             for variant, one in zip(self.variants, measured, strict=True):
                 found[variant].append(one)
         for variant, measured in found.items():
@@ -86,8 +91,9 @@ class SpeedJob(Job):
                 row |= {key: measured[-1][key] for key in ("chunk_size", "devices", "device")}
                 row |= {name: f"{max(one[name] for one in measured):.4g}" for name in speed_process.LIMITS}
                 rows.append(row)
-                mib, share = row["temp_bytes"] / 2**20, float(row["gflop_per_s"]) / float(row["matmul_gflop_per_s"])
-                said = f"{row['step_s']} s, {mib:.0f} MiB, {share:.2f} of the matrix product's rate"
+                memory = f"{row['temp_bytes'] / 2**20:.0f} MiB, " if row["temp_bytes"] != "" else ""
+                share = float(row["gflop_per_s"]) / float(row["matmul_gflop_per_s"])
+                said = f"{row['step_s']} s, {memory}{share:.2f} of the matrix product's rate"
                 print(f"{self.cell} {task} {' '.join(variant)}: {said}", flush=True)
         return Result({"": rows}, provenance={"device": rows[-1]["device"]})
 
@@ -105,6 +111,7 @@ def jobs(
     chunk_size: int | None = gin.REQUIRED,
     tile_values: int | None = None,
     precisions: list[str] = ("float32",),
+    peers: list[str] = (),
     together: bool = False,
 ) -> list[SpeedJob]:
     """The sizes.
@@ -123,10 +130,16 @@ def jobs(
         holds; "plain" takes them all at once.
       tile_values: values of a layer, points times width, that "mscn_flax" works on at a time; None for all.
       precisions: of the products between hidden layers, some of `siren.MATMUL_DTYPES`, float32 among them.
-      together: measure all versions of a size in one process, once, compiled side by side.
+      peers: keys of `PEERS`; one that is not installed is left out, and that is said.
+      together: measure all versions of a size in one process, once, compiled side by side; peers in one of their own.
     """
     grid.check_choices("speed.precisions", list(precisions), MATMUL_DTYPES)
+    grid.check_choices("speed.peers", list(peers), PEERS)
+    if peers and not speed_pytorch.installed():
+        print("speed: no rows of PyTorch, which is not installed; `pip install -r requirements-peers.txt`", file=sys.stderr)
+        peers = []
     variants = (*VARIANTS, *(("mscn_flax", "fast", name) for name in precisions if name != "float32"))
+    variants += tuple(PEERS[peer] for peer in peers)
     found = [
         {"width": width, "depth": depth, "batch": batch, "code": code, "resolution": (*side, resolution)[0]}
         | {"budget": min(budget, width * (depth - 1))}
@@ -213,10 +226,11 @@ def measure_all(cases: list[dict]) -> Iterator[dict]:
 def _start(cases: list[dict], stderr=subprocess.PIPE) -> subprocess.Popen:
     """Starts a process that measures."""
     # What was compiled before says nothing of how long it takes.
-    environment = launch.environment(allocator=any(settings["variant"] != "plain" for settings in cases))
+    environment = launch.environment(allocator=any(settings["variant"] == "mscn_flax" for settings in cases))
     environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    peer = any(settings["variant"] in PEERS for settings in cases)
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.speed_process", json.dumps(cases)],
+        [sys.executable, "-m", f"benchmarks.{'speed_pytorch' if peer else 'speed_process'}", json.dumps(cases)],
         cwd=records.REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,

@@ -28,6 +28,7 @@ TASKS = {"meta_step": ("meta-step", "o"), "encode": ("encode", "s"), "decode": (
 """`task` column -> name, marker."""
 
 VARIANTS = {
+    ("pytorch", "plain", "float32"): ("PyTorch, torch.func", {"color": "white", "marker": "X"}),
     ("plain", "plain", "float32"): ("plain: jnp.sin, unrolled", {"color": "white", "marker": "s"}),
     ("mscn_flax", "plain", "float32"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "marker": "^"}),
     ("mscn_flax", "fast", "float32"): ("MSCN-Flax", {"color": "#08306b", "marker": "o"}),
@@ -146,7 +147,7 @@ def _roofline(table: pd.DataFrame, preset: str) -> plt.Figure:
     axis.set(xlabel="width × depth of the network, signals per batch", ylabel="speed (GFLOP/s)")
     handles, names = axis.get_legend_handles_labels()
     style.legend(figure, 4, dict(zip(names, handles, strict=True)), fontsize=7)
-    on = style.devices(table[table["variant"] != "plain"])
+    on = style.devices(table[table["variant"] == "mscn_flax"])
     title = f"Speed reached, and the most that the machine can do · random signals · preset {preset}"
     figure.suptitle(f"{title}\n{on}; only the products that a task needs at least are counted", fontsize=10)
     return figure
@@ -161,7 +162,7 @@ def _logarithmic(axis: plt.Axes) -> None:
 
 def _common(table: pd.DataFrame) -> str:
     points, steps = ("/".join(map(str, sorted(table[name].unique()))) for name in ("points", "inner_steps"))
-    on = style.devices(table[table["variant"] != "plain"])
+    on = style.devices(table[table["variant"] == "mscn_flax"])
     return f"{points} points, {steps} inner steps, {'/'.join(table['precision'].unique())}, {on}"
 
 
