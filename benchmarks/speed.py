@@ -136,7 +136,10 @@ def jobs(
     grid.check_choices("speed.precisions", list(precisions), MATMUL_DTYPES)
     grid.check_choices("speed.peers", list(peers), PEERS)
     if peers and not speed_pytorch.installed():
-        print("speed: no rows of PyTorch, which is not installed; `pip install -r requirements-peers.txt`", file=sys.stderr)
+        print(
+            "speed: no rows of PyTorch, which is not installed; `pip install -r requirements-peers.txt`",
+            file=sys.stderr,
+        )
         peers = []
     variants = (*VARIANTS, *(("mscn_flax", "fast", name) for name in precisions if name != "float32"))
     variants += tuple(PEERS[peer] for peer in peers)

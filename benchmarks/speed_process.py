@@ -84,19 +84,25 @@ def main(cases: list[dict]) -> None:
         print(json.dumps(_measured(case, compiled)), flush=True)
 
 
-def _prepare(settings: dict) -> _Case:
-    """Arguments and programs of a case."""
-    plain = settings["variant"] == "plain"
+def inputs(settings: dict) -> tuple:
+    """The learner of a case and its start: (theta, gates), keys, coordinates, random images, codes of zeros."""
     side, batch = settings["resolution"], settings["batch"]
     coords = jnp.asarray(IMAGES.all_coordinates(side))
     targets = jax.random.uniform(jax.random.key(1), (batch, side * side, 3))
     learner = _learner(settings)
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())
-    keys = jax.random.split(jax.random.key(2), batch)
+    codes = np.zeros((batch, *learner.field.code_shape), np.float32)
+    return learner, state, jax.random.split(jax.random.key(2), batch), coords, targets, codes
+
+
+def _prepare(settings: dict) -> _Case:
+    """Arguments and programs of a case."""
+    plain = settings["variant"] == "plain"
+    side, batch = settings["resolution"], settings["batch"]
+    learner, state, keys, coords, targets, codes = inputs(settings)
     mesh = devices_for(batch)
     at_a_time = memory.signals_at_a_time(settings["chunk_size"], learner.field, side * side)
     chunk_size = batch if plain else divisor(at_a_time, batch // mesh.size)
-    codes = np.zeros((batch, *learner.field.code_shape), np.float32)
     if not plain:
         each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
         state, coords = jax.tree.map(lambda array: devices.placed(np.asarray(array), shared), (state, coords))

@@ -31,6 +31,7 @@ def adapt(
     curvature: PyTree[Float[Array, "..."]] = None,
     first_order: bool = False,
     remat: bool = True,
+    linearise: bool = False,
     fresh: bool = False,
     lr_per_step: bool = False,
     tile: int | None = None,
@@ -59,6 +60,8 @@ def adapt(
       first_order: treat the inner gradients as constants in the outer gradient (first-order MAML).
       remat: of each step keep nothing but its start for the outer gradient, so that memory hardly grows with `steps`;
         otherwise keep all of its activations.
+      linearise: of each step keep the linearisation of its gradient as well, some five arrays per layer of a network,
+        so that the outer gradient computes nothing twice. Of second order with `remat` alone, and not in tiles.
       fresh: whether each step has points of its own.
       lr_per_step: whether each step has learning rates of its own, which `inner_lr` then has along a leading axis.
       tile: number of points that are worked on at a time, see `tiles.tile_size`; it changes nothing but rounding.
@@ -80,7 +83,7 @@ def adapt(
         step = (
             jax.checkpoint(plain_step, prevent_cse=False)
             if first_order
-            else _second_order(loss_fn, plain_step, precondition, tile)
+            else _second_order(loss_fn, plain_step, precondition, tile, linearise)
         )
 
     def body(current, own):
@@ -96,43 +99,66 @@ def adapt(
         return current, jax.lax.stop_gradient(loss)
 
     own = (points if fresh else None, inner_lr if lr_per_step else None)
-    # Unrolled without remat: a plain scan would store every intermediate value of all steps in a buffer of its own.
-    return jax.lax.scan(body, start, own, length=steps, unroll=1 if remat else max(steps, 1))
+    # Unrolled where much is kept: a plain scan would copy every kept value of all steps to a buffer of its own.
+    rolled = remat and not linearise
+    return jax.lax.scan(body, start, own, length=steps, unroll=1 if rolled else max(steps, 1))
 
 
-def _second_order(loss_fn: Callable, plain_step: Callable, precondition: Callable, tile: int | None) -> Callable:
+def _second_order(
+    loss_fn: Callable, plain_step: Callable, precondition: Callable, tile: int | None, linearise: bool
+) -> Callable:
     """`plain_step` with its outer gradient computed by forward over reverse mode.
 
     With x' = x - P grad_x L(x, s), the gradient v with respect to x' becomes (v, 0) with respect to (x, s), minus the
     gradient of <grad_x L, P^T v>. That is the derivative of grad_(x, s) L in the direction (P^T v, 0): one pass forward
     and back, with the derivative carried along with each value. Reverse over reverse mode on checkpointed steps needs
-    as many matrix products and has more arrays to write and read.
+    as many matrix products and has more arrays to write and read. With `linearise` the pass is the linear half alone:
+    the other half has been computed, and kept, by the step itself.
     """
 
     def step(current, inner_lr, curvature, shared, constant, seen):
         # As leaves: what carries no gradient is handed back as None, which not every pytree class can hold.
         leaves, structure = jax.tree.flatten((constant, seen))
 
+        def gradient_of(shared, constant):
+            """Function of (x, points) -> the gradient of L with respect to (x, s), and L."""
+
+            def gradient(current, points):
+                loss, of_both = jax.value_and_grad(loss_fn, argnums=(0, 1))(current, shared, constant, points)
+                return of_both, loss
+
+            return gradient
+
         @jax.custom_vjp
         def custom(current, inner_lr, curvature, shared, leaves):
             return plain_step(current, inner_lr, curvature, shared, *structure.unflatten(leaves))
 
-        def forward(*arguments):
-            return custom(*arguments), arguments
-
-        def backward(arguments, cotangents):
-            (current, inner_lr, curvature, shared, leaves), (v, _) = arguments, cotangents
+        def forward(current, inner_lr, curvature, shared, leaves):
+            arguments = current, inner_lr, curvature, shared, leaves
+            if not linearise:
+                return custom(*arguments), (*arguments, None)
             constant, seen = structure.unflatten(leaves)
+            gradient = functools.partial(gradient_of(shared, constant), points=seen)
+            # What is not used of it, such as the gradient with respect to s, XLA leaves out.
+            (g, _), derivative, loss = jax.linearize(gradient, current, has_aux=True)
+            moved = jax.tree.map(jnp.subtract, current, precondition(inner_lr, curvature, g))
+            return (moved, loss), (current, inner_lr, curvature, None, None, (g, derivative))
+
+        def backward(kept, cotangents):
+            (current, inner_lr, curvature, shared, leaves, linear), (v, _) = kept, cotangents
             (direction,) = jax.linear_transpose(functools.partial(precondition, inner_lr, curvature), current)(v)
 
             def derivatives(points):
-                def gradient(current):
-                    return jax.grad(loss_fn, argnums=(0, 1))(current, shared, constant, points)
-
-                (g, _), of_both = jax.jvp(gradient, (current,), (direction,))
+                gradient = functools.partial(gradient_of(shared, constant), points=points)
+                (g, _), of_both, _ = jax.jvp(gradient, (current,), (direction,), has_aux=True)
                 return g, *of_both
 
-            g, of_current, of_shared = mean_over(derivatives, seen, tile)
+            if linear is None:
+                constant, seen = structure.unflatten(leaves)
+                g, of_current, of_shared = mean_over(derivatives, seen, tile)
+            else:
+                g, derivative = linear
+                of_current, of_shared = derivative(direction)
             _, of_rates = jax.vjp(lambda *rates: precondition(*rates, g), inner_lr, curvature)
             return (
                 jax.tree.map(jnp.subtract, v, of_current),

@@ -40,6 +40,7 @@ class MetaLearner:
       first_order: drop second derivatives.
       truncate: number of inner steps, counted from the last, that the outer gradient flows through; None for all.
       remat: keep memory constant in `inner_steps`, see `adapt`.
+      linearise: see `adapt`; None for where memory allows it, see `memory.linearises`. For training alone.
       tile: number of points of a signal, or of rays, that are worked on at a time, see `tiles.tile_size`; None for all.
       adapt_gates: give each signal its own pattern by adapting log_alpha in the inner loop (delta phi, eq. 8).
       gate_inner_lr: first value of the learned learning rates of delta phi; large, because the mean loss changes by
@@ -64,6 +65,7 @@ class MetaLearner:
     first_order: bool = False
     truncate: int | None = None
     remat: bool = True
+    linearise: bool | None = None
     tile: int | None = None
     adapt_gates: bool = False
     gate_inner_lr: float = 1e4
@@ -173,6 +175,7 @@ class MetaLearner:
         targets: Float[Array, "*K N c"],
         *,
         steps: int | None = None,
+        linearise: bool = False,
     ) -> tuple[Float[Array, "*code"], Float[Array, ""], Float[Array, " K"]]:
         """Fits the code of one signal.
 
@@ -187,6 +190,7 @@ class MetaLearner:
             there may be more than steps.
           targets: values of the signal at these points.
           steps: K, number of inner steps; `inner_steps` if None.
+          linearise: see `adapt`.
 
         Returns:
           The gated code, the expected number of open gates, and the loss before each inner step.
@@ -242,6 +246,7 @@ class MetaLearner:
                 curvature=curvature,
                 first_order=self.first_order,
                 remat=self.remat,
+                linearise=linearise,
                 fresh=fresh,
                 lr_per_step=self.lr_per_step,
                 tile=self.tile,

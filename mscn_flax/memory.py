@@ -1,4 +1,4 @@
-"""How many signals a device works on at a time: as many as its memory holds."""
+"""What a device's memory holds: how many signals at a time, and whether what is computed of them is kept."""
 
 import flax.linen as nn
 import jax
@@ -19,6 +19,13 @@ _SIGNALS = 16
 """At a time, where the device does not say how much memory it has."""
 
 
+_LINEAR = 5
+"""Arrays [points, width] per layer and inner step in the linearisation of its gradient, see `adapt`."""
+
+_KEPT = 2**30
+"""Bytes that linearisations may take of a device that does not say how much memory it has."""
+
+
 def available() -> int | None:
     """Bytes that this process may take of a device; None where the device does not say, as a CPU."""
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
@@ -37,3 +44,10 @@ def signals_at_a_time(asked: int | None, field: nn.Module | DeltaSiren, points: 
         return asked
     limit = available()
     return _SIGNALS if limit is None else max(1, int(_SHARE * limit) // signal_bytes(field, points))
+
+
+def linearises(field: nn.Module | DeltaSiren, points: int, signals: int, steps: int) -> bool:
+    """Whether the linearisations of `steps` inner steps of `signals`, worked on together, have room."""
+    limit = available()
+    needed = signals * steps * signal_bytes(field, points) * _LINEAR / _ARRAYS
+    return needed <= (_KEPT if limit is None else _SHARE * limit)

@@ -10,11 +10,11 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from mscn_flax import metrics
+from mscn_flax import memory, metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.refine import refine
-from mscn_flax.tiles import mean_loss
+from mscn_flax.tiles import mean_loss, tile_size
 
 SIGNALS = "signals"
 """Name of the mesh axis that signals are divided along."""
@@ -46,6 +46,22 @@ def init_state(
     )
 
 
+def _over_signals(fn: Callable, in_axes: tuple[int | None, ...]) -> Callable:
+    """`fn` for each signal of a chunk: the vmap, but for a chunk of one.
+
+    Of a batch of one XLA makes products with transposed copies of their factors (a third of a meta-step's time).
+    """
+
+    def mapped(*arguments):
+        pairs = list(zip(arguments, in_axes, strict=True))
+        if any(len(leaf) > 1 for argument, axis in pairs if axis == 0 for leaf in jax.tree.leaves(argument)):
+            return jax.vmap(fn, in_axes)(*arguments)
+        one = (argument if axis is None else jax.tree.map(lambda a: a[0], argument) for argument, axis in pairs)
+        return jax.tree.map(lambda a: a[None], fn(*one))
+
+    return mapped
+
+
 def _in_chunks(tree: PyTree, size: int) -> PyTree:
     """Splits the leading axis B into [B / size, size]."""
     return jax.tree.map(lambda a: a.reshape(a.shape[0] // size, size, *a.shape[1:]), tree)
@@ -68,9 +84,13 @@ def chunk_loss(
 
     Coordinates and targets have the shapes of `meta_gradient`.
     """
+    steps, linearise = learner.steps_in_training, learner.linearise
+    if linearise is None:
+        whole = tile_size(learner.tile, targets.shape[-2]) == targets.shape[-2]
+        linearise = whole and memory.linearises(learner.field, targets.shape[-2], len(keys), steps)
 
     def outer_loss(key, points, target):
-        code, expected_l0, _ = learner.fit(theta, gates, key, points, target, steps=learner.steps_in_training)
+        code, expected_l0, _ = learner.fit(theta, gates, key, points, target, steps=steps, linearise=linearise)
         if target.ndim == 3:  # Each inner step has points of its own, and so has the outer loss.
             points, target = points[-1], target[-1]
 
@@ -81,7 +101,7 @@ def chunk_loss(
         field = learner.gated(theta, gates, key)["field"]
         return mean_loss(error, (field, code), (points, target), learner.tile), expected_l0
 
-    errors, expected_l0 = jax.vmap(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
+    errors, expected_l0 = _over_signals(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
     loss = jnp.mean(errors)
     if gates is not None:
         loss += gates.penalty_weight * jnp.mean(expected_l0)
@@ -228,7 +248,8 @@ def map_signals(
     """`fn(shared, signal)` for each of B signals, divided over the devices of `mesh`, one chunk at a time on each."""
 
     def on_device(shared, signals):
-        results = jax.lax.map(lambda chunk: jax.vmap(fn, (None, 0))(shared, chunk), _in_chunks(signals, chunk_size))
+        each = _over_signals(fn, (None, 0))
+        results = jax.lax.map(lambda chunk: each(shared, chunk), _in_chunks(signals, chunk_size))
         return results.reshape(-1, *results.shape[2:])
 
     in_specs = (PartitionSpec(), PartitionSpec(SIGNALS))

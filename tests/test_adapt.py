@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mscn_flax.adapt import adapt
 
@@ -56,7 +57,8 @@ def test_temporary_memory_does_not_grow_with_steps():
     assert many - few <= 9 * 2 * 256 * 64 * 4
 
 
-def test_the_second_order_gradient_is_that_of_the_unrolled_steps():
+@pytest.mark.parametrize("linearise", [False, True])
+def test_the_second_order_gradient_is_that_of_the_unrolled_steps(linearise):
     keys = jax.random.split(jax.random.key(1), 5)
     start, lr = jax.random.normal(keys[0], (6,)), jax.random.uniform(keys[1], (6,), maxval=0.1)
     weights, fresh = jax.random.normal(keys[2], (6, 4)), jax.random.normal(keys[3], (3, 4))
@@ -67,7 +69,8 @@ def test_the_second_order_gradient_is_that_of_the_unrolled_steps():
         return jnp.sum((jnp.sin(x @ weights) - seen + jax.random.normal(key, (4,))) ** 2) * scale.astype(jnp.float32)
 
     def outer(start, lr, weights, remat):
-        adapted, _ = adapt(loss, start, lr, weights, (keys[4], jnp.int32(1)), fresh, steps=3, fresh=True, remat=remat)
+        how = {"steps": 3, "fresh": True, "remat": remat, "linearise": linearise}
+        adapted, _ = adapt(loss, start, lr, weights, (keys[4], jnp.int32(1)), fresh, **how)
         return jnp.sum(adapted**2) + jnp.sum(weights)
 
     unrolled, ours = (jax.grad(outer, argnums=(0, 1, 2))(start, lr, weights, remat) for remat in (False, True))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mscn_flax import meta, metrics
+from mscn_flax import memory, meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -226,6 +226,28 @@ def test_tiles_of_points_change_rounding_alone(make, options):
         meta.encode(learner, theta, gates, COORDS, TARGETS[:4], mesh=mesh(), chunk_size=2) for learner in (whole, tiled)
     ]
     np.testing.assert_allclose(*codes, rtol=1e-4, atol=1e-6)
+
+
+def test_linearisations_are_kept_where_a_device_has_room(monkeypatch):
+    field = Siren(depth=5, width=64)
+    ask = functools.partial(memory.linearises, field, 1024, steps=3)
+    assert ask(signals=1)
+    # A linearisation has some five arrays [points, width] of each layer and step.
+    bytes_of_one = 3 * 5 * 4 * 1024 * 64 * 4
+    monkeypatch.setattr(memory, "available", lambda: int(10.5 * bytes_of_one / memory._SHARE))
+    assert ask(signals=10)
+    assert not ask(signals=11)
+
+
+@pytest.mark.parametrize("linearise", [True, False])
+def test_the_meta_gradient_is_the_same_with_linearisations_kept(linearise):
+    chosen, usual = mscn(linearise=linearise), mscn()
+    arguments = (usual.init(jax.random.key(0), COORDS), usual.init_gates(), KEYS[:2], COORDS, TARGETS[:2])
+    found, expected = (
+        meta.meta_gradient(learner, *arguments, mesh=mesh(), chunk_size=1)[1] for learner in (chosen, usual)
+    )
+    for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5 * float(np.max(np.abs(theirs))))
 
 
 def test_memory_does_not_grow_with_points_in_tiles():
