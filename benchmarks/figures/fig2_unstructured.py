@@ -93,7 +93,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
                 axis.set_xlim(right=150)  # Room for the names of published curves.
             style.plain_numbers(axis.xaxis)
             how = REGIMES[regime].format(part["inner_steps"].max())
-            counts = style.count(part["seeds"].max(), "seed"), style.count(part["signals"].max(), "test signal")
+            counts = style.counts(part["seeds"], "seed"), style.count(part["signals"].max(), "test signal")
             axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
     about = f"means, {style.INTERVALS};\nmarkers of one fraction are drawn side by side"

@@ -44,8 +44,8 @@ COST = [
     ("version", "{version}"),
     ("s/step (median)", "{step_s:.3g}"),
     ("times faster than plain", "{speedup:.2f}"),
-    ("temporary MiB", "{mib:.0f}"),
-    ("share of plain", "{memory_share:.2f}"),
+    ("temporary MiB", "{mib}"),
+    ("share of plain", "{memory}"),
     ("GFLOP/s", "{gflop_per_s:.1f}"),
     ("share of matmul rate", "{matmul_share:.2f}"),
 ]
@@ -106,7 +106,9 @@ def _listed(table: pd.DataFrame) -> pd.DataFrame:
     versions = [_of_variant(table, *key).assign(version=name) for key, (name, _) in VARIANTS.items()]
     table = pd.concat(versions).sort_values([*SIZE, "task"], kind="stable")
     tasks = {task: name for task, (name, _) in TASKS.items()}
-    return table.assign(code=table["code"].map(_code), task=table["task"].map(tasks), mib=table["temp_bytes"] / 2**20)
+    mib = (table["temp_bytes"] / 2**20).map(lambda value: "not known" if np.isnan(value) else f"{value:.0f}")
+    said = {"code": table["code"].map(_code), "task": table["task"].map(tasks), "mib": mib}
+    return table.assign(**said, memory=table["memory_share"].map(_ratio))
 
 
 def _sizes(table: pd.DataFrame) -> tuple[list[tuple], list[str]]:

@@ -212,6 +212,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def counts(numbers: Iterable[int], noun: str) -> str:
+    """A range of numbers with its noun, e.g. "1 seed", "1 to 3 seeds"."""
+    return f"{span(numbers)} {noun}" + ("" if max(numbers) == 1 else "s")
+
+
 def span(numbers: Iterable[float]) -> str:
     """The range of numbers, for people: 5, or 5 to 7."""
     least, most = min(numbers), max(numbers)

@@ -1,6 +1,6 @@
 """A claim of the paper, judged: what all modules of claims share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -43,9 +43,11 @@ def signed(value: float) -> str:
     return f"{value:+.2f}" if abs(value) >= LEVEL else "0.00"
 
 
-def seeds(rows: pd.DataFrame) -> str:
-    """The number of seeds, of rows or of means over some, which may be of fewer seeds than others."""
-    return f"{rows['seed'].nunique()}" if "seed" in rows else style.span(rows["seeds"])
+def seeds(rows: pd.DataFrame, cell: Sequence[str] = ()) -> str:
+    """The number of seeds, of rows or of means over some; of cells, told apart by `cell`, its range."""
+    if "seed" not in rows:
+        return style.span(rows["seeds"])
+    return style.span(rows.groupby(list(cell))["seed"].nunique()) if cell else f"{rows['seed'].nunique()}"
 
 
 def datasets(found: Iterable[tuple[str, str]]) -> str:
