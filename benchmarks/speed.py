@@ -134,7 +134,8 @@ def jobs(
       together: measure all versions of a size in one process, once, compiled side by side; peers in one of their own.
     """
     grid.check_choices("speed.precisions", list(precisions), MATMUL_DTYPES)
-    grid.check_choices("speed.peers", list(peers), PEERS)
+    if peers:
+        grid.check_choices("speed.peers", list(peers), PEERS)
     if peers and not speed_pytorch.installed():
         print(
             "speed: no rows of PyTorch, which is not installed; `pip install -r requirements-peers.txt`",

@@ -50,6 +50,11 @@ def fig2(results: Results) -> Claim | None:
     )
 
 
+def _spread(density: pd.Series) -> float:
+    """How many times the share of the sparsest layer the densest keeps; infinitely many where that keeps nothing."""
+    return density.max() / density.min() if density.min() else np.inf
+
+
 def fig3a(results: Results) -> Claim | None:
     """How unequal the hidden layers are."""
     layers = kept(records.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
@@ -59,7 +64,7 @@ def fig3a(results: Results) -> Claim | None:
     layers = layers[layers["layer"].between(1, layers["layer"].max() - 1)]
     groups = layers.groupby(["dataset", "source", "budget", "layer"])[["kept", "size"]].sum()
     density = groups["kept"] / groups["size"]
-    spread = density.groupby(["dataset", "source", "budget"]).agg(lambda each: each.max() / each.min())
+    spread = density.groupby(["dataset", "source", "budget"]).agg(_spread)
     finite = spread[np.isfinite(spread)]
     said = f"the densest hidden layer keeps {finite.min():.2f} to {finite.max():.1f} times the share of the sparsest"
     if len(finite) < len(spread):
