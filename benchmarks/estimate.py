@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mscn_flax import devices, meta, metrics
+from mscn_flax import devices, memory, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import points_per_coordinate
@@ -54,6 +54,12 @@ def example(setup: Setup) -> Points:
 
 def estimate(setup: Setup) -> Estimate:
     """The cost of one outer step, without data."""
+    learner, training = setup.learner, setup.training
+    points, batch = example(setup).targets.shape[-2], training.batch_size
+    at_a_time = memory.signals_at_a_time(training.chunk_size, learner.field, points)
+    kept = meta.linearises(learner, points, divisor(at_a_time, batch // devices_for(batch).size))
+    # Smaller networks and fewer points are measured in its place: they might have room for what it has not.
+    setup = dataclasses.replace(setup, learner=dataclasses.replace(learner, linearise=kept))
     return Estimate(_step_s(setup), _temporary(setup))
 
 

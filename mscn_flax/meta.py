@@ -72,6 +72,14 @@ def _share(coords: Float[Array, "..."], targets: Float[Array, "B ..."]) -> tuple
     return (PartitionSpec(), None) if coords.ndim < targets.ndim else (PartitionSpec(SIGNALS), 0)
 
 
+def linearises(learner: MetaLearner, points: int, signals: int) -> bool:
+    """Whether the linearisations of the inner steps are kept of a chunk of so many signals; see `adapt`."""
+    if learner.linearise is not None:
+        return learner.linearise
+    in_tiles = tile_size(learner.tile, points) < points
+    return not in_tiles and memory.linearises(learner.field, points, signals, learner.steps_in_training)
+
+
 def chunk_loss(
     theta: Theta,
     learner: MetaLearner,
@@ -84,10 +92,7 @@ def chunk_loss(
 
     Coordinates and targets have the shapes of `meta_gradient`.
     """
-    steps, linearise = learner.steps_in_training, learner.linearise
-    if linearise is None:
-        whole = tile_size(learner.tile, targets.shape[-2]) == targets.shape[-2]
-        linearise = whole and memory.linearises(learner.field, targets.shape[-2], len(keys), steps)
+    steps, linearise = learner.steps_in_training, linearises(learner, targets.shape[-2], len(keys))
 
     def outer_loss(key, points, target):
         code, expected_l0, _ = learner.fit(theta, gates, key, points, target, steps=steps, linearise=linearise)
