@@ -11,13 +11,13 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mscn_flax import devices, memory, meta, metrics
+from mscn_flax import devices, meta, metrics
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren, with_depth
 from mscn_flax.tiles import divisor
-from mscn_flax.train import Setup, devices_for, first_state, step_of
+from mscn_flax.train import Setup, chunk_of, devices_for, first_state, step_of
 
 _DEPTHS = (5, 6)
 """Depths of the networks that are compiled for the memory of deeper ones."""
@@ -54,12 +54,9 @@ def example(setup: Setup) -> Points:
 
 def estimate(setup: Setup) -> Estimate:
     """The cost of one outer step, without data."""
-    learner, training = setup.learner, setup.training
-    points, batch = example(setup).targets.shape[-2], training.batch_size
-    at_a_time = memory.signals_at_a_time(training.chunk_size, learner.field, points)
-    kept = meta.linearises(learner, points, divisor(at_a_time, batch // devices_for(batch).size))
+    kept = meta.linearises(setup.learner, *chunk_of(setup, devices_for(setup.training.batch_size)))
     # Smaller networks and fewer points are measured in its place: they might have room for what it has not.
-    setup = dataclasses.replace(setup, learner=dataclasses.replace(learner, linearise=kept))
+    setup = dataclasses.replace(setup, learner=dataclasses.replace(setup.learner, linearise=kept))
     return Estimate(_step_s(setup), _temporary(setup))
 
 

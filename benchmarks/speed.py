@@ -136,12 +136,10 @@ def jobs(
     grid.check_choices("speed.precisions", list(precisions), MATMUL_DTYPES)
     if peers:
         grid.check_choices("speed.peers", list(peers), PEERS)
-    if peers and not speed_pytorch.installed():
-        print(
-            "speed: no rows of PyTorch, which is not installed; `pip install -r requirements-peers.txt`",
-            file=sys.stderr,
-        )
-        peers = []
+        if not speed_pytorch.installed():
+            said = "speed: no rows of PyTorch, which is not installed; `pip install -r requirements-peers.txt`"
+            print(said, file=sys.stderr)
+            peers = []
     variants = (*VARIANTS, *(("mscn_flax", "fast", name) for name in precisions if name != "float32"))
     variants += tuple(PEERS[peer] for peer in peers)
     found = [
@@ -230,7 +228,7 @@ def measure_all(cases: list[dict]) -> Iterator[dict]:
 def _start(cases: list[dict], stderr=subprocess.PIPE) -> subprocess.Popen:
     """Starts a process that measures."""
     # What was compiled before says nothing of how long it takes.
-    environment = launch.environment(allocator=any(settings["variant"] == "mscn_flax" for settings in cases))
+    environment = launch.environment(allocator=any(settings["variant"] != "plain" for settings in cases))
     environment |= {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     peer = any(settings["variant"] in PEERS for settings in cases)
     return subprocess.Popen(

@@ -85,13 +85,13 @@ def main(cases: list[dict]) -> None:
 
 
 def inputs(settings: dict) -> tuple:
-    """The learner of a case and its start: (theta, gates), keys, coordinates, random images, codes of zeros."""
+    """The learner of a case and its start: (theta, gates), keys, coordinates, random images, random codes."""
     side, batch = settings["resolution"], settings["batch"]
     coords = jnp.asarray(IMAGES.all_coordinates(side))
     targets = jax.random.uniform(jax.random.key(1), (batch, side * side, 3))
     learner = _learner(settings)
     state = (learner.init(jax.random.key(0), coords), learner.init_gates())
-    codes = np.zeros((batch, *learner.field.code_shape), np.float32)
+    codes = 0.1 * jax.random.normal(jax.random.key(3), (batch, *learner.field.code_shape))
     return learner, state, jax.random.split(jax.random.key(2), batch), coords, targets, codes
 
 
@@ -106,7 +106,7 @@ def _prepare(settings: dict) -> _Case:
     if not plain:
         each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
         state, coords = jax.tree.map(lambda array: devices.placed(np.asarray(array), shared), (state, coords))
-        targets, codes = devices.placed(np.asarray(targets), each), devices.placed(codes, each)
+        targets, codes = devices.placed(np.asarray(targets), each), devices.placed(np.asarray(codes), each)
         keys = jax.random.wrap_key_data(devices.placed(np.asarray(jax.random.key_data(keys)), each))
     fns = _plain(learner) if plain else _ours(learner, mesh, chunk_size)
     arguments = {
@@ -133,7 +133,7 @@ def _measured(case: _Case, compiled: dict[str, tuple[jax.stages.Compiled, float]
     for task, (program, compile_s) in compiled.items():
         run = functools.partial(program, *case.programs[task].arguments)
         tasks[task] = {
-            "seconds": _seconds(run, settings["repeats"]),
+            "seconds": seconds(run, settings["repeats"]),
             "compile_s": compile_s,
             "temp_bytes": program.memory_analysis().temp_size_in_bytes * case.devices,
             "tile": "none" if settings["variant"] == "plain" or task == "decode" else _tile(settings),
@@ -231,15 +231,15 @@ def _plain(learner: MetaLearner) -> dict[str, Callable]:
     return {"meta_step": jax.value_and_grad(batch_loss), "encode": encode, "decode": decode}
 
 
-def _seconds(run, repeats: int) -> list[float]:
+def seconds(run: Callable, repeats: int) -> list[float]:
     """Seconds of each of `repeats` runs, after two to warm up."""
-    seconds = []
+    found = []
     for repeat in range(repeats + 2):
         began = time.perf_counter()
         jax.block_until_ready(run())
         if repeat >= 2:
-            seconds.append(time.perf_counter() - began)
-    return seconds
+            found.append(time.perf_counter() - began)
+    return found
 
 
 @functools.cache
@@ -252,7 +252,7 @@ def _matmul_rate(rows: int, width: int, precision: str) -> float:
         a = jax.device_put(a, NamedSharding(mesh, PartitionSpec("rows")))
         b = jax.device_put(b, NamedSharding(mesh, PartitionSpec()))
     products = jax.jit(lambda a, b: jax.lax.fori_loop(0, 20, lambda _, a: product(a, b, precision), a))
-    return 20 * 2 * rows * width**2 / statistics.median(_seconds(lambda: products(a, b), 10))
+    return 20 * 2 * rows * width**2 / statistics.median(seconds(lambda: products(a, b), 10))
 
 
 @functools.cache
@@ -262,7 +262,7 @@ def _memory_rate() -> float:
     shape, rows = (mesh.size * -(-64 // mesh.size), 1 << 20), NamedSharding(mesh, PartitionSpec("rows"))
     a, b = (jax.device_put(jnp.full(shape, value), rows) for value in (1.0, 2.0))
     add = jax.jit(jnp.add)
-    return 3 * a.nbytes / statistics.median(_seconds(lambda: add(a, b), 10))
+    return 3 * a.nbytes / statistics.median(seconds(lambda: add(a, b), 10))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Times a meta-step, encoding and decoding in PyTorch, with `torch.func`; prints a line of JSON for each case.
 
 What a user of the other framework would write: the same networks, codes and losses as "plain" in
-`benchmarks.speed_process`, from the same numbers, eager, on all cores, the whole batch in one vmap. (Batched by hand
-and with `torch.autograd` a meta-step takes as long.) See `benchmarks.speed`.
+`benchmarks.speed_process`, from the same numbers, eager, on all cores, the whole batch in one vmap, with the launcher's
+settings of the allocator. (Batched by hand and with `torch.autograd` a meta-step takes as long.) See `benchmarks.speed`.
 """
 
 import functools
@@ -10,7 +10,6 @@ import importlib.util
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
 
 import jax
@@ -42,24 +41,29 @@ def _measured(settings: dict) -> dict:
     # Products in float32 also on a GPU that has TF32.
     torch.set_float32_matmul_precision("highest")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    on_gpu = device.type == "cuda"
     programs, tasks = prepared(settings, device), {}
+
+    def seconds(run, repeats):
+        wait = torch.cuda.synchronize if on_gpu else lambda: None
+        return speed_process.seconds(lambda: (run(), wait()), repeats)
+
     for task in settings.get("tasks", speed_process.TASKS):
         # The CPU's allocator does not say what was in use at most.
         peak = ""
-        if device.type == "cuda":
+        if on_gpu:
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-        seconds = _seconds(programs[task], settings["repeats"], device)
-        if device.type == "cuda":
+        timed = seconds(programs[task], settings["repeats"])
+        if on_gpu:
             peak = torch.cuda.max_memory_allocated() - before
         flops = speed_process.flops(settings)[task]
-        tasks[task] = {"seconds": seconds, "compile_s": 0.0, "temp_bytes": peak, "tile": "none", "flops": flops}
+        tasks[task] = {"seconds": timed, "compile_s": 0.0, "temp_bytes": peak, "tile": "none", "flops": flops}
     rows, width = settings["batch"] * settings["resolution"] ** 2, settings["width"]
     a, b = torch.rand(rows, width, device=device), torch.rand(width, width, device=device)
     c, d = (torch.ones(1 << 26, device=device) for _ in range(2))
-    multiply_s = statistics.median(_seconds(lambda: a @ b, 200, device))
-    add_s = statistics.median(_seconds(lambda: c + d, 10, device))
-    on_gpu = device.type == "cuda"
+    multiply_s = statistics.median(seconds(lambda: a @ b, 200))
+    add_s = statistics.median(seconds(lambda: c + d, 10))
     return {
         "tasks": tasks,
         "matmul_gflop_per_s": 2 * rows * width**2 / multiply_s / 1e9,
@@ -143,21 +147,6 @@ def prepared(settings: dict, device) -> dict[str, Callable]:
         "encode": lambda: encode(targets),
         "decode": lambda: decode(codes),
     }
-
-
-def _seconds(run: Callable, repeats: int, device) -> list[float]:
-    """Seconds of each of `repeats` runs, after two to warm up."""
-    import torch
-
-    seconds = []
-    for repeat in range(repeats + 2):
-        began = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        if repeat >= 2:
-            seconds.append(time.perf_counter() - began)
-    return seconds
 
 
 if __name__ == "__main__":

@@ -120,41 +120,40 @@ def _second_order(
         # As leaves: what carries no gradient is handed back as None, which not every pytree class can hold.
         leaves, structure = jax.tree.flatten((constant, seen))
 
-        def gradient_of(shared, constant):
-            """Function of (x, points) -> the gradient of L with respect to (x, s), and L."""
-
-            def gradient(current, points):
-                loss, of_both = jax.value_and_grad(loss_fn, argnums=(0, 1))(current, shared, constant, points)
-                return of_both, loss
-
-            return gradient
+        def gradient(current, shared, leaves, points):
+            """The gradient of L with respect to (x, s), and L."""
+            constant, _ = structure.unflatten(leaves)
+            loss, of_both = jax.value_and_grad(loss_fn, argnums=(0, 1))(current, shared, constant, points)
+            return of_both, loss
 
         @jax.custom_vjp
         def custom(current, inner_lr, curvature, shared, leaves):
             return plain_step(current, inner_lr, curvature, shared, *structure.unflatten(leaves))
 
-        def forward(current, inner_lr, curvature, shared, leaves):
-            arguments = current, inner_lr, curvature, shared, leaves
+        def forward(*arguments):
+            current, inner_lr, curvature, shared, leaves = arguments
             if not linearise:
-                return custom(*arguments), (*arguments, None)
-            constant, seen = structure.unflatten(leaves)
-            gradient = functools.partial(gradient_of(shared, constant), points=seen)
+                return custom(*arguments), (arguments, None)
+            _, seen = structure.unflatten(leaves)
             # What is not used of it, such as the gradient with respect to s, XLA leaves out.
-            (g, _), derivative, loss = jax.linearize(gradient, current, has_aux=True)
+            (g, _), derivative, loss = jax.linearize(
+                lambda current: gradient(current, shared, leaves, seen), current, has_aux=True
+            )
             moved = jax.tree.map(jnp.subtract, current, precondition(inner_lr, curvature, g))
-            return (moved, loss), (current, inner_lr, curvature, None, None, (g, derivative))
+            return (moved, loss), (arguments, (g, derivative))
 
         def backward(kept, cotangents):
-            (current, inner_lr, curvature, shared, leaves, linear), (v, _) = kept, cotangents
+            ((current, inner_lr, curvature, shared, leaves), linear), (v, _) = kept, cotangents
             (direction,) = jax.linear_transpose(functools.partial(precondition, inner_lr, curvature), current)(v)
 
             def derivatives(points):
-                gradient = functools.partial(gradient_of(shared, constant), points=points)
-                (g, _), of_both, _ = jax.jvp(gradient, (current,), (direction,), has_aux=True)
+                (g, _), of_both, _ = jax.jvp(
+                    lambda current: gradient(current, shared, leaves, points), (current,), (direction,), has_aux=True
+                )
                 return g, *of_both
 
             if linear is None:
-                constant, seen = structure.unflatten(leaves)
+                _, seen = structure.unflatten(leaves)
                 g, of_current, of_shared = mean_over(derivatives, seen, tile)
             else:
                 g, derivative = linear

@@ -1,5 +1,6 @@
 """The outer loop (eq. 3 and 8): the only vmap over signals, the train state, one outer step."""
 
+import itertools
 from collections.abc import Callable
 
 import flax.struct
@@ -49,15 +50,18 @@ def init_state(
 def _over_signals(fn: Callable, in_axes: tuple[int | None, ...]) -> Callable:
     """`fn` for each signal of a chunk: the vmap, but for a chunk of one.
 
-    Of a batch of one XLA makes products with transposed copies of their factors (a third of a meta-step's time).
+    Of a batch of one XLA makes products with transposed copies of their factors (a fifth of a meta-step's time).
     """
 
     def mapped(*arguments):
-        pairs = list(zip(arguments, in_axes, strict=True))
-        if any(len(leaf) > 1 for argument, axis in pairs if axis == 0 for leaf in jax.tree.leaves(argument)):
+        own = [axis is not None for axis in in_axes]
+        signals = len(jax.tree.leaves(list(itertools.compress(arguments, own)))[0])
+        if signals > 1:
             return jax.vmap(fn, in_axes)(*arguments)
-        one = (argument if axis is None else jax.tree.map(lambda a: a[0], argument) for argument, axis in pairs)
-        return jax.tree.map(lambda a: a[None], fn(*one))
+        of_one = [
+            jax.tree.map(lambda a: a[0], each) if mine else each for each, mine in zip(arguments, own, strict=True)
+        ]
+        return jax.tree.map(lambda a: a[None], fn(*of_one))
 
     return mapped
 
@@ -76,8 +80,10 @@ def linearises(learner: MetaLearner, points: int, signals: int) -> bool:
     """Whether the linearisations of the inner steps are kept of a chunk of so many signals; see `adapt`."""
     if learner.linearise is not None:
         return learner.linearise
-    in_tiles = tile_size(learner.tile, points) < points
-    return not in_tiles and memory.linearises(learner.field, points, signals, learner.steps_in_training)
+    # There is nothing to keep then, or everything is kept already, or memory is what tiles are for.
+    if learner.first_order or not learner.remat or tile_size(learner.tile, points) < points:
+        return False
+    return memory.linearises(learner.field, points, signals, learner.steps_in_training)
 
 
 def chunk_loss(

@@ -238,18 +238,24 @@ def first_state(setup: Setup, mesh: Mesh) -> meta.TrainState:
     return jax.jit(init, out_shardings=NamedSharding(mesh, PartitionSpec()))(setup.coords)
 
 
+def chunk_of(setup: Setup, mesh: Mesh) -> tuple[int, int]:
+    """Points per signal that an outer step sees, and signals that a device works on at a time."""
+    training = setup.training
+    points = setup.modality.drawn(setup.resolution, training.sampling(setup.learner.steps_in_training))
+    at_a_time = memory.signals_at_a_time(training.chunk_size, setup.learner.field, points)
+    return points, divisor(at_a_time, training.batch_size // mesh.size)
+
+
 def step_of(setup: Setup, mesh: Mesh) -> Callable:
     """`meta.train_step` of a setup: a function of state, coordinates, targets and seed."""
     training = setup.training
-    points = setup.modality.drawn(setup.resolution, training.sampling(setup.learner.steps_in_training))
-    chunk_size = memory.signals_at_a_time(training.chunk_size, setup.learner.field, points)
     return functools.partial(
         meta.train_step,
         learner=setup.learner,
         optimizer=setup.optimizer.build(training.outer_steps),
         outer_steps=training.outer_steps,
         mesh=mesh,
-        chunk_size=divisor(chunk_size, training.batch_size // mesh.size),
+        chunk_size=chunk_of(setup, mesh)[1],
     )
 
 
