@@ -1,8 +1,9 @@
 """Times a meta-step, encoding and decoding in PyTorch, with `torch.func`; prints a line of JSON for each case.
 
 What a user of the other framework would write: the same networks, codes and losses as "plain" in
-`benchmarks.speed_process`, from the same numbers, eager, on all cores, the whole batch in one vmap, with the launcher's
-settings of the allocator. (Batched by hand and with `torch.autograd` a meta-step takes as long.) See `benchmarks.speed`.
+`benchmarks.speed_process`, from the same numbers, eager, on all cores, the whole batch in one vmap, with the
+launcher's settings of the allocator. (Batched by hand and with `torch.autograd` a meta-step takes as long.)
+See `benchmarks.speed`.
 """
 
 import functools
