@@ -28,7 +28,7 @@ TASKS = {"meta_step": ("meta-step", "o"), "encode": ("encode", "s"), "decode": (
 """`task` column -> name, marker."""
 
 VARIANTS = {
-    ("pytorch", "plain", "float32"): ("PyTorch, torch.func", {"color": "white", "marker": "X"}),
+    ("pytorch", "plain", "float32"): ("PyTorch, torch.func", {"color": "#fd8d3c", "marker": "X"}),
     ("plain", "plain", "float32"): ("plain: jnp.sin, unrolled", {"color": "white", "marker": "s"}),
     ("mscn_flax", "plain", "float32"): ("MSCN-Flax with jnp.sin", {"color": "0.6", "marker": "^"}),
     ("mscn_flax", "fast", "float32"): ("MSCN-Flax", {"color": "#08306b", "marker": "o"}),
