@@ -32,13 +32,12 @@ class Search:
 
 
 def searches(jobs: Iterable) -> list[tuple]:
-    """The jobs of recipe best that are to be tuned, one per data set and method, and what may change of each."""
+    """The jobs of recipe best that are to be tuned, one per scope, and what may change of each."""
     found = {}
     for job in jobs:
         if job.recipe == "best" and job.seed == 0:
             with configuration.scope(*job.scope):
                 search = Search()
             if search.space and math.isclose(search.budget, job.budget):
-                # The first: at an equal network.
                 found.setdefault(job.scope, (job, search))
     return list(found.values())

@@ -126,7 +126,7 @@ def job(
 ) -> ModulationJob:
     """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `ModulationJob` has it.
 
-    Sizes in `network`, attributes of `Siren`, replace those that gin has of the base network.
+    What is equal besides the network ends the scope, so that a wider network can have rates of its own. Sizes in `network`, attributes of `Siren`, replace those that gin has of the base network.
     """
     known = data.DATA_SETS[dataset]
 
@@ -141,6 +141,7 @@ def job(
     if equal != "network":
         with configuration.scope(*scope[:-1], REFERENCE):
             most = size(learner_of(REFERENCE, **network))
+        scope = (*scope, equal)
         with configuration.scope(*scope):
             # The reference has its latent map besides: no network of the others is narrower than its own.
             widths = range(Siren().width, 16 * Siren().width)

@@ -30,11 +30,11 @@ def best(rows: Sequence[dict[str, str]]) -> str:
 
 
 def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int]]:
-    """Data set -> method -> number of trials; empty where there is no file."""
+    """Data set -> method, and what is equal besides the network -> number of trials; empty where there is no file."""
     file, found = path(results_dir, benchmark), {}
     for row in records.read_rows(file, records.TRIAL_COLUMNS) if file.exists() else []:
-        of_dataset = found.setdefault(row["dataset"], {})
-        of_dataset[row["method"]] = of_dataset.get(row["method"], 0) + 1
+        of_dataset, tuned = found.setdefault(row["dataset"], {}), "/".join(row["scope"].split("/")[2:])
+        of_dataset[tuned] = of_dataset.get(tuned, 0) + 1
     return found
 
 
