@@ -126,7 +126,8 @@ def job(
 ) -> ModulationJob:
     """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `ModulationJob` has it.
 
-    What is equal besides the network ends the scope, so that a wider network can have rates of its own. Sizes in `network`, attributes of `Siren`, replace those that gin has of the base network.
+    What is equal besides the network ends the scope, so that a wider network can have rates of its own. Sizes in
+    `network`, attributes of `Siren`, replace those that gin has of the base network.
     """
     known = data.DATA_SETS[dataset]
 
