@@ -26,12 +26,14 @@ class Method:
         Table 1 and in figure 7, a `DeltaSiren` in figure 2.
       learner: (field, budget) -> the learner.
       unit: what a number of the code is called: modulations or latents.
+      serves_all: whether one training serves all budgets, with the one that the job asks for at test time.
       look: name and style in figures and tables, for a method from outside the repository.
     """
 
     field: Callable[[Siren | DeltaSiren, int], Field]
     learner: Callable[[Field, int], MetaLearner]
     unit: str = "modulations"
+    serves_all: bool = False
     look: Look | None = None
 
 
@@ -74,6 +76,13 @@ def _gated(field: Field, budget: int) -> MetaLearner:
     return MetaLearner(field=field, controller=BudgetController(budget=budget))
 
 
+def _nested(field: Field, budget: int) -> MetaLearner:
+    controller = BudgetController()
+    if budget not in controller.nested:
+        raise ValueError(f"mscn_nested has no budget of {budget}, BudgetController.nested is {controller.nested}")
+    return MetaLearner(field=field, controller=dataclasses.replace(controller, budget=max(controller.nested)))
+
+
 @gin.configurable("sparse_latents", allowlist=["kept"])
 def _sparse_latents(field: Field, budget: int, kept: int | None = None) -> MetaLearner:
     """Latents from which only some modulations are reconstructed.
@@ -91,5 +100,6 @@ def _sparse_latents(field: Field, budget: int, kept: int | None = None) -> MetaL
 
 register("functa", Method(_latents, _dense, unit="latents"))
 register("mscn", Method(_base, _gated))
+register("mscn_nested", Method(_base, _nested, serves_all=True))
 register("coin_pp", Method(_coin_pp_latents, _dense, unit="latents"))
 register("sparse_latents", Method(_latents, _sparse_latents, unit="latents"))

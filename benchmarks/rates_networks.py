@@ -112,6 +112,7 @@ def jobs(
                 evaluation=coding,
                 recipe=recipe,
                 shown=seed == 0 and recipe == recipes[-1],
+                trained_as=name if method.serves_all else None,
             )
         )
     return made
@@ -167,6 +168,8 @@ def _fields(job: TrainingJob, coder: Coder) -> list[np.ndarray]:
 def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
     how = job.evaluation
+    if state.gates is not None:
+        state = state.replace(gates=state.gates.at_budget(int(job.budget)))
     coder = Coder.of(job.setup.learner, state, job.setup.resolution, how.steps, job.setup.modality)
     coder = dataclasses.replace(coder, refined=how.refined)
     train = job.signals("train")

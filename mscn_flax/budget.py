@@ -6,6 +6,9 @@ controller on log lambda (eq. 8) makes the count follow. The proportional part i
 lambda, so an integral alone swings (seen: 8 gates open where 64 were asked for). At `freeze_at` the n gates with the
 largest log_alpha become a binary mask, with which the rest of the steps fine-tune. Expected L0 is no substitute for the
 count: a gate with P(z > 0) = 0.4 counts 0.4 there and 1 here.
+
+Masks of several budgets can be nested: each holds the gates with the largest log_alpha of the next, and the rest of the
+steps fine-tune all of them, as every signal draws a budget of its own.
 """
 
 import dataclasses
@@ -17,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mscn_flax.gates import Controller, GateState, HardConcrete, top_n_mask
+from mscn_flax.gates import Controller, GateState, HardConcrete, ranks, top_n_mask
 
 INITIAL_LAMBDA = 1e-5
 """lambda of eq. 8 at the first step."""
@@ -41,12 +44,14 @@ class LearnedGates(GateState):
       budget: number of gates open at the end; data, so that another budget needs no other compilation.
       log_lambda: logarithm of lambda in eq. 8, for the next step.
       log_lambda_integral: its integral part.
+      rank: of each gate by log_alpha, 0 for the largest, once the gates are frozen; None where masks are not nested.
     """
 
     frozen: Bool[Array, ""]
     budget: Int[Array, ""]
     log_lambda: Float[Array, ""]
     log_lambda_integral: Float[Array, ""]
+    rank: Int[Array, "*gates"] | None = None
 
     @property
     def penalty_weight(self) -> Float[Array, ""]:
@@ -54,8 +59,12 @@ class LearnedGates(GateState):
         return jnp.where(self.frozen, 0, jnp.exp(self.log_lambda))
 
     def at_test_time(self) -> "LearnedGates":
-        """See `GateState.at_test_time`."""
-        return self.replace(frozen=jnp.ones((), bool))
+        """See `GateState.at_test_time`; nothing draws a budget any more."""
+        return self.replace(frozen=jnp.ones((), bool), rank=None)
+
+    def at_budget(self, budget):
+        """See `GateState.at_budget`."""
+        return self if self.rank is None else self.replace(mask=self.rank < budget, rank=None)
 
 
 @gin.configurable
@@ -71,6 +80,8 @@ class BudgetController(Controller):
       close_by: fraction of the outer steps by which the target has fallen to n.
       freeze_at: fraction of the outer steps at which the top-n mask replaces the learned gates.
       hard_concrete: distribution of the gates.
+      nested: budgets of nested masks, the largest of them `budget`; once the gates are frozen each signal draws one of
+        them. Empty for one mask.
 
     Raises:
       ValueError: unless 0 <= open_until < close_by <= freeze_at <= 1.
@@ -81,6 +92,7 @@ class BudgetController(Controller):
     freeze_at: float = 0.4
     hard_concrete: HardConcrete = dataclasses.field(default_factory=HardConcrete)
     open_until: float = 0.0
+    nested: tuple[int, ...] = ()
 
     has_log_alpha: ClassVar[bool] = True
 
@@ -95,10 +107,14 @@ class BudgetController(Controller):
         """See `Controller.check`."""
         if not 1 <= self.budget <= gates:
             raise ValueError(f"a budget of {self.budget} needs as many gates, the field has {gates}")
+        if self.nested and not (min(self.nested) >= 1 and max(self.nested) == self.budget):
+            raise ValueError(
+                f"BudgetController.nested needs budgets from 1 to {self.budget}, and that one too, got {self.nested}"
+            )
 
     def for_any_budget(self) -> "BudgetController":
         """See `Controller.for_any_budget`."""
-        return dataclasses.replace(self, budget=1)
+        return self if self.nested else dataclasses.replace(self, budget=1)
 
     def start(self, shape: tuple[int, ...]) -> LearnedGates:
         """See `Controller.start`."""
@@ -109,12 +125,15 @@ class BudgetController(Controller):
             budget=jnp.full((), self.budget, jnp.int32),
             log_lambda=log_lambda,
             log_lambda_integral=log_lambda,
+            rank=jnp.zeros(shape, jnp.int32) if self.nested else None,
         )
 
     def sample(self, gates, log_alpha, key):
-        """See `Controller.sample`; the mask once the gates are frozen."""
-        sample = self.hard_concrete.sample(key, log_alpha)
-        return jnp.where(gates.frozen, gates.mask.astype(sample.dtype), sample)
+        """See `Controller.sample`; the mask once the gates are frozen, of nested masks one."""
+        sample, mask = self.hard_concrete.sample(key, log_alpha), gates.mask
+        if gates.rank is not None:
+            mask = gates.rank < jax.random.choice(key, jnp.array(self.nested))
+        return jnp.where(gates.frozen, mask.astype(sample.dtype), sample)
 
     def sample_adapted(self, gates, log_alpha, key, *, last):
         """The gates z of a signal whose own log_alpha the inner loop adapts (delta phi, eq. 8).
@@ -142,6 +161,8 @@ class BudgetController(Controller):
         target = self.target(step + 1, outer_steps, log_alpha.size, gates.budget.astype(jnp.float32))
         integral, log_lambda = self.control(gates.log_lambda_integral, open_gates, target)
         freeze_now = self.is_frozen(step + 1, outer_steps) & ~gates.frozen
+        if gates.rank is not None:
+            gates = gates.replace(rank=jnp.where(freeze_now, ranks(log_alpha), gates.rank))
         gates = gates.replace(
             mask=jnp.where(freeze_now, top_n_mask(log_alpha, gates.budget), gates.mask),
             frozen=gates.frozen | freeze_now,

@@ -104,8 +104,17 @@ def top_n_mask(scores: Float[Array, "..."], n: int | Int[Array, ""]) -> Bool[Arr
     """
     if isinstance(n, int) and not 0 <= n <= scores.size:
         raise ValueError(f"cannot keep {n} of {scores.size} gates")
+    return ranks(scores) < n
+
+
+def ranks(scores: Float[Array, "..."]) -> Int[Array, "..."]:
+    """Number of scores that are larger than each one, or equal to it with a lower index.
+
+    >>> ranks(jnp.array([0.3, 0.9, 0.3, 0.1])).tolist()
+    [1, 0, 2, 3]
+    """
     order = jnp.argsort(-scores.ravel(), stable=True)
-    return jnp.zeros(scores.size, bool).at[order].set(jnp.arange(scores.size) < n).reshape(scores.shape)
+    return jnp.zeros(scores.size, jnp.int32).at[order].set(jnp.arange(scores.size)).reshape(scores.shape)
 
 
 class GateState(flax.struct.PyTreeNode):
@@ -124,6 +133,11 @@ class GateState(flax.struct.PyTreeNode):
 
     def at_test_time(self) -> "GateState":
         """The same gates with nothing random about them."""
+        return self
+
+    def at_budget(self, budget: int) -> "GateState":
+        """The gates of test time at one of the budgets that they were trained for; here there is one."""
+        del budget
         return self
 
 

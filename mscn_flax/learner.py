@@ -85,6 +85,10 @@ class MetaLearner:
             raise ValueError(f"MetaLearner.adapt_gates needs learned gates (BudgetController), got {self.controller}")
         if self.adapt_gates and isinstance(self.form, GradientGates):
             raise ValueError("MetaLearner.adapt_gates needs gates that the inner loss sees, gradient gates are not")
+        if self.adapt_gates and self.controller.nested:
+            raise ValueError(
+                "MetaLearner.adapt_gates gives each signal a mask of its own, which is not nested in others"
+            )
         if self.adapt_gates and self.form.gates_field:
             raise ValueError(f"MetaLearner.adapt_gates needs gates of the code, {self.form} gates what signals share")
 

@@ -1,8 +1,11 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mscn_flax.budget import INITIAL_LAMBDA, BudgetController
+from mscn_flax.learner import MetaLearner
+from mscn_flax.siren import Siren
 
 
 def test_target_falls_from_all_to_the_budget():
@@ -55,3 +58,52 @@ def test_count_follows_the_target_on_a_simple_plant():
 def test_wrong_schedules_are_refused(wrong):
     with pytest.raises(ValueError, match="close_by"):
         BudgetController(**wrong)
+
+
+NESTED = BudgetController(budget=6, nested=(2, 3, 6), close_by=0.5, freeze_at=0.6)
+
+
+def frozen(controller, log_alpha):
+    gates = controller.start(log_alpha.shape)
+    return controller.next(gates, {"log_alpha": log_alpha}, None, None, jnp.int32(59), 100)[0]
+
+
+def test_once_frozen_each_signal_draws_one_of_the_nested_masks():
+    log_alpha = jax.random.normal(jax.random.key(0), (2, 5))
+    gates = frozen(NESTED, log_alpha)
+    order = np.argsort(-np.asarray(log_alpha).ravel())
+    masks = {budget: np.isin(np.arange(10), order[:budget]) for budget in NESTED.nested}
+    drawn = [np.asarray(NESTED.sample(gates, log_alpha, jax.random.key(i))).ravel() for i in range(60)]
+    counts = [int(z.sum()) for z in drawn]
+    assert {*counts} == {2, 3, 6}
+    assert min(counts.count(budget) for budget in NESTED.nested) > 10
+    for z, count in zip(drawn, counts, strict=True):
+        np.testing.assert_array_equal(z, masks[count])
+
+
+def test_at_test_time_nothing_is_drawn_and_a_smaller_budget_lies_in_a_larger_one():
+    log_alpha = jax.random.normal(jax.random.key(1), (2, 5))
+    gates = frozen(NESTED, log_alpha)
+    for budget in NESTED.nested:
+        served = gates.at_budget(budget).at_test_time()
+        z = [np.asarray(NESTED.sample(served, log_alpha, jax.random.key(i))) for i in range(8)]
+        assert {int(each.sum()) for each in z} == {budget}
+        assert (z[0] <= np.asarray(gates.mask)).all()
+    np.testing.assert_array_equal(NESTED.sample(gates.at_test_time(), log_alpha, jax.random.key(0)), gates.mask)
+
+
+def test_one_budget_is_as_it_was():
+    gates = frozen(BudgetController(budget=6, close_by=0.5, freeze_at=0.6), jnp.arange(10.0))
+    assert gates.rank is None
+    assert gates.at_budget(3) is gates
+
+
+@pytest.mark.parametrize("nested", [(2, 3), (0, 6), (2, 6, 7)])
+def test_nested_budgets_end_with_the_budget(nested):
+    with pytest.raises(ValueError, match="nested"):
+        MetaLearner(Siren(depth=3, width=8, out_dim=1), BudgetController(budget=6, nested=nested))
+
+
+def test_masks_of_a_signals_own_are_not_nested():
+    with pytest.raises(ValueError, match="nested"):
+        MetaLearner(Siren(depth=3, width=8, out_dim=1), NESTED, adapt_gates=True)
