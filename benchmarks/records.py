@@ -188,7 +188,7 @@ SPEED_COLUMNS = (
 GROWTH_COLUMNS = (
     "experiment",
     "preset",
-    "factor",  # what grows: points, signals, width, depth, inner_steps or processes
+    "factor",  # what grows: points, signals, width, depth, inner_steps, processes or rows
     "value",  # how large it is
     "width",
     "depth",

@@ -242,7 +242,7 @@ def test_growth_is_an_exponent(tmp_path):
     assert np.isnan(growth.exponent(np.array([1]), np.array([3])))
     grown = [("points", value, value / 100, value * 2**20) for value in (64, 256, 1024)]
     grown += [("width", value, value**2 / 100, value * 2**20) for value in (32, 64)]
-    grown += [("processes", 1, 0.3, 0), ("processes", 2, 0.4, 0)]
+    grown += [("processes", 1, 0.3, 0), ("processes", 2, 0.4, 0), ("rows", 1000, 0.1, 0), ("rows", 2000, 0.2, 0)]
     grown = pd.DataFrame(grown, columns=["factor", "value", "step_s", "temp_bytes"])
     write(tmp_path / "quick" / "growth.csv", grown.assign(device="2 x cpu (test)"))
     written = draw(growth, tmp_path)
@@ -251,6 +251,7 @@ def test_growth_is_an_exponent(tmp_path):
     assert "| points per signal | 64, 256, 1024 | 0.64, 2.56, 10.2 | 1.00 | 1.00 |" in text
     assert "| width | 32, 64 | 10.2, 41 | 2.00 | 2.00 |" in text
     assert "an efficiency of 0.75" in text
+    assert "Collecting 1,000, 2,000 rows beside as many that were recorded: 0.1, 0.2 s, exponent 1.00." in text
 
 
 def fig2_rows(method, budget, seed, psnrs, optimizer="meta_sgd"):

@@ -17,7 +17,7 @@ LOOKS = {
     "depth": Look("depth", "#807dba", ":", "D"),
     "inner_steps": Look("inner steps", "#252525", "--", "x"),
 }
-"""Factor -> name and look; weak scaling is in the table alone."""
+"""Factor -> name and look; weak scaling, and the collecting of rows, are in the table alone."""
 
 
 def draw(results: Results) -> Drawn:
@@ -32,7 +32,7 @@ def exponent(values: np.ndarray, costs: np.ndarray) -> float:
 
 
 def _markdown(rows: pd.DataFrame, preset: str) -> str:
-    devices = style.devices(rows[rows["factor"] != "processes"])
+    devices = style.devices(rows[~rows["factor"].isin(["processes", "rows"])])
     header = ("what grows", "values", "s/step (median)", "exponent", "the last doubling", "MiB", "exponent of memory")
     body = []
     for factor, look in LOOKS.items():
@@ -58,6 +58,13 @@ def _markdown(rows: pd.DataFrame, preset: str) -> str:
         if count > 1 and 1 in weak.index:
             text += f"\nWeak scaling: {count} processes of one core, {count} times the signals: {second:.3g} s per "
             text += f"step where one process has {weak[1]:.3g} s, an efficiency of {weak[1] / second:.2f}.\n"
+    collected = rows[rows["factor"] == "rows"]
+    if len(collected):
+        numbers, seconds = (", ".join(f"{each:,g}" for each in collected[name]) for name in ("value", "step_s"))
+        text += f"\nCollecting {numbers} rows beside as many that were recorded: {seconds} s"
+        text += (
+            f", exponent {exponent(collected['value'], collected['step_s']):.2f}.\n" if len(collected) > 1 else ".\n"
+        )
     return text
 
 
