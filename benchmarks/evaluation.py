@@ -79,7 +79,7 @@ def fit(
     setup, state = _settled(setup, state)
     coords = _PerSignal(points.coords) if points.coords.ndim == points.targets.ndim else points.coords
     shared = (state.theta, state.gates)
-    chunk_size = _chunk_size(setup, points.targets.shape[-2], len(points.targets))
+    chunk_size = _chunk_size(setup, points.targets.shape[-2], len(points.targets), "encode")
     codes, encode_s = _on_devices(setup, encode, chunk_size, *shared, coords, _PerSignal(points.targets), *arguments)
     shown = points if shown is None else shown
     values, decode_s = decode(setup, state, codes, shown.coords)
@@ -114,7 +114,7 @@ def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.n
         seen = [decode(setup, state, codes, view) for view in np.moveaxis(coords, 1, 0)]
         return np.stack([values for values, _ in seen], axis=1), float(np.mean([seconds for _, seconds in seen]))
     evaluations = coords.shape[-2] * points_per_coordinate(setup.learner.field)
-    chunk_size = max(1, min(_chunk_size(setup, coords.shape[-2], len(codes)), _EVALUATIONS // evaluations))
+    chunk_size = max(1, min(_chunk_size(setup, coords.shape[-2], len(codes), "decode"), _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
     return _on_devices(setup, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
 
@@ -125,11 +125,11 @@ def _settled(setup: Setup, state: meta.TrainState) -> tuple[Setup, meta.TrainSta
     return dataclasses.replace(setup, learner=learner), state.replace(theta=theta, gates=gates)
 
 
-def _chunk_size(setup: Setup, points: int, count: int) -> int:
+def _chunk_size(setup: Setup, points: int, count: int, task: str) -> int:
     """How many of `count` signals with so many points a device works on at a time."""
-    if setup.training.chunk_size is not None:
-        return setup.training.chunk_size
-    return min(memory.signals_at_a_time(None, setup.learner.field, points), -(-count // jax.local_device_count()))
+    asked = setup.training.chunk_size
+    most = memory.signals_at_a_time(asked, setup.learner.field, points, task)
+    return most if asked is not None else min(most, -(-count // jax.local_device_count()))
 
 
 class _PerSignal(NamedTuple):

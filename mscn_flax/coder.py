@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
-from mscn_flax import meta, metrics
+from mscn_flax import memory, meta, metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.modalities import Cameras, Modality, Signal
@@ -20,7 +20,10 @@ from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
 
 _CHUNK = 16
-"""Patches of 32 x 32 pixels that a device works on at a time; of larger signals fewer."""
+"""Patches of 32 x 32 pixels that a device works on at a time; of larger signals fewer, and on a CPU, see `memory`."""
+
+_BLOCK, _FEW = 64, 16
+"""Parts that are handed over to the devices at a time, about, and how many are so few that it is as many as needed."""
 
 MAX_FLOPS = 1 << 49
 """Floating-point operations of decoding one signal: 80 megapixels with the paper's network."""
@@ -117,7 +120,7 @@ class Coder:
             encode = _encoder(self.learner, self.steps, self.refined, mesh, chunk)
             return lambda *rows: encode(self.theta, gates, *self._seen(rows))
 
-        return _in_blocks(encoder, self._chunk, self.modality.held(parts, self.side, self.steps))
+        return _in_blocks(encoder, self._chunk("encode"), self.modality.held(parts, self.side, self.steps))
 
     def render(
         self,
@@ -141,7 +144,7 @@ class Coder:
             render = _renderer(self.learner, mesh, chunk)
             return lambda *block: finish(np.asarray(render(*shared, *block)))
 
-        return _in_blocks(renderer, self._chunk, rows)
+        return _in_blocks(renderer, self._chunk("decode"), rows)
 
     def values(
         self,
@@ -166,10 +169,11 @@ class Coder:
             return self.modality.blended(wider, height, width, self.side), cameras
         return self.render(codes, coords, finish), cameras
 
-    @property
-    def _chunk(self) -> int:
-        points = int(np.prod(self.modality.shape(self.side)) * points_per_coordinate(self.learner.field))
-        return max(1, min(_CHUNK, _CHUNK * 1024 // points))
+    def _chunk(self, task: str) -> int:
+        """Parts that a device works on at a time, with `task` as `memory` has it."""
+        points = math.prod(self.modality.shape(self.side))
+        most = max(1, min(_CHUNK, _CHUNK * 1024 // (points * points_per_coordinate(self.learner.field))))
+        return memory.signals_at_a_time(most, self.learner.field, points, task)
 
     def _seen(self, rows: tuple[np.ndarray, ...]) -> Points:
         """The points that parts are fitted to."""
@@ -199,15 +203,16 @@ def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
 
 
 def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -> np.ndarray:
-    """`compiled(mesh, chunk)(*block)` of blocks of rows: one compilation whatever their number.
+    """`compiled(mesh, chunk)(*block)` of blocks of rows: one compilation whatever their number, but for a few rows.
 
-    A few rows (a small image) are a block of 1, 2, 4 or 8 on one device; otherwise every device has chunks of one size,
-    the `largest`.
+    These (a small image) are padded to a power of two. How many rows are worked on together depends on their number
+    alone, at most `largest`, and not on the devices: so results do not either.
     """
     count = len(rows[0])
-    devices = jax.local_devices() if count > largest else jax.local_devices()[:1]
-    chunk = min(largest, 1 << (count - 1).bit_length())
-    block = chunk * len(devices)
+    places = _BLOCK if count > _FEW else 1 << (count - 1).bit_length()
+    chunk = min(largest, places)
+    devices = jax.local_devices()[: max(1, places // chunk)]
+    block = -(-places // (chunk * len(devices))) * chunk * len(devices)
     fn = compiled(Mesh(np.array(devices), (meta.SIGNALS,)), chunk)
     results = []
     for start in range(0, count, block):
