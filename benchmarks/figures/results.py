@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +25,9 @@ class Results:
     """
 
     folder: pathlib.Path
-    _read: dict[tuple, pd.DataFrame] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
+    _known: dict[Hashable, pd.DataFrame] = dataclasses.field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def preset(self) -> str:
@@ -58,13 +60,16 @@ class Results:
           ValueError: where there are no rows, or the file is damaged.
         """
         path = self.folder / f"{name}.csv"
-        key = name, tuple(columns)
-        if key not in self._read:
-            self._read[key] = records.read(path, columns)
-        rows = self._read[key].copy(deep=False)  # What is not changed is shared.
+        rows = self.once((name, tuple(columns)), lambda: records.read(path, columns))
         if not len(rows):
             raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
         return rows
+
+    def once(self, key: Hashable, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """What `make` gives, made at the first call with this key; what a caller does not change is shared."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key].copy(deep=False)
 
 
 def kept(rows: pd.DataFrame) -> pd.DataFrame:
