@@ -73,7 +73,7 @@ def _table1(results: Results) -> Chart:
 
     def traces():
         for shown, part in ((MEANS, rows), *((f"{EACH}: {seed}", part) for seed, part in rows.groupby("seed"))):
-            table = table1_modulations.summary(part, table1_modulations.published().head(0))
+            table = table1_modulations.summary(part)
             for (dataset, source), of_dataset in table.groupby(["dataset", "source"]):
                 column = table1_modulations.headline(of_dataset)
                 unit = "voxel accuracy (%)" if column == "accuracy_pct" else "PSNR (dB)"
