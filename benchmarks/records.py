@@ -282,7 +282,7 @@ TABLES = {
 
 _TEXTS = ("experiment", "preset", "dataset", "source", "method", "recipe", "budget_unit", "inner_optimizer")
 _TEXTS += ("trained_on", "kind", "run_id", "model", "checksum", "device", "case", "factor", "variant", "task", "sine")
-_TEXTS += ("precision", "code", "tile", "equal", "coding")
+_TEXTS += ("precision", "code", "tile", "equal", "coding", "version")
 """Columns of texts; all others hold numbers."""
 
 

@@ -41,6 +41,13 @@ def test_variants_are_judged_as_they_train_and_compared_with_the_base(ran, tmp_p
     drawn = outer_loop.draw(Results(tmp_path / "results" / "smoke"))
     written = output.write(drawn, tmp_path / "plots")
     assert {path.suffix for path in written} == {".md", ".pdf", ".png"}
+    # Of two versions of the code, where there are rows of them: a line for each.
+    both = pd.concat([rows.assign(version="before", train_s=2 * rows["train_s"]), rows.assign(version="after")])
+    both.to_csv(tmp_path / "results" / "smoke" / "outer_loop_versions.csv", index=False)
+    figure = outer_loop.draw(Results(tmp_path / "results" / "smoke"))["outer_loop_versions"]
+    lines = {line.get_label(): line.get_xdata() for line in figure.axes[0].lines}
+    for name in {label.rsplit(", ", 1)[0] for label in lines}:
+        assert (lines[f"{name}, before"] == 2 * lines[f"{name}, after"]).all()
     again = run("outer_loop", tmp_path)
     assert again.stdout.count("done before") == 2
     # The gin file of a run is that run, alone.

@@ -44,6 +44,9 @@ NAMES = {
 }
 """Variant -> what it changes, for people; gin/outer_loop.gin and the presets have the numbers."""
 
+VERSIONS = "outer_loop_versions"
+"""Name of the rows of an earlier version of the code and of today's, one after the other on one machine, and of their figure."""
+
 DEPTH_DB = 3
 """How far below the best curve of a method its panels reach."""
 
@@ -53,9 +56,12 @@ LOOKS += "#252525 -. >|#bdbdbd - *"
 
 
 def draw(results: Results) -> Drawn:
-    """The table and the figure."""
+    """The table and the figure; another of two versions of the code, where there are rows of them."""
     rows = results.rows("outer_loop", COLUMNS)
-    return {"outer_loop.md": _markdown(ends(rows), rows, results), "outer_loop": _figure(rows, results)}
+    drawn = {"outer_loop.md": _markdown(ends(rows), rows, results), "outer_loop": _figure(rows, results)}
+    if results.has(VERSIONS):
+        drawn[VERSIONS] = _versions(results.rows(VERSIONS, ("version", *COLUMNS)), results)
+    return drawn
 
 
 def ends(rows: pd.DataFrame) -> pd.DataFrame:
@@ -122,4 +128,26 @@ def _figure(rows: pd.DataFrame, results: Results) -> plt.Figure:
     about = f"{first['budget']} numbers per signal, means over {_seeds(rows)}, {first['device']}"
     about += f"; what is more than {DEPTH_DB} dB below the best is cut off"
     figure.suptitle(f"{title} · preset {results.preset}\n{about}", fontsize=10)
+    return figure
+
+
+def _versions(rows: pd.DataFrame, results: Results) -> plt.Figure:
+    """PSNR against seconds, before and after, a panel for each method."""
+    methods, first = rows["method"].unique(), rows.iloc[0]
+    figure, axes = style.grid(1, len(methods), 8.2, 3.8, sharey=True)
+    colors = dict(zip(rows["variant"].unique(), ("#08306b", "#fc8d59", "#238b45"), strict=False))
+    lines = {"before": {"linestyle": "--", "markerfacecolor": "white"}, "after": {"linestyle": "-"}}
+    for axis, method in zip(axes[0], methods, strict=True):
+        for (variant, version), part in rows[rows["method"] == method].groupby(["variant", "version"], sort=False):
+            look = {"color": colors[variant], "marker": "os^"[list(colors).index(variant)], "markersize": 4}
+            label = f"{NAMES.get(variant, variant)}, {version}"
+            axis.plot(part["train_s"], part["psnr_db"], label=label, **look, **lines[version])
+        best = rows["psnr_db"].max()
+        axis.set(title=style.label(method), xlabel="training (s)", ylim=(best - DEPTH_DB, best + 0.2))
+        axis.set_xlim(left=0)
+    axes[0, 0].set_ylabel("PSNR, validation (dB)")
+    style.legend(figure, 2, fontsize=8)
+    title = f"Before and after the meta-step was made faster: {style.named(first['dataset'], first['source'])}"
+    about = f"{first['budget']} numbers per signal, {first['outer_steps']} outer steps each, {style.count(1, 'seed')}, "
+    figure.suptitle(f"{title} · preset {results.preset}\n{about}{first['device']}", fontsize=10)
     return figure
