@@ -46,6 +46,8 @@ QUICK = {
         "--gin_param=table1.datasets=['cifar10']",
         "--gin_param=table1.methods=['mscn']",
         "--gin_param=table1.budgets=[64]",
+        "--gin_param=table1.recipes=['best']",
+        "--gin_param=table1.equal={}",
     ],
     "fig2_unstructured": [
         "--gin_param=fig2.datasets=['sdf2d']",

@@ -45,7 +45,7 @@ NAMES = {
 """Variant -> what it changes, for people; gin/outer_loop.gin and the presets have the numbers."""
 
 VERSIONS = "outer_loop_versions"
-"""Name of the rows of an earlier version of the code and of today's, one after the other on one machine, and of their figure."""
+"""Rows of an earlier version of the code and of today's, one after the other on one machine; and their figure."""
 
 DEPTH_DB = 3
 """How far below the best curve of a method its panels reach."""
