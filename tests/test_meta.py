@@ -239,6 +239,17 @@ def test_linearisations_are_kept_where_a_device_has_room(monkeypatch):
     assert not ask(signals=11)
 
 
+def test_a_cpu_works_on_what_its_caches_hold_and_a_gpu_on_what_its_memory_holds(monkeypatch):
+    field = Siren(depth=5, width=64, out_dim=3)
+    for task, cached in memory.CACHED.items():
+        assert memory.signals_at_a_time(16, field, 4 * cached, task) == 1
+        assert memory.signals_at_a_time(16, field, cached // 4, task) == 4
+        assert memory.signals_at_a_time(2, field, cached // 4, task) == 2
+    monkeypatch.setattr(memory, "available", lambda: int(8.5 * memory.signal_bytes(field, 1024) / memory._SHARE))
+    assert memory.signals_at_a_time(None, field, 1024) == 8
+    assert memory.signals_at_a_time(16, field, 1024) == 16
+
+
 @pytest.mark.parametrize("linearise", [True, False])
 def test_the_meta_gradient_is_the_same_with_linearisations_kept(linearise):
     chosen, usual = mscn(linearise=linearise), mscn()
