@@ -18,7 +18,7 @@ from benchmarks.records import RECIPES
 METHODS = {
     # Line style and marker differ as well, and the colours differ in lightness: legible in grey.
     "mscn": Look("MSCN", "#08306b", "-", "o"),
-    "mscn_nested": Look("MSCN, one network for all rates", "#4292c6", ":", "*"),
+    "mscn_nested": Look("MSCN, one network for all rates", "#4292c6", ":", "o"),
     "functa": Look("Functa", "#fc8d59", "--", "s"),
     "sparse_latents": Look("latents, sparse modulations", "#807dba", "-.", "^"),
     "pca": Look("PCA (linear)", "#7a0177", ":", "^"),
