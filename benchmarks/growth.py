@@ -21,7 +21,7 @@ NAME, SCOPE = "growth", "growth"
 FACTORS = ("points", "signals", "width", "depth", "inner_steps", "processes", "rows")
 
 ROWS_OF_A_RUN = 500
-"""Rows of each run that `collecting` collects, about as many as Table 1 has of a data set."""
+"""Rows of each run that `collecting` collects."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,6 @@ _SHARE = 0.4
 _SIGNALS = 16
 """At a time, where the device does not say how much memory it has."""
 
-
 CACHED = {"train": 1 << 8, "encode": 1 << 10, "decode": 1 << 12}
 """What is done with signals -> evaluations of the field that a CPU works on at a time, where one signal has fewer."""
 

@@ -43,8 +43,8 @@ class Training:
       batch_size: B, signals per outer step.
       stride: one random point is drawn in every cell of `stride` points per side of the grid, afresh for every outer
         step and used by inner and outer loss alike; 1 trains on all points. Evaluation is on all points.
-      chunk_size: signals that a device works on at a time, a CPU at most, see `memory`; trades memory against
-        parallelism, no effect on the result. None: as many as the memory of the device holds.
+      chunk_size: signals that a device works on at a time, on a CPU at most (`memory`); trades memory for speed, no
+        effect on the result but rounding. None: as many as the memory of the device holds.
       test_signals: number of test signals that are evaluated; None for all.
       checkpoint_every: outer steps between two checkpoints.
       fresh_points: draw points or rays afresh for every inner step and for the outer loss too.
