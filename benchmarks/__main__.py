@@ -4,8 +4,10 @@ import concurrent.futures
 import importlib.util
 import os
 import pathlib
+import queue
 import sys
 import time
+from collections.abc import Callable
 
 import rich.console
 import rich.table
@@ -13,6 +15,7 @@ from absl import flags
 
 from benchmarks import cli, collect, launch, records
 from benchmarks.catalogue import CATALOGUE
+from mscn_flax import devices
 
 _ONLY = flags.DEFINE_multi_enum("only", [], list(CATALOGUE), "Benchmark to run; repeatable. All by default.")
 _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.HOME / "plots"), "Where figures and tables go.")
@@ -76,12 +79,10 @@ def _run(names: list[str], preset: str) -> None:
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
         launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
 
-    # A few steps of small networks are mostly imports, tracing and compilation, which keep one core busy.
-    pool = concurrent.futures.ThreadPoolExecutor(2 if preset == "smoke" and not cli.on_ray() else 1)
-    try:
-        list(pool.map(benchmark, names))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    together = 1 if cli.in_turn() or devices.has_accelerator() else 2
+    alone = [name for name in names if CATALOGUE[name].alone and preset != "smoke"]
+    _beside(benchmark, [name for name in names if name not in alone], together)
+    _beside(benchmark, alone, 1)
     if cli.dry_run() or cli.shard()[1] > 1 or preset == "tuning":
         return
     print("== figures and tables", flush=True)
@@ -92,6 +93,28 @@ def _run(names: list[str], preset: str) -> None:
     where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {plots}"
     where += f", all to look at in {plots / 'report.html'}" if names == list(CATALOGUE) else ""
     print(f"{where}; {minutes} min {seconds} s")
+
+
+def _beside(run: Callable[[str], None], names: list[str], together: int) -> None:
+    """Calls `run` for each name, for so many at a time, each on cores of its own.
+
+    Two programs on a core each get further than one on two cores: coding, tracing and compiling keep one busy.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    together = min(together, len(names), max(1, len(cores)))
+    shares = queue.SimpleQueue()
+    for index in range(together):
+        shares.put(cores[index::together])
+
+    def pin() -> None:
+        if share := shares.get():
+            os.sched_setaffinity(0, share)  # Of this thread and of the processes that it starts.
+
+    pool = concurrent.futures.ThreadPoolExecutor(max(1, together), initializer=pin)
+    try:
+        list(pool.map(run, names))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _tune(name: str) -> None:
@@ -115,7 +138,7 @@ def _handed(flag) -> list[str]:
     if flag.name.endswith("_dir"):
         values = map(_path, values)
     elif flag.name == "gin_file":  # One that is not here may be the project's.
-        values = [_path(value) if pathlib.Path(value).is_file() else value for value in values]
+        values = [_path(value) if pathlib.Path(value).exists() else value for value in values]
     return [f"--{flag.name}={value}" for value in values]
 
 

@@ -13,6 +13,7 @@ class Entry:
       datasets: what it runs on.
       methods: what is compared.
       expected: preset -> time of one seed on 2 cores (paper: on an accelerator).
+      alone: whether its rows are seconds, so that nothing may run beside it.
     """
 
     paper: str
@@ -20,6 +21,7 @@ class Entry:
     datasets: str
     methods: str
     expected: dict[str, str]
+    alone: bool = False
 
 
 CATALOGUE = {
@@ -78,6 +80,7 @@ CATALOGUE = {
         datasets="kodak (or photos), put together to 6 and 24 megapixels",
         methods="mscn encode, mscn decode",
         expected={"smoke": "8 s", "quick": "4 min", "paper": "4 min (as quick)"},
+        alone=True,
     ),
     "outer_loop": Entry(
         paper="none: PSNR against seconds of training",
@@ -85,6 +88,7 @@ CATALOGUE = {
         datasets="cifar10 (or photos), validation split",
         methods="functa, mscn: gradients, points, batches, schedules, optimisers",
         expected={"smoke": "10 s", "quick": "5 min", "paper": "days on a GPU (not measured)"},
+        alone=True,
     ),
     "regimes": Entry(
         paper="none: when sparse modulations beat latents",
@@ -104,6 +108,7 @@ CATALOGUE = {
         datasets="random signals",
         methods="this project, plain",
         expected={"smoke": "25 s", "quick": "24 min", "paper": "not measured"},
+        alone=True,
     ),
     "cost_model": Entry(
         paper="none: the estimate of --dry_run",
@@ -111,6 +116,7 @@ CATALOGUE = {
         datasets="cifar10, era5, shapenet10 (or stand-ins)",
         methods="mscn",
         expected={"smoke": "10 s", "quick": "3 min", "paper": "not measured"},
+        alone=True,
     ),
     "growth": Entry(
         paper="none: cost of a meta-step as it grows",
@@ -118,6 +124,7 @@ CATALOGUE = {
         datasets="random signals",
         methods="this project",
         expected={"smoke": "15 s", "quick": "5 min", "paper": "not measured"},
+        alone=True,
     ),
 }
 """Name -> benchmark, in the order in which they run."""

@@ -19,7 +19,9 @@ from mscn_flax.progress import Progress
 GIN = configuration.ROOT / "gin"
 
 _PRESET = flags.DEFINE_string("preset", None, "Preset: reads gin/<preset>/<benchmark>.gin before all --gin_file.")
-_GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Gin file; repeat for overlays, the later one wins.")
+_GIN_FILE = flags.DEFINE_multi_string(
+    "gin_file", [], "Gin file, or a folder with one per benchmark; repeat for overlays, the later one wins."
+)
 _GIN_PARAM = flags.DEFINE_multi_string("gin_param", [], "Gin binding, e.g. 'table1.budgets=[64]'; repeatable.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared local copies of data sets (default $MSCN_DATA_DIR).")
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(HOME / "results"), "Where CSVs go.")
@@ -54,7 +56,7 @@ MISTAKES = (ValueError, TypeError, RuntimeError, FloatingPointError, OSError, Im
 
 def presets() -> list[str]:
     """The presets that there are: folders of `gin/` with a file per benchmark."""
-    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes", "shipped", "tuned"})
+    return sorted({path.parent.name for path in GIN.glob("*/*.gin")} - {"recipes", "shipped", "tuned", "wide"})
 
 
 def has_preset(name: str, chosen: str) -> bool:
@@ -80,6 +82,11 @@ def dry_run() -> bool:
 def on_ray() -> bool:
     """Whether jobs run on Ray instead of in this process, and are run at all."""
     return _ENGINE.value == "ray" and not dry_run()
+
+
+def in_turn() -> bool:
+    """Whether one benchmark must end before the next begins: nothing is run, or other processes take part in each."""
+    return dry_run() or _ENGINE.value == "ray" or bool(_COORDINATOR.value)
 
 
 def address() -> str | None:
@@ -171,7 +178,7 @@ def jobs(name: str, more: Sequence[str] = ()) -> list:
       ValueError: for whatever is wrong with these; a binding that nothing reads is.
     """
     module = _module(name)
-    configuration.parse([*preset_files(name, _PRESET.value), *_GIN_FILE.value], [*_GIN_PARAM.value, *more])
+    configuration.parse([*preset_files(name, _PRESET.value), *_overlays(name)], [*_GIN_PARAM.value, *more])
     with configuration.scope(module.SCOPE):
         made = module.jobs()
     configuration.check()
@@ -190,6 +197,15 @@ def preset_files(name: str, chosen: str | None) -> list[str]:
         having = [one for one in presets() if has_preset(name, one)]
         raise ValueError(f"{name} has no preset {chosen!r}; there are {', '.join(having)}")
     return [str(GIN / chosen / f"{name}.gin")]
+
+
+def _overlays(name: str) -> list[str]:
+    """The gin files asked for besides the preset's: of a folder the one for the benchmark, where there is one."""
+    files = []
+    for given in _GIN_FILE.value:
+        folders = [folder for folder in (pathlib.Path(given), configuration.ROOT / given) if folder.is_dir()]
+        files += [str(path) for path in [folders[0] / f"{name}.gin"] if path.is_file()] if folders else [given]
+    return files
 
 
 def choose_devices() -> None:

@@ -198,7 +198,8 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
         size = job.setup.modality.extent(signal)
         for coding, bits in [("plain", 32), *models]:
             shared, began = models.get((coding, bits)), time.perf_counter()
-            stream = None if bits == 32 else codec.pack(shared, codes[index], *size)
+            if bits != 32:
+                stream, estimate = codec.pack_with_estimate(shared, codes[index], *size)
             packed = time.perf_counter()
             # What a decoder makes of the bytes.
             seen = codes[index] if bits == 32 else codec.unpack(shared, parse(stream))
@@ -225,7 +226,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
             if bits != 32:
                 points = size[0] * size[1]
                 coded[-1]["bpp_payload"] = f"{8 * len(parse(stream).payload) / points:.6g}"
-                coded[-1]["bpp_entropy"] = f"{codec.estimated_bits(shared, codes[index], *size) / points:.6g}"
+                coded[-1]["bpp_entropy"] = f"{estimate / points:.6g}"
             if bits == records.SHOWN_BITS.get(coding):
                 image = targets_to_8_bit(values).reshape(signal.shape)
                 files |= rates.shown_part(job, index, image, f"{job.method}_{job.budget}_{bits}b")

@@ -72,23 +72,27 @@ def decode(model: Model | None, data: bytes, cameras: Cameras | None = None, who
     return modality.join(values, stream.height, stream.width, coder.side, cameras)
 
 
-def estimated_bits(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> float:
-    """Cross-entropy of a signal's symbols under the model's tables, in bits: the rate that the paper reports."""
-    counted = _columns(model, codes, model.coder.modality.lattice(height, width, len(codes), model.coder.side))
-    return float(sum(-np.log2(table[column] / entropy.TOTAL).sum() for column, table in counted))
-
-
 def pack(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> bytes:
     """The stream of a signal whose parts have these codes.
 
     Raises:
       ValueError: where a code is not finite.
     """
-    if not np.isfinite(codes).all():
-        raise ValueError("the model finds no finite code for this signal; it needs another model")
-    lattice = model.coder.modality.lattice(height, width, len(codes), model.coder.side)
-    payload = entropy.encode(*zip(*_columns(model, codes, lattice), strict=True))
-    return join(model.coder.modality, bytes.fromhex(model.id)[:ID_BYTES], height, width, len(codes), payload)
+    return _joined(model, list(_columns(model, codes, height, width)), len(codes), height, width)
+
+
+def pack_with_estimate(
+    model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int
+) -> tuple[bytes, float]:
+    """What `pack` returns, and the cross-entropy of its symbols under the model's tables: the paper's rate, in bits."""
+    columns = list(_columns(model, codes, height, width))
+    estimate = sum(-np.log2(table[column] / entropy.TOTAL).sum() for column, table in columns)
+    return _joined(model, columns, len(codes), height, width), float(estimate)
+
+
+def _joined(model: Model, columns: list, parts: int, height: int, width: int) -> bytes:
+    payload = entropy.encode(*zip(*columns, strict=True))
+    return join(model.coder.modality, bytes.fromhex(model.id)[:ID_BYTES], height, width, parts, payload)
 
 
 def unpack(model: Model, stream: Stream, whole: bool = True) -> Float[np.ndarray, "P *code"]:
@@ -130,8 +134,11 @@ Columns = Iterator[tuple[np.ndarray, np.ndarray]]
 """What the payload holds: columns of symbols, and the table of each."""
 
 
-def _columns(model: Model, codes: Float[np.ndarray, "P *code"], lattice: tuple[int, int]) -> Columns:
+def _columns(model: Model, codes: Float[np.ndarray, "P *code"], height: int, width: int) -> Columns:
+    if not np.isfinite(codes).all():
+        raise ValueError("the model finds no finite code for this signal; it needs another model")
     if model.contexts is not None:
+        lattice = model.coder.modality.lattice(height, width, len(codes), model.coder.side)
         yield from _columns_in_context(model, codes, lattice)
         return
     levels = model.levels(codes)

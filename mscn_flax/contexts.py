@@ -60,6 +60,7 @@ class Contexts:
         """
         from scipy.optimize import nnls  # Coding needs it not, and would wait half a second for it.
 
+        fields = stacked(fields)
         count = fields[0].shape[-1]
         levels = np.concatenate([field.reshape(-1, count) for field in fields])
         around = [np.concatenate([_before(field)[i].reshape(-1, count) for field in fields]) for i in range(3)]
@@ -70,12 +71,16 @@ class Contexts:
             neighbours[entry] = np.rint(np.linalg.solve(products, seen.T @ levels[:, entry]) * (1 << _ONE))
         made = cls(neighbours, np.zeros(count, np.int32), np.zeros((count, 4), np.int64), np.zeros(0, np.int64))
         residuals = [made._residuals(field, limit) for field in fields]
-        mean = np.mean([np.abs(each).reshape(-1, count).mean(axis=0) for each in residuals], axis=0) + _LEAST
+        # A signal counts as much as another, whatever its size.
+        means = [np.abs(each).mean(axis=(1, 2)) for each in residuals]
+        mean = np.concatenate(means).mean(axis=0) + _LEAST
         units = np.rint((1 << _ONE) / mean).astype(np.int32)
         gains, expected = np.zeros((count, 4), np.int64), []
-        states = [_Sizes(field.shape[:2]) for field in fields]
+        states = [_Sizes(field.shape[:-1]) for field in fields]
         for entry in range(count):
-            seen = np.concatenate([state.around().reshape(4, -1) for state in states], axis=1).T.astype(np.float64)
+            around = [np.stack(state.around()).reshape(3, -1) for state in states]
+            seen = np.concatenate(around, axis=1).T.astype(np.float64)
+            seen = np.concatenate([np.ones((len(seen), 1)), seen], axis=1)
             size = np.concatenate([np.abs(each[..., entry]).ravel() for each in residuals]).astype(np.float64)
             scale = np.maximum(seen.max(axis=0), 1)
             turn, reduced = np.linalg.qr(seen / scale)
@@ -87,10 +92,10 @@ class Contexts:
         return cls(neighbours, units, gains, edges)
 
     def walk(
-        self, levels: Int[np.ndarray, "R C n"], limit: int
-    ) -> Iterator[tuple[Int[np.ndarray, "R C"], Int[np.ndarray, "R C"]]]:
+        self, levels: Int[np.ndarray, "*S R C n"], limit: int
+    ) -> Iterator[tuple[Int[np.ndarray, "*S R C"], Int[np.ndarray, "*S R C"]]]:
         """The residuals of one entry after another, and the classes of their tables."""
-        sizes, residuals = _Sizes(levels.shape[:2]), self._residuals(levels, limit)
+        sizes, residuals = _Sizes(levels.shape[:-1]), self._residuals(levels, limit)
         for entry in range(len(self.units)):
             yield residuals[..., entry], self.classes(entry, sizes)
             sizes.add(residuals[..., entry], self.units[entry])
@@ -99,9 +104,10 @@ class Contexts:
         """What a decoder knows of the sizes of residuals before the first entry."""
         return _Sizes(lattice)
 
-    def classes(self, entry: int, sizes: "_Sizes") -> Int[np.ndarray, "R C"]:
+    def classes(self, entry: int, sizes: "_Sizes") -> Int[np.ndarray, "*S R C"]:
         """The classes of the tables of an entry, from the sizes of the residuals of all before it."""
-        expected = np.tensordot(self.gains[entry], sizes.around(), axes=1)
+        constant, *gains = self.gains[entry]
+        expected = constant + sum(gain * size for gain, size in zip(gains, sizes.around(), strict=True))
         return np.searchsorted(self.edges, expected, side="right")
 
     def levels(self, residuals: Int[np.ndarray, "R C n"], limit: int) -> Int[np.ndarray, "R C n"]:
@@ -116,41 +122,44 @@ class Contexts:
             padded[row + 1, column + 1] = residuals[row, column] + _predicted(weights, before, limit)
         return padded[1:, 1:]
 
-    def _residuals(self, levels: Int[np.ndarray, "R C n"], limit: int) -> Int[np.ndarray, "R C n"]:
+    def _residuals(self, levels: Int[np.ndarray, "*S R C n"], limit: int) -> Int[np.ndarray, "*S R C n"]:
         return levels - _predicted(self.neighbours.T.astype(np.int64), _before(levels), limit)
 
 
 class _Sizes:
-    """Sums of the sizes of the residuals of all entries so far, one sum per part."""
+    """Sums of the sizes of the residuals of all entries so far, one sum per part; of one signal or of several."""
 
-    def __init__(self, lattice: tuple[int, int]):
+    def __init__(self, lattice: tuple[int, ...]):
         self._sum = np.zeros(lattice, np.int64)
+        # A part that is not there counts as the nearest that is.
+        self._padded = [np.clip(np.arange(-1, length + 1), 0, length - 1) for length in lattice[-2:]]
 
-    def add(self, residuals: Int[np.ndarray, "R C"], unit: np.int32) -> None:
+    def add(self, residuals: Int[np.ndarray, "*S R C"], unit: np.int32) -> None:
         """Takes the next entry into account."""
         self._sum += np.minimum(np.abs(residuals).astype(np.int64) * unit, _LARGEST)
 
-    def around(self) -> Int[np.ndarray, "4 R C"]:
-        """A one, and the sums of each part, of the four beside it and of the four at its corners.
-
-        A part that is not there counts as the nearest that is.
-        """
-        rows, columns = self._sum.shape
-        padded = np.pad(self._sum, 1, mode="edge")
-        up, middle, down = (padded[top : top + rows] for top in range(3))
-
-        def at(row, left):
-            return row[:, left : left + columns]
-
-        beside = at(up, 1) + at(down, 1) + at(middle, 0) + at(middle, 2)
-        corners = at(up, 0) + at(up, 2) + at(down, 0) + at(down, 2)
-        return np.stack([np.ones_like(self._sum), self._sum, beside, corners])
+    def around(self) -> tuple[Int[np.ndarray, "*S R C"], Int[np.ndarray, "*S R C"], Int[np.ndarray, "*S R C"]]:
+        """The sums of each part, of the four beside it and of the four at its corners."""
+        rows, columns = self._padded
+        padded = self._sum.take(rows, axis=-2).take(columns, axis=-1)
+        up, middle, down = padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]
+        outer = up + down
+        beside = outer[..., 1:-1] + middle[..., :-2] + middle[..., 2:]
+        return self._sum, beside, outer[..., :-2] + outer[..., 2:]
 
 
-def _before(levels: Int[np.ndarray, "R C n"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stacked(fields: Iterable[Int[np.ndarray, "R C n"]]) -> list[Int[np.ndarray, "S R C n"]]:
+    """Signals of equal lattices in one array each, so that thousands take no longer than one."""
+    alike: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for field in fields:
+        alike.setdefault(field.shape, []).append(field)
+    return [np.stack(each) for each in alike.values()]
+
+
+def _before(levels: Int[np.ndarray, "*S R C n"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The levels to the left, above, and above to the left; 0 where there is no part."""
-    padded = np.pad(levels.astype(np.int64), ((1, 0), (1, 0), (0, 0)))
-    return padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
+    padded = np.pad(levels.astype(np.int64), [(0, 0)] * (levels.ndim - 3) + [(1, 0), (1, 0), (0, 0)])
+    return padded[..., 1:, :-1, :], padded[..., :-1, 1:, :], padded[..., :-1, :-1, :]
 
 
 def _predicted(weights, before, limit: int) -> np.ndarray:

@@ -23,7 +23,7 @@ def choose(accelerators: bool = True) -> None:
     _keep_compiled()
     # float32 products everywhere: the default of an accelerator rounds to 10 bits or less, and w0 magnifies that.
     jax.config.update("jax_default_matmul_precision", "highest")
-    if not (accelerators and _has_accelerator()):
+    if not (accelerators and has_accelerator()):
         jax.config.update("jax_platforms", "cpu")
         count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         if asked := re.search(r"xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", "")):
@@ -98,7 +98,7 @@ def _keep_compiled() -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache / f"compiled-{machine}"))
 
 
-def _has_accelerator() -> bool:
+def has_accelerator() -> bool:
     """Whether a GPU or TPU plugin for JAX is installed; asking JAX itself would fix the number of CPU devices."""
     if jax.config.jax_platforms == "cpu":
         return False

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, UInt32
 
 from mscn_flax import entropy
 from mscn_flax.coder import Coder
-from mscn_flax.contexts import Contexts, class_tables
+from mscn_flax.contexts import Contexts, class_tables, stacked
 from mscn_flax.model import Model, levels_of
 from mscn_flax.quantize import Quantizer
 from mscn_flax.transform import Transform
@@ -67,7 +67,7 @@ def fit_model(
         ]
         lattices = [each - middle for each in lattices or levels[:, None, None]]
         contexts = Contexts.fit(lattices, middle)
-        residuals = [each for lattice in lattices for each in contexts.walk(lattice, middle)]
+        residuals = [each for alike in stacked(lattices) for each in contexts.walk(alike, middle)]
         tables = class_tables(contexts, residuals, quantizer.levels)
         groups = np.zeros(levels.shape[1], np.int32)
         levels = np.concatenate([residual.ravel() for residual, _ in residuals]) + middle

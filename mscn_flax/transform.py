@@ -8,6 +8,7 @@ error is the least for its rate, as far as rates are high (Gersho and Gray 1992,
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,11 @@ class Transform:
 
     def forward(self, values: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
         """The coefficients of codes."""
-        return np.float32((values - np.float64(self.mean)) @ np.linalg.inv(np.float64(self.basis)))
+        return np.float32((values - np.float64(self.mean)) @ self._inverse)
+
+    @functools.cached_property
+    def _inverse(self) -> Float[np.ndarray, "n n"]:
+        return np.linalg.inv(np.float64(self.basis))
 
     def backward(self, coefficients: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
         """The codes of coefficients; the same on all machines, as sums are in the order of the coefficients."""

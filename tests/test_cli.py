@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from benchmarks import __main__ as program
 from benchmarks import cli, records
 from benchmarks.catalogue import CATALOGUE
 
@@ -144,3 +146,50 @@ def test_drawing_what_is_not_there_says_how_to_make_it(tmp_path):
     assert "--only table1_modulations" in done.stderr
     done = python_m("benchmarks.plot", "tabel1", f"--results_dir={tmp_path}")
     assert "there are table1_modulations" in done.stderr
+
+
+def test_a_folder_of_gin_files_has_one_for_each_benchmark(build, tmp_path):
+    (tmp_path / "growth.gin").write_text("growth.grows = {'depth': [3]}\n")
+    assert len(build("growth", files=[tmp_path])) == 1
+    assert len(build("codec_robustness", files=[tmp_path])) == len(build("codec_robustness"))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (cli.GIN / "wide").glob("*.gin")))
+def test_the_wide_grid_has_the_cells_of_quick_and_more(build, name):
+    quick, wide = ({job.id for job in build(name, preset="quick", files=files)} for files in ([], ["gin/wide"]))
+    # Of damaged streams there is one cell, as large as one likes.
+    assert len(wide) == len(quick) if name == "codec_robustness" else quick < wide
+
+
+class TestTwoBenchmarksAtOnce:
+    @pytest.mark.skipif(os.cpu_count() == 1, reason="there is one core")
+    def test_run_on_cores_of_their_own(self):
+        here, seen, both = os.sched_getaffinity(0), {}, threading.Barrier(2)
+
+        def run(name):
+            both.wait(timeout=60)
+            seen[name] = os.sched_getaffinity(0)
+
+        program._beside(run, ["a", "b", "c", "d"], 2)
+        assert set(seen) == {"a", "b", "c", "d"}
+        assert set.union(*seen.values()) <= here
+        if len(here) > 1:
+            shares = set(map(frozenset, seen.values()))
+            assert len(shares) == 2
+            assert set.union(*map(set, shares)) == here
+            assert not frozenset.intersection(*shares)
+
+    def test_none_begins_once_one_has_failed(self):
+        began = []
+
+        def run(name):
+            began.append(name)
+            sys.exit(3)
+
+        with pytest.raises(SystemExit, match="3"):
+            program._beside(run, [str(i) for i in range(20)], 1)
+        assert began[0] == "0"
+        assert len(began) < 20
+
+    def test_what_takes_the_time_runs_alone(self):
+        assert {name for name, entry in CATALOGUE.items() if entry.alone} >= {"speed", "growth", "codec_speed"}

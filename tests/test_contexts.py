@@ -9,7 +9,7 @@ import safetensors
 import safetensors.numpy
 
 from mscn_flax import codec, model, stream
-from mscn_flax.contexts import Contexts, class_tables
+from mscn_flax.contexts import Contexts, class_tables, stacked
 from mscn_flax.entropy import TOTAL
 from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.transform import Transform, gram
@@ -54,6 +54,18 @@ def test_neighbours_and_sizes_save_bits(fitted):
     alone = dataclasses.replace(contexts, edges=np.zeros(0, np.int64))
     nothing = dataclasses.replace(alone, neighbours=np.zeros_like(contexts.neighbours))
     assert bits(contexts) < 0.95 * bits(alone) < 0.9 * bits(nothing)
+
+
+def test_signals_together_are_walked_as_each_alone(fitted):
+    contexts, fields = fitted
+    several = [*fields[:3], fields[3][:5, :7], fields[4]]
+    alike, (other,) = stacked(several)
+    assert alike.shape[0] == 4
+    for signals, array in (([*several[:3], several[4]], alike), ([several[3]], other)):
+        alone = zip(*(contexts.walk(signal, LIMIT) for signal in signals), strict=True)
+        for together, each in zip(contexts.walk(array, LIMIT), alone, strict=True):
+            for found, expected in zip(together, zip(*each, strict=True), strict=True):
+                np.testing.assert_array_equal(found, np.stack(expected))
 
 
 def test_coefficients_are_uncorrelated_and_cost_alike():

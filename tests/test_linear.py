@@ -87,11 +87,12 @@ def test_streams_decode_to_the_values_that_were_measured(build, waves, monkeypat
     streams = []
 
     def pack(model, codes, *size):
-        streams.append((model, real(model, codes, *size)))
-        return streams[-1][1]
+        packed = real(model, codes, *size)
+        streams.append((model, packed[0]))
+        return packed
 
-    real = codec.pack
-    monkeypatch.setattr(rates_networks.codec, "pack", pack)
+    real = codec.pack_with_estimate
+    monkeypatch.setattr(rates_networks.codec, "pack_with_estimate", pack)
     asked = ["fig7.datasets=['wide_waves']", "fig7.methods=['klt']", "fig7.budgets={'wide_waves': [6]}"]
     (job,) = build("fig7_rate_distortion", *asked, "fig7.real_codecs=[]", "Coding.bits=(4, 5, 6)", flags=())
     rows = pd.DataFrame(job.run().tables[""])
