@@ -68,13 +68,15 @@ def _step_s(setup: Setup) -> float:
     training, mesh = setup.training, devices_for(setup.training.batch_size)
     whole = example(setup)
     points, signals, work = whole.targets.shape[-2], training.batch_size, flops(setup)
+    signals = -(-signals // mesh.size) * mesh.size  # The last may count for nothing, and takes as long.
     fewer = min(points, max(-(-_TIMED_POINTS // points_per_coordinate(setup.learner.field)), _timed(points, work)))
     batch = mesh.size * divisor(max(_timed(signals, work * fewer / points) // mesh.size, 1), signals // mesh.size)
     part = dataclasses.replace(setup, training=dataclasses.replace(training, batch_size=batch))
     rng = np.random.default_rng(0)
-    coords, targets = whole.coords[..., :fewer, :], whole.targets[:batch, ..., :fewer, :]
-    if own := coords.ndim == targets.ndim:
-        coords = coords[:batch]
+    own, at = whole.coords.ndim == whole.targets.ndim, np.minimum(np.arange(batch), training.batch_size - 1)
+    coords, targets = whole.coords[..., :fewer, :], whole.targets[at][..., :fewer, :]
+    if own:
+        coords = coords[at]
     noise = rng.random(targets.shape, np.float32)
     shared, each = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in ((), (meta.SIGNALS,)))
     arguments = devices.placed(coords, each if own else shared), devices.placed(noise, each), np.int32(setup.seed)

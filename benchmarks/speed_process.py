@@ -23,7 +23,6 @@ from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES
 from mscn_flax.siren import LatentModulatedSiren, Siren, product
 from mscn_flax.tiles import divisor, tile_size
-from mscn_flax.train import devices_for
 
 TASKS = ("meta_step", "encode", "decode")
 """What is timed: the gradient of a batch, its codes, its values from them."""
@@ -100,7 +99,7 @@ def _prepare(settings: dict) -> _Case:
     plain = settings["variant"] == "plain"
     side, batch = settings["resolution"], settings["batch"]
     learner, state, keys, coords, targets, codes = inputs(settings)
-    mesh = devices_for(batch)
+    mesh = Mesh(np.array(jax.devices()[: divisor(jax.device_count(), batch)]), (meta.SIGNALS,))
     at_a_time = memory.signals_at_a_time(settings["chunk_size"], learner.field, side * side)
     chunk_size = batch if plain else divisor(at_a_time, batch // mesh.size)
     if not plain:

@@ -93,10 +93,12 @@ def chunk_loss(
     coords: Float[Array, "..."],
     keys: Key[Array, " b"],
     targets: Float[Array, "b *K N c"],
+    counts: Float[Array, " b"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The loss of eq. 8 as a mean over b signals, which are worked on together, and its parts for the log.
 
-    Coordinates and targets have the shapes of `meta_gradient`.
+    Coordinates and targets have the shapes of `meta_gradient`; `counts` is 0 of a signal that shall not count and 1 of
+    the others, None where all do. The mean is over b either way.
     """
     steps, linearise = learner.steps_in_training, linearises(learner, targets.shape[-2], len(keys))
 
@@ -112,15 +114,14 @@ def chunk_loss(
         field = learner.gated(theta, gates, key)["field"]
         return mean_loss(error, (field, code), (points, target), learner.tile), expected_l0
 
+    def mean(values):
+        return jnp.mean(values if counts is None else counts * values)
+
     errors, expected_l0 = _over_signals(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
-    loss = jnp.mean(errors)
+    loss = mean(errors)
     if gates is not None:
-        loss += gates.penalty_weight * jnp.mean(expected_l0)
-    return loss, {
-        "mse": jnp.mean(errors),
-        "psnr": jnp.mean(metrics.psnr(errors)),
-        "expected_l0": jnp.mean(expected_l0),
-    }
+        loss += gates.penalty_weight * mean(expected_l0)
+    return loss, {"mse": mean(errors), "psnr": mean(metrics.psnr(errors)), "expected_l0": mean(expected_l0)}
 
 
 def meta_gradient(
@@ -140,30 +141,41 @@ def meta_gradient(
     entries are the points of the inner steps, and the last entry those of the outer loss.
 
     The signals are divided over the devices of `mesh`; each device adds up the gradients of one chunk after another, so
-    that memory depends on `chunk_size` and not on B. B must be a multiple of devices x chunk_size.
+    that memory depends on `chunk_size` and not on B. Where B is no multiple of devices x chunk_size, the last signal
+    fills the places that are left, and does not count there.
     """
+    shared, split, where = PartitionSpec(), PartitionSpec(SIGNALS), _share(coords, targets)[0]
+    signals, each = len(targets), mesh.size * chunk_size
+    places = -(-signals // each) * each
+    counts = None
+    if places > signals:
+        at = jnp.minimum(jnp.arange(places), signals - 1)
+        keys, targets = keys[at], targets[at]
+        coords = coords if where == shared else coords[at]
+        counts = (jnp.arange(places) < signals).astype(targets.dtype)
 
-    def on_device(theta, gates, coords, keys, targets):
+    def on_device(theta, gates, coords, keys, targets, counts):
         def add_chunk(total, chunk):
-            keys, points, targets = chunk
+            keys, points, targets, counts = chunk
             points = coords if points is None else points
             (_, logged), gradient = jax.value_and_grad(chunk_loss, has_aux=True)(
-                theta, learner, gates, points, keys, targets
+                theta, learner, gates, points, keys, targets, counts
             )
             return jax.tree.map(jnp.add, total, (logged, gradient)), None
 
         logged = {name: jnp.zeros(()) for name in ("mse", "psnr", "expected_l0")}
-        chunks = _in_chunks((keys, None if where == shared else coords, targets), chunk_size)
+        chunks = _in_chunks((keys, None if where == shared else coords, targets, counts), chunk_size)
         total, _ = jax.lax.scan(add_chunk, (logged, jax.tree.map(jnp.zeros_like, theta)), chunks)
         # One reduction of one vector: XLA's CPU threads wait inside a reduction, and two reductions at once, with one
         # thread per core, leave no thread to the other device (seen: a run that hung).
         flat, unravel = ravel_pytree(total)
-        return unravel(jax.lax.pmean(flat, SIGNALS) / (targets.shape[0] // chunk_size))
+        # As many chunks as hold a device's share of the signals that count.
+        return unravel(jax.lax.pmean(flat, SIGNALS) / (signals / each))
 
-    shared, split, where = PartitionSpec(), PartitionSpec(SIGNALS), _share(coords, targets)[0]
-    return jax.shard_map(
-        on_device, mesh=mesh, in_specs=(shared, shared, where, split, split), out_specs=shared, check_vma=False
-    )(theta, gates, coords, keys, targets)
+    specs = (shared, shared, where, split, split, split)
+    return jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=shared, check_vma=False)(
+        theta, gates, coords, keys, targets, counts
+    )
 
 
 def train_step(

@@ -215,18 +215,12 @@ def batches(signals: Sequence | np.ndarray, batch_size: int, seed: int) -> grain
 
 
 def devices_for(batch_size: int) -> Mesh:
-    """A mesh over as many devices as divide the batch; where several processes train as one, all devices must.
+    """A mesh over as few devices as are done with the batch at once with all of them; all where processes are several.
 
-    Raises:
-      ValueError: where they do not.
+    Of 3 signals two devices have 2 places each, of which one counts for nothing, see `meta.meta_gradient`.
     """
     found = jax.devices()
-    count = divisor(len(found), batch_size)
-    if jax.process_count() > 1 and count < len(found):
-        raise ValueError(
-            f"a batch of {batch_size} signals cannot be divided over the {len(found)} devices of "
-            f"{jax.process_count()} processes; set Training.batch_size to a multiple of {len(found)}"
-        )
+    count = -(-batch_size // -(-batch_size // len(found))) if jax.process_count() == 1 else len(found)
     return Mesh(np.array(found[:count]), (meta.SIGNALS,))
 
 
@@ -243,7 +237,7 @@ def chunk_of(setup: Setup, mesh: Mesh) -> tuple[int, int]:
     training = setup.training
     points = setup.modality.drawn(setup.resolution, training.sampling(setup.learner.steps_in_training))
     at_a_time = memory.signals_at_a_time(training.chunk_size, setup.learner.field, points)
-    return points, divisor(at_a_time, training.batch_size // mesh.size)
+    return points, divisor(at_a_time, -(-training.batch_size // mesh.size))
 
 
 def step_of(setup: Setup, mesh: Mesh) -> Callable:
@@ -264,7 +258,9 @@ def batch(setup: Setup, source: grain.MapDataset, step: int, mesh: Mesh) -> Poin
     rng = np.random.default_rng([setup.seed, step])
     sampling = setup.training.sampling(setup.learner.steps_in_training, step)
     points = setup.modality.draw(source[step], setup.resolution, sampling, rng)
-    each, shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((meta.SIGNALS,), ()))
+    # The step divides what does not divide evenly.
+    axes = () if len(points.targets) % mesh.size else (meta.SIGNALS,)
+    each, shared = NamedSharding(mesh, PartitionSpec(*axes)), NamedSharding(mesh, PartitionSpec())
     own_points = points.coords.ndim == points.targets.ndim
     return Points(devices.placed(points.coords, each if own_points else shared), devices.placed(points.targets, each))
 

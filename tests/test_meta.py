@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mscn_flax import memory, meta, metrics
+from mscn_flax import memory, meta, metrics, train
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -106,6 +106,30 @@ def test_meta_gradient_agrees_with_finite_differences(make):
             assert float((plus - minus) / (2 * h)) == pytest.approx(expected, rel=1e-4, abs=1e-10)
 
 
+@pytest.mark.parametrize(("signals", "devices", "chunk_size"), [(3, 2, 1), (3, 2, 2), (5, 2, 3), (1, 2, 1)])
+@pytest.mark.parametrize("own_points", [False, True])
+def test_signals_that_fill_places_do_not_count(signals, devices, chunk_size, own_points):
+    learner = mscn()
+    theta, gates = learner.init(jax.random.key(0), COORDS), learner.init_gates()
+    coords = jnp.stack([COORDS + i / 50 for i in range(signals)]) if own_points else COORDS
+    arguments = theta, gates, KEYS[:signals], coords, TARGETS[:signals]
+
+    def of(devices, chunk_size):
+        step = functools.partial(meta.meta_gradient, learner, mesh=mesh(devices), chunk_size=chunk_size)
+        return jax.tree.leaves(jax.jit(step)(*arguments))
+
+    for uneven, alone in zip(of(devices, chunk_size), of(1, 1), strict=True):
+        np.testing.assert_allclose(uneven, alone, rtol=2e-4, atol=1e-7)
+
+
+def test_a_batch_has_as_few_devices_as_are_done_with_it_at_once(monkeypatch):
+    (device, _), sizes = jax.devices(), {}
+    for count in (1, 2, 4, 8):
+        monkeypatch.setattr(jax, "devices", lambda count=count: [device] * count)
+        sizes[count] = [train.devices_for(batch).size for batch in (1, 2, 3, 6, 16)]
+    assert sizes == {1: [1, 1, 1, 1, 1], 2: [1, 2, 2, 2, 2], 4: [1, 2, 3, 3, 4], 8: [1, 2, 3, 6, 8]}
+
+
 def test_closed_gates_equal_the_base_network():
     learner = mscn()
     theta, gates = learner.init(jax.random.key(0), COORDS), learner.init_gates()
@@ -121,7 +145,7 @@ def test_closed_gates_equal_the_base_network():
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
 
-def train(learner, steps=60, seed=0):
+def trained(learner, steps=60, seed=0):
     optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1).build(steps)
     init = functools.partial(meta.init_state, learner, optimizer, seed)
     state = jax.jit(init, out_shardings=NamedSharding(mesh(2), PartitionSpec()))(COORDS)
@@ -146,7 +170,7 @@ def train(learner, steps=60, seed=0):
 @pytest.mark.parametrize("budget", [1, 7, 20])
 def test_budget_is_exact_and_the_pattern_shared(budget):
     learner = mscn(budget)
-    state, logs = train(learner)
+    state, logs = trained(learner)
     assert int(jnp.sum(state.gates.mask)) == budget
     codes = meta.encode(learner, state.theta, state.gates, COORDS, TARGETS, mesh=mesh(2), chunk_size=4)
     patterns = np.asarray(codes) != 0
@@ -176,7 +200,7 @@ def test_what_is_compiled_does_not_depend_on_the_budget(adapt_gates):
 def test_adapted_gates_give_each_signal_its_own_exact_pattern():
     # The signals here are noise, whose gradients are far below those of images.
     learner = mscn(12, adapt_gates=True, gate_inner_lr=1e6)
-    state, _ = train(learner)
+    state, _ = trained(learner)
     codes = meta.encode(learner, state.theta, state.gates, COORDS, TARGETS, mesh=mesh(2), chunk_size=4)
     patterns = (np.asarray(codes) != 0).reshape(8, -1)
     np.testing.assert_array_equal(patterns.sum(1), 12)
@@ -185,7 +209,7 @@ def test_adapted_gates_give_each_signal_its_own_exact_pattern():
 
 def test_training_reduces_the_error():
     for learner in (mscn(), functa()):
-        _, logs = train(learner, steps=40)
+        _, logs = trained(learner, steps=40)
         assert logs[-1]["mse"] < 0.8 * logs[0]["mse"]
 
 
