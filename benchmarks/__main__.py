@@ -72,12 +72,13 @@ def _rows(name: str, preset: str) -> int:
 
 def _run(names: list[str], preset: str) -> None:
     """Runs the benchmarks, draws, and says where everything is."""
-    began, common = time.monotonic(), _common()
+    began, common, took = time.monotonic(), _common(), {}
 
     def benchmark(name: str) -> None:
-        expected = CATALOGUE[name].expected.get(preset, "not measured")
+        expected, started = CATALOGUE[name].expected.get(preset, "not measured"), time.monotonic()
         print(f"== {name}: {CATALOGUE[name].paper} (expected: {expected})", flush=True)
         launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
+        took[name] = time.monotonic() - started
 
     together = 1 if cli.in_turn() or devices.has_accelerator() else 2
     alone = [name for name in names if CATALOGUE[name].alone and preset != "smoke"]
@@ -86,13 +87,19 @@ def _run(names: list[str], preset: str) -> None:
     if cli.dry_run() or cli.shard()[1] > 1 or preset == "tuning":
         return
     print("== figures and tables", flush=True)
+    started = time.monotonic()
     drawn = [text for flag in ("results_dir", "plots_dir") for text in _handed(flags.FLAGS[flag])]
     launch.python("benchmarks.plot", *names, f"--preset={preset}", *drawn)
-    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    took["figures and tables"] = time.monotonic() - started
+    print("== times: " + ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in took.items()))
     plots = pathlib.Path(_PLOTS_DIR.value) / preset
     where = f"CSVs in {cli.results_dir() / preset}, figures and tables in {plots}"
     where += f", all to look at in {plots / 'report.html'}" if names == list(CATALOGUE) else ""
-    print(f"{where}; {minutes} min {seconds} s")
+    print(f"{where}; {_minutes(time.monotonic() - began)}")
+
+
+def _minutes(seconds: float) -> str:
+    return "{} min {} s".format(*divmod(round(seconds), 60))
 
 
 def _beside(run: Callable[[str], None], names: list[str], together: int) -> None:

@@ -143,6 +143,7 @@ def jobs(
     real_codecs: list[str] = gin.REQUIRED,
     standins: dict[str, str] = gin.REQUIRED,
     changes: list[str] = gin.REQUIRED,
+    models: list[str] | None = None,
     folder: str | None = None,
 ) -> list[Job]:
     """A job for every model that is there, then the file formats on the signals of photographs' models.
@@ -151,13 +152,17 @@ def jobs(
       real_codecs: keys of `codecs.CODECS`.
       standins: data set -> the one that takes its place where it is not here.
       changes: keys of `CHANGES`, for the models of pictures; the others are measured as they come.
+      models: keys of `shipped.ENTRIES`; None for all.
       folder: of the models; None for those of the package.
     """
     grid.check_choices("shipped.real_codecs", real_codecs, codecs.CODECS)
     grid.check_choices("shipped.changes", changes, CHANGES)
+    grid.check_choices("shipped.models", models or list(shipped.ENTRIES), shipped.ENTRIES)
     shelf = shipped.Shelf(pathlib.Path(folder) if folder else shipped.FOLDER)
     made, found = [], {}
     for name, entry in shipped.ENTRIES.items():
+        if name not in (models or shipped.ENTRIES):
+            continue
         asked, resolution = entry.judged_on
         if asked not in found:
             found[asked] = grid.find(SCOPE, asked, [standins[asked]] if asked in standins else [], resolution)
@@ -181,7 +186,7 @@ def jobs(
             if change == "none" or _changes(load_model(shelf.file(name)), change)
         ]
     asked, resolution = shipped.ENTRIES["photos_1"].judged_on
-    formats = rates_codecs.jobs(NAME, SCOPE, asked, found[asked], resolution, real_codecs)
+    formats = rates_codecs.jobs(NAME, SCOPE, asked, found[asked], resolution, real_codecs) if asked in found else []
     return made + [dataclasses.replace(job, shown=False) for job in formats]  # Figure 7 shows them.
 
 

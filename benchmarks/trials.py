@@ -30,11 +30,17 @@ def best(rows: Sequence[dict[str, str]]) -> str:
 
 
 def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int]]:
-    """Data set -> method, and what is equal besides the network -> number of trials; empty where there is no file."""
+    """Data set -> method, and what is equal besides the network -> number of trials; empty where there is no file.
+
+    Trials count for the data set that they were judged on and for the one that was asked for: of ERA5, whose fields
+    are few, the validation split is another data set.
+    """
     file, found = path(results_dir, benchmark), {}
     for row in records.read_rows(file, records.TRIAL_COLUMNS) if file.exists() else []:
-        of_dataset, tuned = found.setdefault(row["dataset"], {}), "/".join(row["scope"].split("/")[2:])
-        of_dataset[tuned] = of_dataset.get(tuned, 0) + 1
+        _, asked, *tuned = row["scope"].split("/")
+        for dataset in {asked, row["dataset"]}:
+            of_dataset = found.setdefault(dataset, {})
+            of_dataset["/".join(tuned)] = of_dataset.get("/".join(tuned), 0) + 1
     return found
 
 
