@@ -229,5 +229,6 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                 coded[-1]["bpp_entropy"] = f"{estimate / points:.6g}"
             if bits == records.SHOWN_BITS.get(coding):
                 image = targets_to_8_bit(values).reshape(signal.shape)
-                files |= rates.shown_part(job, index, image, f"{job.method}_{job.budget}_{bits}b")
+                name = records.kept_as(f"{job.method}_{job.budget}_{bits}b", job.recipe)
+                files |= rates.shown_part(job, index, image, name)
     return Result({"": coded}, files)

@@ -24,6 +24,12 @@ RECIPES = ("published", "best")
 """How a method is trained: as its reference does, at the preset's size, or with what the search on the validation split
 found for it, which had as many trials for each method (`benchmarks/tune.py`)."""
 
+
+def kept_as(label: str, recipe: str | None) -> str:
+    """What a picture or values of a run are kept as, so that one recipe's do not replace another's."""
+    return f"{label}_{RECIPES[0]}" if recipe == RECIPES[0] else label
+
+
 EQUAL = ("network", "parameters", "flops")
 """What methods are compared at: one and the same base network, or the widest that has no more `shared_parameters`, or
 no more `decode_flops`, than Functa's latent map and base network together."""

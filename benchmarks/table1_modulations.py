@@ -212,6 +212,7 @@ def _shown(job: TrainingJob, state: TrainState, fitted: evaluation.Fitted, array
         kept[f"{name}_turntable"] = evaluation.decode(setup, state, codes, film)[0]
     files = {}
     for label, values in kept.items():
+        label = label if label == "original" else records.kept_as(label, job.recipe)
         content = io.BytesIO()
         np.savez_compressed(content, values=setup.modality.compact(values))
         files[f"values/{evaluation.judged_dataset(job)}_{job.judged.source}_{label}.npz"] = content.getvalue()

@@ -215,9 +215,9 @@ def batches(signals: Sequence | np.ndarray, batch_size: int, seed: int) -> grain
 
 
 def devices_for(batch_size: int) -> Mesh:
-    """A mesh over as few devices as are done with the batch at once with all of them; all where processes are several.
+    """A mesh over as few devices as finish a batch no later than all would; over all where several processes train.
 
-    Of 3 signals two devices have 2 places each, of which one counts for nothing, see `meta.meta_gradient`.
+    Of 3 signals two devices have 2 places each; what fills the fourth does not count, see `meta.meta_gradient`.
     """
     found = jax.devices()
     count = -(-batch_size // -(-batch_size // len(found))) if jax.process_count() == 1 else len(found)

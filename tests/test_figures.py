@@ -23,6 +23,7 @@ from benchmarks.figures import (
     style,
     table1_modulations,
     tables,
+    values,
 )
 from benchmarks.figures.results import Results
 
@@ -129,12 +130,12 @@ def test_figures_from_three_rows_without_jax(tmp_path):
 
 def test_intervals_of_one_seed_are_scipys_and_seeds_widen_them():
     rng = np.random.default_rng(0)
-    values = rng.normal(20, 3, 200)
-    one = pd.DataFrame({"method": "mscn", "seed": 0, "signal_id": range(200), "psnr_db": values})
+    psnrs = rng.normal(20, 3, 200)
+    one = pd.DataFrame({"method": "mscn", "seed": 0, "signal_id": range(200), "psnr_db": psnrs})
     (found,) = tables.half_widths(one, ["method"], "psnr_db")
-    theirs = scipy.stats.bootstrap((values,), np.mean, method="percentile", rng=rng).confidence_interval
+    theirs = scipy.stats.bootstrap((psnrs,), np.mean, method="percentile", rng=rng).confidence_interval
     assert found == pytest.approx((theirs.high - theirs.low) / 2, rel=0.1)
-    three = pd.concat([one.assign(seed=seed, psnr_db=values + 2 * seed) for seed in range(3)])
+    three = pd.concat([one.assign(seed=seed, psnr_db=psnrs + 2 * seed) for seed in range(3)])
     assert tables.half_widths(three, ["method"], "psnr_db").item() > 2 * found
     assert np.isnan(tables.half_widths(one.head(1), ["method"], "psnr_db").item())
     missing = three[(three["seed"] > 0) | (three["signal_id"] > 0)]
@@ -414,6 +415,17 @@ def test_methods_from_outside_take_part(tmp_path):
     names = [text.get_text() for text in drawn["fig7_rate_distortion"].legends[0].get_texts()]
     assert names == ["Top-n", "my codec"]
     output.write(drawn, tmp_path / "plots")
+
+
+def test_pictures_of_one_recipe_do_not_take_the_place_of_another(tmp_path):
+    rows = [{"recipe": recipe, "seed": 0, "budget": 4, "method": "mscn"} for recipe in ("published", None)]
+    kept = values.Kept("maps_real", "maps", "", pd.DataFrame(rows), ["mscn"], [4], tmp_path)
+    for label, value in (("mscn_4", 1), (records.kept_as("mscn_4", "published"), 2), ("original", 3)):
+        np.savez(tmp_path / f"maps_real_{label}.npz", values=np.full(2, value))
+    best = kept._replace(rows=kept.rows.assign(recipe="best"))
+    found = [each.load(label)[0] for each in (kept, best) for label in ("mscn_4", "original")]
+    assert found == [2, 3, 1, 3]
+    assert kept.load("mscn_8") is None
 
 
 def test_recipes_are_told_apart_where_two_are_compared(tmp_path):

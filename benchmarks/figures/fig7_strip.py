@@ -47,6 +47,8 @@ def chosen(rows: pd.DataFrame) -> dict[str, str]:
     for method in METHODS:
         part = rows[rows["method"] == method]
         row = part.loc[(part["bpp"] - rate).abs().idxmin()]
-        name = f"{method}_{row['budget']:g}" + (f"_{row['bits']:g}b" if method in NETWORKS else "")
+        name = f"{method}_{row['budget']:g}"
+        if method in NETWORKS:
+            name = records.kept_as(f"{name}_{row['bits']:g}b", row["recipe"])
         found[f"{style.label(method)}\n{row['bpp']:.3f} bpp, {row['psnr8_db']:.2f} dB"] = name
     return found

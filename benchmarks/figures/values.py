@@ -40,9 +40,12 @@ class Kept(NamedTuple):
         Raises:
           ValueError: where the file is damaged.
         """
-        path = self.folder / f"{self.name}_{label}.npz"
-        if not path.exists():
+        # Signals and linear codes have no recipe.
+        names = [label, *(records.kept_as(label, recipe) for recipe in self.rows["recipe"].dropna().unique())]
+        paths = [path for name in names if (path := self.folder / f"{self.name}_{name}.npz").exists()]
+        if not paths:
             return None
+        path = paths[-1]
         try:
             with np.load(path) as arrays:
                 return arrays["values"]
