@@ -146,8 +146,8 @@ def test_looks_reach_the_results_and_come_back_with_them(folder, tmp_path):
 def test_the_example_is_the_preset_with_one_more_method(build):
     text = (EXAMPLES / "per_signal_top_n.py").read_text()
     assert len(text.splitlines()) <= 40
-    with_it = build("table1_modulations", files=[EXAMPLES / "per_signal_top_n.gin"], preset=None)
-    without = build("table1_modulations", preset="quick")
+    with_it = build("table1_modulations", files=[EXAMPLES / "per_signal_top_n.gin", "gin/wide"], preset=None)
+    without = build("table1_modulations", preset="quick", files=["gin/wide"])
     assert [job for job in with_it if job.method == "per_signal_top_n"]
     others = [job.setup for job in with_it if job.method != "per_signal_top_n"]
     assert others == [job.setup for job in without]

@@ -98,7 +98,7 @@ def test_tuning_for_kodak_reads_no_pixel_of_kodak_and_says_what_it_is_judged_on(
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_preset_tuning_is_preset_quick_on_the_validation_split(build, name):
-    tuned, quick = build(name, preset="tuning"), build(name, preset="quick")
+    tuned, quick = build(name, preset="tuning"), build(name, preset="quick", files=["gin/wide"])
     assert {job.split for job in tuned} == {"validation"}
     assert {job.split for job in quick} == {"test"}
     assert tuned[0].setup.learner == quick[0].setup.learner
