@@ -106,9 +106,8 @@ def test_meta_gradient_agrees_with_finite_differences(make):
             assert float((plus - minus) / (2 * h)) == pytest.approx(expected, rel=1e-4, abs=1e-10)
 
 
-@pytest.mark.parametrize(("signals", "devices", "chunk_size"), [(3, 2, 1), (3, 2, 2), (5, 2, 3), (1, 2, 1)])
-@pytest.mark.parametrize("own_points", [False, True])
-def test_signals_that_fill_places_do_not_count(signals, devices, chunk_size, own_points):
+@pytest.mark.parametrize(("signals", "chunk_size", "own_points"), [(3, 1, False), (3, 2, True), (5, 3, False)])
+def test_signals_that_fill_places_do_not_count(signals, chunk_size, own_points):
     learner = mscn()
     theta, gates = learner.init(jax.random.key(0), COORDS), learner.init_gates()
     coords = jnp.stack([COORDS + i / 50 for i in range(signals)]) if own_points else COORDS
@@ -118,7 +117,7 @@ def test_signals_that_fill_places_do_not_count(signals, devices, chunk_size, own
         step = functools.partial(meta.meta_gradient, learner, mesh=mesh(devices), chunk_size=chunk_size)
         return jax.tree.leaves(jax.jit(step)(*arguments))
 
-    for uneven, alone in zip(of(devices, chunk_size), of(1, 1), strict=True):
+    for uneven, alone in zip(of(2, chunk_size), of(1, 1), strict=True):
         np.testing.assert_allclose(uneven, alone, rtol=2e-4, atol=1e-7)
 
 
