@@ -80,7 +80,9 @@ def _run(names: list[str], preset: str) -> None:
         launch.python(f"benchmarks.{name}", f"--preset={preset}", *common, compile_fast=preset == "smoke")
         took[name] = time.monotonic() - started
 
-    together = 1 if cli.in_turn() or devices.has_accelerator() else 2
+    # What would be run is told in turn, but for smoke, of which nobody reads it all.
+    in_turn = cli.spread() or (cli.dry_run() and preset != "smoke")
+    together = 1 if in_turn or devices.has_accelerator() else 2
     alone = [name for name in names if CATALOGUE[name].alone and preset != "smoke"]
     _beside(benchmark, [name for name in names if name not in alone], together)
     _beside(benchmark, alone, 1)

@@ -84,9 +84,9 @@ def on_ray() -> bool:
     return _ENGINE.value == "ray" and not dry_run()
 
 
-def in_turn() -> bool:
-    """Whether one benchmark must end before the next begins: nothing is run, or other processes take part in each."""
-    return dry_run() or _ENGINE.value == "ray" or bool(_COORDINATOR.value)
+def spread() -> bool:
+    """Whether processes beside that of a benchmark, maybe on other machines, take part in it."""
+    return on_ray() or bool(_COORDINATOR.value)
 
 
 def address() -> str | None:

@@ -5,23 +5,19 @@ Without a name all are drawn, and `report.html`, in which they can be looked at.
 
 import concurrent.futures
 import functools
-import importlib
 import os
 import pathlib
 import sys
 
 from absl import app, flags
 
-from benchmarks import looks, pages
+from benchmarks import pages
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
 
 _PRESET = flags.DEFINE_string("preset", "quick", "Which results to draw: a folder below --results_dir.")
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(HOME / "results"), "Where the CSVs are.")
 _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(HOME / "plots"), "Where figures and tables go.")
-
-VERDICT, REPORT = "verdict", "report"
-"""What is drawn from the rows of several benchmarks."""
 
 
 def main(argv: list[str]) -> None:
@@ -63,38 +59,16 @@ def _chosen(names: list[str], there: list[str], results: pathlib.Path) -> list[s
 
 def _draw(names: list[str], there: list[str], results: pathlib.Path, plots: pathlib.Path) -> None:
     """Draws the benchmarks and the verdict side by side, and then, where all are drawn, the report of them."""
+    # Imported here, so that wrong arguments are refused at once and not after matplotlib's import.
+    from benchmarks.figures import drawing
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    drawn = functools.partial(_drawn, results=results, plots=plots)
+    draw = functools.partial(drawing.draw, results=results, plots=plots)
     with concurrent.futures.ProcessPoolExecutor(cores) as pool:
-        for paths in pool.map(drawn, [*names, VERDICT]):
+        for paths in pool.map(draw, [*names, drawing.VERDICT]):
             print(*paths, sep="\n")
     if set(names) == set(there):
-        print(*_drawn(REPORT, results, plots), sep="\n")
-
-
-def _drawn(name: str, results: pathlib.Path, plots: pathlib.Path) -> list[pathlib.Path]:
-    """Draws what belongs to a benchmark, the verdict or the report; the files that it wrote."""
-    # Imported here, so that wrong arguments are refused at once and not after matplotlib's import.
-    from benchmarks.figures import output, style, verdict
-    from benchmarks.figures.results import Results
-    from benchmarks.report import page
-
-    style.use(looks.read(results / "methods.json"))
-    found = Results(results)
-    if name == VERDICT:
-        return output.write(verdict.draw(found), plots)
-    if name == REPORT:
-        return output.write({"report.html": page.build(found, plots)}, plots)
-    paths = []
-    for figure in CATALOGUE[name].figures:
-        module = importlib.import_module(f"benchmarks.figures.{figure}")
-        try:
-            drawn = module.draw(found)
-        except ValueError as error:
-            named = str(results) in str(error)
-            raise ValueError(f"{'' if named else f'{results / name}.csv cannot be drawn: '}{error}") from error
-        paths += output.write(drawn, plots)
-    return paths
+        print(*draw(drawing.REPORT), sep="\n")
 
 
 if __name__ == "__main__":

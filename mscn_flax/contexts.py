@@ -148,7 +148,7 @@ class _Sizes:
         return self._sum, beside, outer[..., :-2] + outer[..., 2:]
 
 
-def stacked(fields: Iterable[Int[np.ndarray, "R C n"]]) -> list[Int[np.ndarray, "S R C n"]]:
+def stacked(fields: Iterable[Int[np.ndarray, "_ _ n"]]) -> list[Int[np.ndarray, "_ _ _ n"]]:
     """Signals of equal lattices in one array each, so that thousands take no longer than one."""
     alike: dict[tuple[int, ...], list[np.ndarray]] = {}
     for field in fields:

@@ -83,7 +83,7 @@ def test_golden_streams_have_levels_beyond_the_symbols(name):
     stream = parse((GOLDEN / f"{name}.mscn").read_bytes())
     lattice = shared.coder.modality.lattice(stream.height, stream.width, stream.parts, shared.coder.side)
     assert lattice == {"context": (3, 4), "map_context": (5, 1), "overlap": (3, 4)}.get(name, (3, 2))
-    columns = codec._columns(shared, codec.unpack(shared, stream), lattice)
+    columns = codec._columns(shared, codec.unpack(shared, stream), stream.height, stream.width)
     assert sum(column.any() for column, table in columns if len(table) == len(shared.excess_table))
 
 

@@ -59,7 +59,7 @@ def test_neighbours_and_sizes_save_bits(fitted):
 def test_signals_together_are_walked_as_each_alone(fitted):
     contexts, fields = fitted
     several = [*fields[:3], fields[3][:5, :7], fields[4]]
-    alike, (other,) = stacked(several)
+    alike, other = stacked(several)
     assert alike.shape[0] == 4
     for signals, array in (([*several[:3], several[4]], alike), ([several[3]], other)):
         alone = zip(*(contexts.walk(signal, LIMIT) for signal in signals), strict=True)
