@@ -15,7 +15,7 @@ from absl import flags
 
 from benchmarks import cli, collect, launch, records
 from benchmarks.catalogue import CATALOGUE
-from mscn_flax import devices
+from mscn_flax import cores, devices
 
 _ONLY = flags.DEFINE_multi_enum("only", [], list(CATALOGUE), "Benchmark to run; repeatable. All by default.")
 _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.HOME / "plots"), "Where figures and tables go.")
@@ -107,17 +107,17 @@ def _minutes(seconds: float) -> str:
 def _beside(run: Callable[[str], None], names: list[str], together: int) -> None:
     """Calls `run` for each name, for so many at a time, each on cores of its own.
 
-    Two programs on a core each get further than one on two cores: coding, tracing and compiling keep one busy.
+    Coding, tracing and compiling keep one core of a program busy: with two programs none is idle meanwhile.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    together = min(together, len(names), max(1, len(cores)))
+    there = cores.available()
+    together = min(together, len(names), len(there))
     shares = queue.SimpleQueue()
     for index in range(together):
-        shares.put(cores[index::together])
+        shares.put(there[index::together])
 
     def pin() -> None:
-        if share := shares.get():
-            os.sched_setaffinity(0, share)  # Of this thread and of the processes that it starts.
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, shares.get())  # Of this thread and of the processes that it starts.
 
     pool = concurrent.futures.ThreadPoolExecutor(max(1, together), initializer=pin)
     try:

@@ -5,7 +5,6 @@ Without a name all are drawn, and `report.html`, in which they can be looked at.
 
 import concurrent.futures
 import functools
-import os
 import pathlib
 import sys
 
@@ -14,6 +13,7 @@ from absl import app, flags
 from benchmarks import pages
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
+from mscn_flax import cores
 
 _PRESET = flags.DEFINE_string("preset", "quick", "Which results to draw: a folder below --results_dir.")
 _RESULTS_DIR = flags.DEFINE_string("results_dir", str(HOME / "results"), "Where the CSVs are.")
@@ -62,9 +62,8 @@ def _draw(names: list[str], there: list[str], results: pathlib.Path, plots: path
     # Imported here, so that wrong arguments are refused at once and not after matplotlib's import.
     from benchmarks.figures import drawing
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     draw = functools.partial(drawing.draw, results=results, plots=plots)
-    with concurrent.futures.ProcessPoolExecutor(cores) as pool:
+    with concurrent.futures.ProcessPoolExecutor(len(cores.available())) as pool:
         for paths in pool.map(draw, [*names, drawing.VERDICT]):
             print(*paths, sep="\n")
     if set(names) == set(there):

@@ -132,7 +132,7 @@ class _Sizes:
     def __init__(self, lattice: tuple[int, ...]):
         self._sum = np.zeros(lattice, np.int64)
         # A part that is not there counts as the nearest that is.
-        self._padded = [np.clip(np.arange(-1, length + 1), 0, length - 1) for length in lattice[-2:]]
+        self._nearest = [np.clip(np.arange(-1, length + 1), 0, length - 1) for length in lattice[-2:]]
 
     def add(self, residuals: Int[np.ndarray, "*S R C"], unit: np.int32) -> None:
         """Takes the next entry into account."""
@@ -140,7 +140,7 @@ class _Sizes:
 
     def around(self) -> tuple[Int[np.ndarray, "*S R C"], Int[np.ndarray, "*S R C"], Int[np.ndarray, "*S R C"]]:
         """The sums of each part, of the four beside it and of the four at its corners."""
-        rows, columns = self._padded
+        rows, columns = self._nearest
         padded = self._sum.take(rows, axis=-2).take(columns, axis=-1)
         up, middle, down = padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]
         outer = up + down

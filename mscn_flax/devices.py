@@ -12,6 +12,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
+from mscn_flax import cores
+
 
 def choose(accelerators: bool = True) -> None:
     """Chooses accelerators if there are any and they are wanted, otherwise one CPU device per core.
@@ -25,7 +27,7 @@ def choose(accelerators: bool = True) -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
     if not (accelerators and has_accelerator()):
         jax.config.update("jax_platforms", "cpu")
-        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        count = len(cores.available())
         if asked := re.search(r"xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", "")):
             count = int(asked[1])
         else:

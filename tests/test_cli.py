@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -192,5 +193,17 @@ class TestTwoBenchmarksAtOnce:
         assert began[0] == "0"
         assert len(began) < 20
 
-    def test_what_takes_the_time_runs_alone(self):
-        assert {name for name, entry in CATALOGUE.items() if entry.alone} >= {"speed", "growth", "codec_speed"}
+    def test_nothing_runs_beside_what_takes_the_time(self, build, monkeypatch):
+        running, seen = set(), {}
+
+        def python(module, *_, **__):
+            running.add(module)
+            time.sleep(0.05)
+            seen[module.removeprefix("benchmarks.")] = len(running)
+            running.remove(module)
+
+        build("growth", flags=())  # Parses a command line.
+        monkeypatch.setattr(program.launch, "python", python)
+        program._run(list(CATALOGUE), "quick")
+        assert set(seen) == {*CATALOGUE, "plot"}
+        assert {seen[name] for name in ("speed", "growth", "cost_model", "codec_speed", "outer_loop", "plot")} == {1}

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import records
+from mscn_flax import cores
 
-DEVICES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+DEVICES = len(cores.available())
 """Of a process."""
 
 TINY = [
