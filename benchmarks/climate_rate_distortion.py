@@ -5,7 +5,7 @@ Each test map has a file of its own. JPEG 2000 and JPEG XL code it with 16 bits 
 
 import gin
 
-from benchmarks import cli, codecs, grid, rates_codecs, rates_networks
+from benchmarks import cli, codecs, grid, rates_codecs, rates_networks, records
 from benchmarks.job import Job
 from benchmarks.methods import METHODS
 
@@ -18,6 +18,7 @@ def jobs(
     standin: str | None = None,
     resolution: int = gin.REQUIRED,
     recipes: list[str] = gin.REQUIRED,
+    equal: dict[str, list[str]] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: list[int] = gin.REQUIRED,
     real_codecs: list[str] = gin.REQUIRED,
@@ -30,6 +31,7 @@ def jobs(
       standin: data set that takes the place of one that is not here; None to stop instead.
       resolution: number of latitudes.
       recipes: of `records.RECIPES`.
+      equal: data set -> what methods have as much of as COIN++, of `records.EQUAL`; by default a network of their own.
       methods: keys of `METHODS`, or "klt".
       budgets: numbers per map.
       real_codecs: keys of `codecs.CODECS` with `grey16`.
@@ -46,9 +48,10 @@ def jobs(
         return {"budgets": [budget]}
 
     for asked, dataset in grid.available(SCOPE, datasets, standin).items():
+        at_equal = equal.get(asked, records.EQUAL[:1])
         for seed in cli.seeds(seeds):
             made += rates_networks.jobs(
-                NAME, SCOPE, asked, dataset, resolution, seed, recipes, networks, budgets, alone
+                NAME, SCOPE, asked, dataset, resolution, seed, recipes, networks, budgets, at_equal, alone
             )
         if rates_networks.KLT in methods:
             made += rates_networks.linear_jobs(NAME, SCOPE, asked, dataset, resolution, budgets, alone)

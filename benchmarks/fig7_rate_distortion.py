@@ -7,7 +7,7 @@ but its own code.
 
 import gin
 
-from benchmarks import cli, codecs, grid, rates_codecs, rates_coin, rates_networks
+from benchmarks import cli, codecs, grid, rates_codecs, rates_coin, rates_networks, records
 from benchmarks.job import Job, TrainingJob
 from benchmarks.methods import METHODS
 from mscn_flax import configuration, data
@@ -25,6 +25,7 @@ def jobs(
     datasets: list[str] = gin.REQUIRED,
     standin: str | None = None,
     recipes: list[str] = gin.REQUIRED,
+    equal: dict[str, list[str]] = gin.REQUIRED,
     methods: list[str] = gin.REQUIRED,
     budgets: dict[str, list[int]] = gin.REQUIRED,
     coin_sizes: dict[str, list[tuple[int, int]]] = gin.REQUIRED,
@@ -37,6 +38,7 @@ def jobs(
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
       recipes: of `records.RECIPES`.
+      equal: data set -> what methods have as much of as COIN++, of `records.EQUAL`; by default a network of their own.
       methods: keys of `METHODS`, "coin" or "klt".
       budgets: data set -> numbers per patch.
       coin_sizes: data set -> (number of sine layers, width) of COIN's networks.
@@ -52,6 +54,7 @@ def jobs(
     made = []
     for asked, dataset in found.items():
         resolution = data.DATA_SETS[dataset].resolution
+        at_equal = equal.get(asked, records.EQUAL[:1])
         networks = [method for method in methods if method not in ("coin", rates_networks.KLT)]
 
         def alone(budget, dataset=dataset):
@@ -59,7 +62,7 @@ def jobs(
 
         for seed in cli.seeds(seeds):
             made += rates_networks.jobs(
-                NAME, SCOPE, asked, dataset, resolution, seed, recipes, networks, budgets[dataset], alone
+                NAME, SCOPE, asked, dataset, resolution, seed, recipes, networks, budgets[dataset], at_equal, alone
             )
             if "coin" in methods:
                 made += [_coin(asked, dataset, seed, *size) for size in coin_sizes.get(dataset, [])]

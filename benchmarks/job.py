@@ -101,6 +101,7 @@ class TrainingJob(Job):
       stop: outer steps after which the state is evaluated: fewer or more than `setup.training.outer_steps`, to which
         the schedules refer; None for just as many.
       trained_as: name that jobs with one training in common share; None for a training of its own.
+      equal: what it has as much of as the method that it is compared with, of `records.EQUAL`, or empty: see there.
     """
 
     dataset: str
@@ -112,6 +113,7 @@ class TrainingJob(Job):
     evaluation: Hashable = None
     stop: int | None = None
     trained_as: str | None = None
+    equal: str = ""
 
     def signals(self, split: str) -> data.Signals:
         """The signals of a split."""
@@ -146,7 +148,8 @@ class TrainingJob(Job):
     @property
     def cell(self) -> str:
         """See `Job.cell`."""
-        return self._cell("-".join(filter(None, [f"{self.method}-{self.budget:g}", self.recipe])))
+        equal = "" if self.equal == "network" else self.equal
+        return self._cell("-".join(filter(None, [f"{self.method}-{self.budget:g}", self.recipe, equal])))
 
     def _cell(self, name: str) -> str:
         return f"{self.dataset}-{self.signals('train').source}-{name}-s{self.seed}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import gin
 import numpy as np
 
-from benchmarks import cli, grid, linear, rates, records
+from benchmarks import cli, grid, linear, networks, rates, records
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
@@ -24,10 +24,12 @@ from mscn_flax.modalities.images import PATCHES
 from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
-from mscn_flax.siren import Siren
 from mscn_flax.stream import parse
 from mscn_flax.train import Setup, Training
 from mscn_flax.transform import Transform
+
+REFERENCE = "coin_pp"
+"""The method that the others' networks are compared with, see `records.EQUAL`."""
 
 KLT = "klt"
 """The method without a network: coefficients of principal components (a Karhunen-Loève transform)."""
@@ -73,6 +75,7 @@ def jobs(
     recipes: list[str],
     methods: list[str],
     budgets: list[int],
+    equal: list[str],
     alone: Callable[[int], dict],
 ) -> list[TrainingJob]:
     """The networks of one data set and random seed.
@@ -87,16 +90,24 @@ def jobs(
       recipes: of `records.RECIPES`.
       methods: keys of `METHODS`.
       budgets: numbers per patch or map.
+      equal: what methods have as much of as COIN++, of `records.EQUAL`; "network" stands for one of their own.
       alone: budget -> axis of the grid that has it alone, as `grid.gin_text` takes it.
     """
     known, made = data.DATA_SETS[dataset], []
-    for budget, recipe, name in itertools.product(budgets, recipes, methods):
-        method, names = METHODS[name], (scope, recipe, asked, name)
+    for at_equal, budget, recipe, name in itertools.product(equal, budgets, recipes, methods):
+        grid.check_choices(f"{scope}.equal", [at_equal], records.EQUAL)
+        names, network = (scope, recipe, asked, name), {}
+        if at_equal != "network":
+            if name == REFERENCE or recipe != recipes[-1]:
+                continue  # The reference is as it is, and one recipe says enough.
+            names = (*names, at_equal)
+            network["width"] = networks.width(at_equal, names, REFERENCE, known, resolution, name, budget)
         with configuration.scope(*names):
-            learner = method.learner(method.field(Siren(out_dim=known.channels), budget), budget)
+            learner = networks.learner(known, name, budget, **network)
             setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
             coding = Coding()
         axes = {"datasets": [asked], "recipes": [recipe], "methods": [name], "seeds": [seed], "real_codecs": []}
+        axes["equal"] = {asked: [at_equal]}
         made.append(
             TrainingJob(
                 benchmark=benchmark,
@@ -111,8 +122,9 @@ def jobs(
                 evaluate=evaluate,
                 evaluation=coding,
                 recipe=recipe,
-                shown=seed == 0 and recipe == recipes[-1],
-                trained_as=name if method.serves_all else None,
+                shown=seed == 0 and recipe == recipes[-1] and at_equal == "network",
+                trained_as=name if METHODS[name].serves_all else None,
+                equal=at_equal,
             )
         )
     return made
@@ -218,6 +230,7 @@ def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,
                     "coding": coding,
+                    "equal": job.equal,
                     "trained_on": trained_on,
                     "encode_s": f"{adapt_s * len(parts[index]) + packed - began:.3g}",
                     "decode_s": f"{done - packed:.3g}",

@@ -32,7 +32,8 @@ def kept_as(label: str, recipe: str | None) -> str:
 
 EQUAL = ("network", "parameters", "flops")
 """What methods are compared at: one and the same base network, or the widest that has no more `shared_parameters`, or
-no more `decode_flops`, than Functa's latent map and base network together."""
+no more `decode_flops`, than latent map and base network together of Functa (Table 1) or COIN++ (rates). In rates, where
+each method has the network that suits it, "network" stands for that one."""
 
 COLUMNS = (
     "experiment",  # the benchmark, e.g. table1_modulations
@@ -82,6 +83,7 @@ RATE_COLUMNS = (
     "bpp_payload",  # `bpp` without the file's headers; empty where the format has none to take off
     "trained_on",  # what the network was trained on
     "coding",  # "plain", or what of a transform, contexts and overlap there is, see `rates_networks.Coding`
+    "equal",  # what the method has as much of as COIN++, one of EQUAL; empty for what is no such network
 )
 
 SHOWN_BITS = {"plain": 5, "transform+contexts+overlap": 6}

@@ -3,9 +3,6 @@
 A stand-in is configured as the data set that it stands in for.
 """
 
-import bisect
-import dataclasses
-import functools
 import io
 import itertools
 from collections.abc import Sequence
@@ -13,25 +10,20 @@ from collections.abc import Sequence
 import gin
 import numpy as np
 
-from benchmarks import cli, evaluation, grid, linear, records
+from benchmarks import cli, evaluation, grid, linear, networks, records
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
-from mscn_flax.learner import MetaLearner
 from mscn_flax.meta import TrainState
 from mscn_flax.modalities import Signal
 from mscn_flax.outer import OuterOptimizer
-from mscn_flax.siren import Siren
 from mscn_flax.train import Setup, Training
 
 NAME, SCOPE = "table1_modulations", "table1"
 
 REFERENCE = "functa"
 """The method whose latent map and base network the others are compared with, see `records.EQUAL`."""
-
-MEASURES = {"parameters": "shared_parameters", "flops": "decode_flops"}
-"""What is to be equal -> its column."""
 
 PCA = "pca"
 """The method without a network: the first principal components of the training signals."""
@@ -75,8 +67,8 @@ def jobs(
     for asked in datasets:
         dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))
         resolution = resolutions.get(asked, data.DATA_SETS[dataset].resolution)
-        networks = [method for method in methods if method != PCA]
-        axes = itertools.product(equal.get(asked, records.EQUAL[:1]), cli.seeds(seeds), budgets, recipes, networks)
+        trained = [method for method in methods if method != PCA]
+        axes = itertools.product(equal.get(asked, records.EQUAL[:1]), cli.seeds(seeds), budgets, recipes, trained)
         for at_equal, seed, budget, recipe, method in axes:
             grid.check_choices("table1.equal", [at_equal], records.EQUAL)
             if at_equal != "network" and (method == REFERENCE or recipe != recipes[-1]):
@@ -93,23 +85,6 @@ def jobs(
     return made
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModulationJob(TrainingJob):
-    """A cell of the table.
-
-    Attributes:
-      equal: see `records.EQUAL`.
-    """
-
-    equal: str = "network"
-
-    @property
-    def cell(self) -> str:
-        """See `Job.cell`."""
-        parts = [f"{self.method}-{self.budget:g}", self.recipe, "" if self.equal == "network" else self.equal]
-        return self._cell("-".join(filter(None, parts)))
-
-
 def job(
     benchmark: str,
     scope: Sequence[str],
@@ -123,36 +98,20 @@ def job(
     equal: str = "network",
     shown: bool = True,
     **network: int,
-) -> ModulationJob:
-    """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `ModulationJob` has it.
+) -> TrainingJob:
+    """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `TrainingJob` has it.
 
     What is equal besides the network ends the scope, so that a wider network can have rates of its own. Sizes in
     `network`, attributes of `Siren`, replace those that gin has of the base network.
     """
     known = data.DATA_SETS[dataset]
-
-    def learner_of(method: str, **changed) -> MetaLearner:
-        siren = Siren(out_dim=known.channels + known.modality.extra_channels)
-        field = METHODS[method].field(dataclasses.replace(siren, **changed), budget)
-        return METHODS[method].learner(known.modality.field(field), budget)
-
-    def size(learner: MetaLearner) -> int:
-        return evaluation.cost(learner, known.modality, resolution)[MEASURES[equal]]
-
     if equal != "network":
-        with configuration.scope(*scope[:-1], REFERENCE):
-            most = size(learner_of(REFERENCE, **network))
         scope = (*scope, equal)
-        with configuration.scope(*scope):
-            # The reference has its latent map besides: no network of the others is narrower than its own.
-            widths = range(Siren().width, 16 * Siren().width)
-            own = functools.partial(learner_of, method, **network)
-            wider = bisect.bisect_right(widths, most, key=lambda width: size(own(width=width)))
-        network |= {"width": widths[wider - 1]}
+        network["width"] = networks.width(equal, scope, REFERENCE, known, resolution, method, budget, **network)
     with configuration.scope(*scope):
-        seen, learner = known.modality.evaluation(), learner_of(method, **network)
+        seen, learner = known.modality.evaluation(), networks.learner(known, method, budget, **network)
         setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
-    return ModulationJob(
+    return TrainingJob(
         benchmark=benchmark,
         preset=cli.preset(),
         seed=seed,
@@ -190,7 +149,7 @@ def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     # Latents count as modulations, as in the paper's table.
     unit = "modulations" if job.method in METHODS else job.unit
     of_run = {"budget_unit": unit, "trained_on": f"{train.name} ({train.source})"}
-    of_run["equal"] = getattr(job, "equal", "")  # A linear code has no network.
+    of_run["equal"] = job.equal  # A linear code has no network.
     rows = [empty | row for row in evaluation.rows(job, fitted, per_signal, **of_run)]
     masks = []
     if state.gates is not None and setup.learner.shares_pattern:

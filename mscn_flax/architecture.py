@@ -12,13 +12,14 @@ from mscn_flax.siren import LatentModulatedSiren, Siren
 
 _CURVATURES = (LayerCurvature, FullCurvature, LowRankCurvature, KroneckerCurvature)
 _CLASSES = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera, *_CURVATURES)}
-_NEWER = ("matmul_dtype", "coordinate_free")
+_NEWER = ("matmul_dtype", "coordinate_free", "coordinate_free_layers")
 """Attributes that models did not have at first: those of then keep their ids."""
 
 _BOUNDS = {
     "depth": (2, 64),
     "width": (1, 1 << 12),
     "coordinate_free": (0, 1 << 12),
+    "coordinate_free_layers": (1, 63),
     "out_dim": (1, 16),
     "w0": (1e-3, 1e4),
     "shift": (-1e4, 1e4),

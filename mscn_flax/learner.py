@@ -20,6 +20,7 @@ from mscn_flax.adapt import adapt, meta_sgd
 from mscn_flax.curvature import Curvature
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.gates import Controller, GateState, initial_log_alpha
+from mscn_flax.siren import base_siren
 from mscn_flax.sparsity import CodeGates, Form, GradientGates
 
 Theta = dict[str, PyTree]
@@ -50,6 +51,9 @@ class MetaLearner:
       lr_per_step: learn learning rates for each inner step of training; steps beyond these have those of the last one.
       train_steps: number of gradient steps per signal in training where others are fitted with `inner_steps`; None for
         as many.
+      prefer_coordinate_free: how much higher log_alpha starts for modulations of the first layer's
+        `Siren.coordinate_free` units, whose gates close the later for it; they shift whole layers, which gates with a
+        common start find out too late in short runs.
 
     Raises:
       ValueError: for values outside their range, a budget above the number of gates, or `adapt_gates` without gates
@@ -72,8 +76,11 @@ class MetaLearner:
     curvature: Curvature | None = None
     lr_per_step: bool = False
     train_steps: int | None = None
+    prefer_coordinate_free: float = 0.0
 
     def __post_init__(self):
+        if self.prefer_coordinate_free and not (self.has_log_alpha and isinstance(self.form, CodeGates)):
+            raise ValueError("MetaLearner.prefer_coordinate_free needs learned gates of modulations (CodeGates)")
         if self.controller is not None:
             self.controller.check(math.prod(self.form.gate_shape(self.field)))
         for name in ("tile", "truncate", "train_steps"):
@@ -125,6 +132,9 @@ class MetaLearner:
         if self.has_log_alpha:
             gates = self.form.gate_shape(self.field)
             theta["log_alpha"] = initial_log_alpha(gate_key, gates)
+            if self.prefer_coordinate_free:
+                first = theta["log_alpha"].at[0, : base_siren(self.field).coordinate_free]
+                theta["log_alpha"] = first.add(self.prefer_coordinate_free)
             if self.adapt_gates:
                 theta["inner_lr"]["log_alpha"] = jnp.full(gates, self.gate_inner_lr, jnp.float32)
         if self.lr_per_step:

@@ -44,9 +44,9 @@ def siren_init(w0: float, *, first: bool) -> nn.initializers.Initializer:
     return init
 
 
-def _without_coordinates(init: nn.initializers.Initializer, units: int) -> nn.initializers.Initializer:
-    """The same start, but zeros for the first `units` columns of a kernel or entries of a bias."""
-    return lambda *arguments: init(*arguments).at[..., :units].set(0)
+def _without_coordinates(init: nn.initializers.Initializer, units: int, *, first: bool) -> nn.initializers.Initializer:
+    """The same start, but the first `units` units see no input, or behind the first layer the first `units` alone."""
+    return lambda *arguments: init(*arguments).at[0 if first else units :, :units].set(0)
 
 
 def _uniform(bound: float) -> nn.initializers.Initializer:
@@ -110,6 +110,9 @@ class Siren(nn.Module):
         depend on the coordinates: its modulation is a shift of all units of the next layer. Without a bias its sine
         is at its steepest, so that the modulation has the largest effect and, of both signs, the opposite one; the
         base network starts as if the unit were not there.
+      coordinate_free_layers: number of layers, from the first, that have so many units of the kind. Those of a later
+        layer start with weights from the units of the kind alone, so that a modulation of the first layer shifts all
+        units of as many layers behind it, as a latent does.
       matmul_dtype: type of the factors in the matrix products between hidden layers, one of `MATMUL_DTYPES`; the first
         layer, whose coordinates w0 magnifies, and the output always have float32.
 
@@ -128,6 +131,7 @@ class Siren(nn.Module):
     shift: float = 0.5
     matmul_dtype: str = dataclasses.field(default="float32", metadata={"id": "products"})
     coordinate_free: int = 0
+    coordinate_free_layers: int = 1
 
     def __post_init__(self):
         if self.matmul_dtype not in MATMUL_DTYPES:
@@ -138,6 +142,9 @@ class Siren(nn.Module):
             raise ValueError(f"a SIREN needs depth >= 2 and width >= 1, got {self.depth} and {self.width}")
         if not 0 <= self.coordinate_free <= self.width:
             raise ValueError(f"Siren.coordinate_free must be from 0 to width {self.width}, got {self.coordinate_free}")
+        if not 1 <= self.coordinate_free_layers < self.depth:
+            most = f"from 1 to {self.depth - 1}, the sine layers"
+            raise ValueError(f"Siren.coordinate_free_layers must be {most}, got {self.coordinate_free_layers}")
         super().__post_init__()
 
     @property
@@ -154,22 +161,21 @@ class Siren(nn.Module):
             raise ValueError(f"modulations have shape {modulations.shape}, this SIREN takes {self.code_shape}")
         sine = SINES[self.sine]
 
-        def affine(features, name, *, first=False, matmul_dtype="float32"):
-            init = siren_init(self.w0, first=first)
-            if first and self.coordinate_free:
-                init = _without_coordinates(init, self.coordinate_free)
+        def affine(layer, features, name, matmul_dtype="float32"):
+            init = siren_init(self.w0, first=layer == 0)
+            if self.coordinate_free and layer < self.coordinate_free_layers:
+                init = _without_coordinates(init, self.coordinate_free, first=layer == 0)
             return _Affine(features, init, self.uniform_bias, matmul_dtype, name=name)
 
         h = 2 * coords - 1 if self.centred else coords
         for layer in range(self.depth - 1):
-            matmul_dtype = self.matmul_dtype if layer else "float32"
-            pre = affine(self.width, f"layer_{layer:02d}", first=layer == 0, matmul_dtype=matmul_dtype)(h)
+            pre = affine(layer, self.width, f"layer_{layer:02d}", self.matmul_dtype if layer else "float32")(h)
             if modulations is not None:
                 # Added to the pre-activation, so that the first layer is computed once per batch if all signals share
                 # their coordinates.
                 pre += modulations[layer][None, :]
             h = sine(self.w0 * pre)
-        return affine(self.out_dim, "output")(h) + self.shift
+        return affine(self.depth - 1, self.out_dim, "output")(h) + self.shift
 
 
 class LatentModulatedSiren(nn.Module):

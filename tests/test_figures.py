@@ -25,7 +25,7 @@ from benchmarks.figures import (
     tables,
     values,
 )
-from benchmarks.figures.results import Results
+from benchmarks.figures.results import Results, kept
 
 BLOCK_JAX = """
 import sys
@@ -164,13 +164,25 @@ def test_both_psnr_conventions_and_the_interval():
     assert line["psnr"] >= line["psnr_of_mse"]
 
 
-def test_what_is_compared_at_equal_parameters_is_a_line_of_its_own():
-    frame = pd.DataFrame(
-        {"method": ["mscn", "mscn:best", "mscn:best", "pca"], "equal": ["parameters", "network", "flops", ""]}
-    )
-    named = table1_modulations.by_comparison(frame)["method"].tolist()
-    assert named == ["mscn:equal parameters", "mscn:best", "mscn:best, equal flops", "pca"]
-    assert style.label(named[2]) == "MSCN (best, equal flops)"
+def test_what_is_compared_at_equal_parameters_is_a_line_of_its_own(tmp_path):
+    columns = ["method", "recipe", "equal"]
+    told = [
+        ["mscn", "best", "network"],
+        ["mscn", "best", "flops"],
+        ["mscn", "published", "network"],
+        ["pca", None, None],
+    ]
+    (tmp_path / "rates.csv").write_text(pd.DataFrame(told, columns=columns).to_csv(index=False))
+    rows = Results(tmp_path).compared("rates", columns)["method"].tolist()
+    assert rows == ["mscn:best", "mscn:best, equal flops", "mscn:published", "pca"]
+    assert style.ordered(rows) == ["mscn:published", "mscn:best", "mscn:best, equal flops", "pca"]
+    assert style.label(rows[1]) == "MSCN (best, equal flops)"
+    assert style.recipe(rows[1]) == "best"
+    alone = pd.DataFrame([["mscn", None, "parameters"]], columns=columns)
+    (tmp_path / "alone.csv").write_text(alone.to_csv(index=False))
+    assert Results(tmp_path).compared("alone", columns)["method"].tolist() == ["mscn:equal parameters"]
+    assert style.recipe("mscn:equal parameters") == ""
+    assert kept(pd.DataFrame(told, columns=columns))["method"].tolist() == ["mscn", "pca"]
 
 
 def test_the_papers_values_are_those_of_its_table():
@@ -302,9 +314,9 @@ def test_published_curves_are_those_of_the_same_data():
 
 def test_erdos_renyi_fills_small_layers_first():
     fan_in, fan_out = np.asarray([2, 64, 64, 64, 64]), np.asarray([64, 64, 64, 64, 3])
-    for kept in (200, 1000, 6000):
-        density = fig3_layers.erdos_renyi(fan_in, fan_out, kept)
-        assert np.sum(density * fan_in * fan_out) == pytest.approx(kept)
+    for number in (200, 1000, 6000):
+        density = fig3_layers.erdos_renyi(fan_in, fan_out, number)
+        assert np.sum(density * fan_in * fan_out) == pytest.approx(number)
         assert np.all((density > 0) & (density <= 1))
         np.testing.assert_allclose(density[1], density[2:4])
         assert density[0] >= density[1]

@@ -62,6 +62,29 @@ def test_units_without_coordinates_shift_all_units_of_the_next_layer(uniform_bia
     assert np.any(np.abs(values(code) - values(jnp.zeros(field.code_shape))) > 1e-3)
 
 
+def test_a_path_without_coordinates_lets_a_modulation_shift_every_layer_by_a_constant():
+    field = Siren(depth=5, width=16, w0=20.0, coordinate_free=5, coordinate_free_layers=3)
+    params = field.init(jax.random.key(0), COORDS)["params"]
+    plain = Siren(depth=5, width=16, w0=20.0).init(jax.random.key(0), COORDS)["params"]
+    for layer in (1, 2):
+        kernel, expected = (one[f"layer_{layer:02d}"]["kernel"] for one in (params, plain))
+        assert not np.any(kernel[5:, :5])
+        np.testing.assert_array_equal(kernel[:, 5:], expected[:, 5:])
+        np.testing.assert_array_equal(kernel[:5], expected[:5])
+    for name in ("layer_03", "output"):
+        np.testing.assert_array_equal(params[name]["kernel"], plain[name]["kernel"])
+
+    # The same modulation as shifts of the later layers: what the units of the path carry does not depend on the point.
+    values = field.apply({"params": params}, COORDS, jnp.zeros(field.code_shape).at[0, 2].set(0.02))
+    carried, shifts = jnp.zeros(5).at[2].set(jnp.sin(20.0 * 0.02)), jnp.zeros(field.code_shape)
+    for layer in (1, 2, 3):
+        shift = carried @ params[f"layer_{layer:02d}"]["kernel"][:5]
+        # Units of the path carry on by themselves; the others get the shift.
+        shifts = shifts.at[layer, 5:].set(shift[5:]) if layer < 3 else shifts.at[layer].set(shift)
+        carried = jnp.sin(20.0 * shift[:5])
+    np.testing.assert_allclose(field.apply({"params": params}, COORDS, shifts), values, atol=1e-5)
+
+
 def test_zero_latent_is_the_base_network():
     siren = Siren(depth=4, width=16)
     field = LatentModulatedSiren(siren=siren, latent_dim=5)
@@ -97,6 +120,7 @@ def test_rounded_products_lose_a_little_and_can_be_differentiated():
         ({"sine": "fsat"}, "fast, plain"),
         ({"depth": 1}, "depth >= 2"),
         ({"width": 4, "coordinate_free": 5}, "coordinate_free must be from 0 to width 4, got 5"),
+        ({"depth": 3, "coordinate_free_layers": 3}, "coordinate_free_layers must be from 1 to 2"),
         ({"matmul_dtype": "float16"}, "float32, tf32, bfloat16"),
     ],
 )

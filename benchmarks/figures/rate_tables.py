@@ -29,11 +29,11 @@ def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
 def _deltas(dataset: str, part: pd.DataFrame) -> str:
     body = []
     for mscn in style.ordered(part["method"].unique(), ["mscn"]):
-        recipe = mscn.partition(style.RECIPE)[2]
+        recipe = style.recipe(mscn)
         for rate, of in (("bpp", "whole files"), ("bpp_payload", "without headers")):
             ours = curve(part, mscn, rate)
             for method in part["method"].unique():
-                anchor, same = curve(part, method, rate), method.partition(style.RECIPE)[2] in ("", recipe)
+                anchor, same = curve(part, method, rate), style.recipe(method) in ("", recipe)
                 if method != mscn and same and len(anchor):
                     body.append([style.label(mscn), style.label(method), of, *_compared(ours, anchor)])
         ours = curve(part, mscn, "bpp_entropy")

@@ -45,13 +45,16 @@ class Results:
     def compared(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
         """The rows of a benchmark, see `rows`, with the recipe in the name of each method, as `style` has it.
 
-        Not where all have the same one.
+        Not where all have the same one. What is compared at equal parameters or FLOPs is a method of its own.
         """
         rows = self.rows(name, columns)
-        if rows["recipe"].nunique() < 2:
-            return rows
-        recipe = rows["recipe"].fillna("")
-        return rows.assign(method=rows["method"] + np.where(recipe == "", "", style.RECIPE) + recipe)
+        more = pd.Series("", rows.index)
+        if rows["recipe"].nunique() > 1:
+            more += rows["recipe"].fillna("")
+        if "equal" in rows:
+            wider = rows["equal"].isin(records.EQUAL[1:])
+            more = more.where(~wider, more + np.where(more == "", "", ", ") + "equal " + rows["equal"].astype(str))
+        return rows.assign(method=rows["method"] + np.where(more == "", "", style.RECIPE) + more)
 
     def rows(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
         """The rows of a benchmark, which have at least `columns`; a file is read once.
@@ -73,6 +76,7 @@ class Results:
 
 
 def kept(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the recipe that leaves values and pictures: the last that there is."""
+    """The rows that leave values and pictures: of the last recipe that there is, of networks as gin has them."""
     last = [recipe for recipe in records.RECIPES if (rows["recipe"] == recipe).any()][-1:]
-    return rows[rows["recipe"].isna() | rows["recipe"].isin(last)]
+    left = rows["recipe"].isna() | rows["recipe"].isin(last)
+    return rows[left & ~rows["equal"].isin(records.EQUAL[1:])] if "equal" in rows else rows[left]

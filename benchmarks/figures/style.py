@@ -144,13 +144,19 @@ def look(method: str, **more) -> dict:
     return {key: text for key, text in _look(name)._asdict().items() if key != "label"} | changed | more
 
 
+def recipe(method: str) -> str:
+    """The recipe in a method's name (`RECIPE`), without what it is compared at; empty where it has none."""
+    return method.partition(RECIPE)[2].partition("equal ")[0].removesuffix(", ")
+
+
 def ordered(methods: Iterable[str], own: Iterable[str] = METHODS) -> list[str]:
-    """Those of the repository's methods `own` that are among `methods`, then the methods from outside."""
-    there = dict.fromkeys(methods)
-    for method in there:
-        _look(method.partition(RECIPE)[0])  # Those from outside are met.
-    names = dict.fromkeys((*own, *_others))
-    return [each for name in names for each in (name, *(f"{name}{RECIPE}{r}" for r in RECIPES)) if each in there]
+    """Those of the repository's methods `own` that are among `methods`, then the methods from outside; by recipe."""
+    there = sorted(dict.fromkeys(methods), key=lambda method: (recipe(method) in RECIPES[1:], method))
+    names = [method.partition(RECIPE)[0] for method in there]
+    for name in names:
+        _look(name)  # Those from outside are met.
+    known = dict.fromkeys((*own, *_others))
+    return [each for name in known for each, of in zip(there, names, strict=True) if of == name]
 
 
 def grid(rows: int, columns: int, width: float, height: float, **options) -> tuple[plt.Figure, np.ndarray]:

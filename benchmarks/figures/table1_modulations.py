@@ -53,17 +53,6 @@ def draw(results: Results) -> Drawn:
     }
 
 
-def by_comparison(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what is compared at equal parameters or FLOPs as methods of their own, as `style` names them."""
-    names = [
-        f"{method}{', ' if style.RECIPE in method else style.RECIPE}equal {equal}"
-        if equal in records.EQUAL[1:]
-        else method
-        for method, equal in zip(rows["method"], rows["equal"], strict=True)
-    ]
-    return rows.assign(method=names)
-
-
 def published() -> pd.DataFrame:
     """The paper's Table 1: columns dataset, source, method, budget, paper (PSNR in dB or accuracy in percent)."""
     rows = pd.read_csv(records.PUBLISHED / "mscn_paper.csv")
@@ -111,7 +100,7 @@ def measured(results: Results) -> pd.DataFrame:
     """The lines of `summary`."""
 
     def made() -> pd.DataFrame:
-        return summary(by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS)))
+        return summary(results.compared("table1_modulations", records.MODULATION_COLUMNS))
 
     return results.once("table1_modulations", made)
 
@@ -168,8 +157,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     # At equal FLOPs networks are as wide as the base network, or wider by a unit: a line in the table.
     table = table[~table["method"].str.endswith("equal flops")]
     parts = list(table.groupby(["dataset", "source"]))
-    plain = style.ordered(table["method"].str.partition(style.RECIPE)[0])
-    methods = sorted(table["method"].unique(), key=lambda name: (plain.index(name.partition(style.RECIPE)[0]), name))
+    methods = style.ordered(table["method"])
     columns = min(len(parts), 2)
     rows = -(-len(parts) // columns)
     figure, axes = style.grid(rows, columns, 4.4 * columns, 2.9 * rows + 0.6)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from benchmarks import records
@@ -69,7 +68,8 @@ def _line(method: str, x, y, meta: dict[str, str], deviation=None) -> go.Scatter
 
 
 def _table1(results: Results) -> Chart:
-    rows = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
+    rows = results.compared("table1_modulations", records.MODULATION_COLUMNS)
+    rows = rows[~rows["method"].str.endswith("equal flops")]
 
     def traces():
         for shown, part in ((MEANS, rows), *((f"{EACH}: {seed}", part) for seed, part in rows.groupby("seed"))):
@@ -77,16 +77,12 @@ def _table1(results: Results) -> Chart:
             for (dataset, source), of_dataset in table.groupby(["dataset", "source"]):
                 column = table1_modulations.headline(of_dataset)
                 unit = "voxel accuracy (%)" if column == "accuracy_pct" else "PSNR (dB)"
-                for method in style.ordered(of_dataset["method"]) + _wider(of_dataset):
+                for method in style.ordered(of_dataset["method"]):
                     line = of_dataset[of_dataset["method"] == method].sort_values("budget")
                     meta = {"data": f"{style.named(dataset, source)}, {unit}", "seeds": shown}
                     yield _line(method, line["budget"], line[column], meta, line[f"{column}_ci95"])
 
     return _chart("Quality and numbers per signal", "numbers per signal", "PSNR (dB) or accuracy (%)", traces())
-
-
-def _wider(table: pd.DataFrame) -> list[str]:
-    return [method for method in sorted(table["method"].unique()) if "equal" in method and "flops" not in method]
 
 
 def _fig2(results: Results) -> Chart:

@@ -19,7 +19,6 @@ from benchmarks.figures import (
     fig6_climate,
     novel_views,
     style,
-    table1_modulations,
     values,
 )
 from benchmarks.figures.results import Results
@@ -129,7 +128,7 @@ def _index(collection: Collection) -> dict[str, int]:
 
 
 def _table1(results: Results) -> Iterator[Collection]:
-    compared = table1_modulations.by_comparison(results.compared("table1_modulations", records.MODULATION_COLUMNS))
+    compared = results.compared("table1_modulations", records.MODULATION_COLUMNS)
     budget = compared.groupby("run_id")["budget"].transform("max")
     compared = compared.assign(label=compared["method"].map(style.label) + ", " + budget.map("{:g}".format))
     kept = {one.name: (one, original) for one, original in values.kept(results)}

@@ -19,7 +19,7 @@ def _differences(results: Results, rivals: Sequence[str]) -> pd.DataFrame:
         for method, rival in itertools.product(style.ordered(part["method"].unique(), ["mscn"]), rivals):
             recipe = method.partition(style.RECIPE)[2]
             # File formats have no recipe.
-            other = rival if (part["method"] == rival).any() else f"{rival}{style.RECIPE}{recipe}"
+            other = rival if (part["method"] == rival).any() else f"{rival}{style.RECIPE}{style.recipe(method)}"
             each = rate_distortion.differences(*(rate_distortion.curve(part, one) for one in (method, other)))
             if len(each):
                 about = style.dataset(dataset) + (f" ({recipe})" if recipe else "")

@@ -22,7 +22,7 @@ def margins(results: Results) -> pd.DataFrame:
             # At equal FLOPs the networks are the same.
             if name != "mscn" or recipe.endswith("equal flops"):
                 continue
-            anchor = recipe.removesuffix("equal parameters").removesuffix(", ")
+            anchor = style.recipe(method)
             rival = "functa" + (style.RECIPE + anchor if anchor else "")
             if (rival, budget) in value:
                 difference = value[method, budget] - value[rival, budget]
