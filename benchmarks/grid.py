@@ -87,12 +87,15 @@ def _first(names: list[str], split: str, resolution: int | None) -> str:
     return name
 
 
-def gin_text(scope: Sequence[str], **alone) -> str:
+def gin_text(scope: Sequence[str], *others: Sequence[str], **alone) -> str:
     """A gin file that repeats one job alone: what was built in its scope, and its benchmark's axes narrowed to it.
 
     Args:
       scope: names of the job's scope, the benchmark's first; its axes are parameters of a configurable of that name.
+      *others: scopes of methods whose networks decide how large the job's is.
       **alone: axis -> the values of the job.
     """
     lines = [f"{scope[0]}/{scope[0]}.{name} = {value!r}" for name, value in alone.items()]
-    return "\n".join([configuration.operative(scope[0], "/".join(scope)), "", "# This job alone:", *lines, ""])
+    networks = [("/".join(other), "Siren") for other in others]
+    built = configuration.operative(scope[0], "/".join(scope), also=networks)
+    return "\n".join([built, "", "# This job alone:", *lines, ""])

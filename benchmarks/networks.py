@@ -22,6 +22,11 @@ def learner(known: DataSet, method: str, budget: int, **network: int) -> MetaLea
     return METHODS[method].learner(known.modality.field(field), budget)
 
 
+def rival(scope: Sequence[str], reference: str) -> tuple[str, ...]:
+    """The scope of the method that another one is compared with, whose scope ends with its name and what is equal."""
+    return (*scope[:-2], reference)
+
+
 def width(
     equal: str,
     scope: Sequence[str],
@@ -39,7 +44,7 @@ def width(
     Args:
       equal: of `MEASURES`.
       scope: gin scope of the method, which ends with its name and what is equal.
-      reference: the other method, whose scope has its name there and ends.
+      reference: the other method, see `rival`.
       known: data set.
       resolution: points per side of its signals.
       method: that the network is of.
@@ -50,7 +55,7 @@ def width(
     def size(made: MetaLearner) -> int:
         return evaluation.cost(made, known.modality, resolution)[MEASURES[equal]]
 
-    with configuration.scope(*scope[:-2], reference):
+    with configuration.scope(*rival(scope, reference)):
         most = size(learner(known, reference, budget, **network))
     with configuration.scope(*scope):
         widths = range(max(1, Siren().coordinate_free), 16 * Siren().width)

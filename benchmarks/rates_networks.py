@@ -96,11 +96,12 @@ def jobs(
     known, made = data.DATA_SETS[dataset], []
     for at_equal, budget, recipe, name in itertools.product(equal, budgets, recipes, methods):
         grid.check_choices(f"{scope}.equal", [at_equal], records.EQUAL)
-        names, network = (scope, recipe, asked, name), {}
+        names, others, network = (scope, recipe, asked, name), [], {}
         if at_equal != "network":
             if name == REFERENCE or recipe != recipes[-1]:
                 continue  # The reference is as it is, and one recipe says enough.
             names = (*names, at_equal)
+            others.append(networks.rival(names, REFERENCE))
             network["width"] = networks.width(at_equal, names, REFERENCE, known, resolution, name, budget)
         with configuration.scope(*names):
             learner = networks.learner(known, name, budget, **network)
@@ -113,7 +114,7 @@ def jobs(
                 benchmark=benchmark,
                 preset=cli.preset(),
                 seed=seed,
-                gin=grid.gin_text(names, **axes | alone(budget)),
+                gin=grid.gin_text(names, *others, **axes | alone(budget)),
                 dataset=dataset,
                 method=name,
                 budget=budget,

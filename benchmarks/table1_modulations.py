@@ -104,9 +104,10 @@ def job(
     What is equal besides the network ends the scope, so that a wider network can have rates of its own. Sizes in
     `network`, attributes of `Siren`, replace those that gin has of the base network.
     """
-    known = data.DATA_SETS[dataset]
+    known, others = data.DATA_SETS[dataset], []
     if equal != "network":
         scope = (*scope, equal)
+        others.append(networks.rival(scope, REFERENCE))
         network["width"] = networks.width(equal, scope, REFERENCE, known, resolution, method, budget, **network)
     with configuration.scope(*scope):
         seen, learner = known.modality.evaluation(), networks.learner(known, method, budget, **network)
@@ -115,7 +116,7 @@ def job(
         benchmark=benchmark,
         preset=cli.preset(),
         seed=seed,
-        gin=grid.gin_text(scope, **alone),
+        gin=grid.gin_text(scope, *others, **alone),
         dataset=dataset,
         method=method,
         budget=budget,

@@ -14,7 +14,7 @@ import inspect
 import pathlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import gin
@@ -143,9 +143,13 @@ def used(name: str, *names: str) -> object:
     return values[parameter]
 
 
-def operative(*scopes: str) -> str:
-    """Gin text of what has been built in some full scopes, defaults included."""
-    kept = {key: values for key, values in gin.config._OPERATIVE_CONFIG.items() if key[0] in scopes}
+def operative(*scopes: str, also: Collection[tuple[str, str]] = ()) -> str:
+    """Gin text of what has been built in some full scopes, defaults included; `also` names single (scope, class)."""
+
+    def asked(scope, selector):
+        return scope in scopes or (scope, selector.rpartition(".")[2]) in also
+
+    kept = {key: values for key, values in gin.config._OPERATIVE_CONFIG.items() if asked(*key)}
     return gin.config._config_str(kept, 100, 4).rstrip()
 
 

@@ -1,5 +1,6 @@
 """Figure 7: the benchmark on a few patches, and what the figure makes of its rows."""
 
+import dataclasses
 import itertools
 import math
 import subprocess
@@ -11,7 +12,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from benchmarks import codec_robustness, records
+from benchmarks import codec_robustness, evaluation, records
 from benchmarks.figures import (
     climate_rate_distortion,
     fig7_rate_distortion,
@@ -50,6 +51,29 @@ def test_every_method_has_one_row_per_image_and_setting(folder):
     assert ((coded["bpp"] - coded["bpp_payload"]) * coded["pixels"] / 8 <= 16).all()
     exact = found[found["bits"] == 32]
     assert set(exact["bytes"]) == {4 * 8}
+
+
+def test_at_equal_parameters_mscn_is_as_wide_as_coin_pp_allows(build, tmp_path):
+    name, wide = "fig7_rate_distortion", records.REPOSITORY / "gin" / "wide"
+    jobs = build(name, "fig7.datasets=['kodak']", preset="quick", files=[wide])
+    made = {(job.budget, job.method, job.recipe, job.equal): job for job in jobs if getattr(job, "equal", "")}
+    assert {key[1:3] for key in made if key[3] == "parameters"} == {("mscn", "best")}
+
+    def size(job, more=0):
+        field = job.setup.learner.field
+        if more:
+            field = dataclasses.replace(field, width=field.width + more)
+        learner = dataclasses.replace(job.setup.learner, field=field)
+        return evaluation.cost(learner, job.setup.modality, job.setup.resolution)["shared_parameters"]
+
+    for budget in (64, 192):
+        job, rival = made[budget, "mscn", "best", "parameters"], made[budget, "coin_pp", "best", "network"]
+        assert size(job) <= size(rival) < size(job, more=1)
+        assert "-best-parameters-s0" in job.cell
+        assert not job.shown
+        (tmp_path / "own.gin").write_text(job.gin)
+        (again,) = build(name, preset=None, files=[tmp_path / "own.gin"])
+        assert again.id == job.id
 
 
 def test_models_can_be_used_and_a_second_call_does_nothing(folder):

@@ -26,7 +26,8 @@ def shelf(shared_folder) -> shipped.Shelf:
 
 @pytest.fixture(scope="module")
 def results(ran, shelf) -> Results:
-    return Results(ran("shipped_models", f"shipped.folder='{shelf.folder}'") / "results" / "smoke")
+    more = ["shipped.models=None", "shipped.real_codecs=['jpeg', 'webp', 'jpeg2000']", "Training.test_signals=2"]
+    return Results(ran("shipped_models", f"shipped.folder='{shelf.folder}'", *more) / "results" / "smoke")
 
 
 def test_every_model_and_format_has_one_row_per_file(results, shelf):
