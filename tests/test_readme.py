@@ -52,6 +52,9 @@ def test_command_runs(command, tmp_path):
         folders = [f"--plots_dir={tmp_path}"]
     elif command == "python -m benchmarks":
         folders = []
+    elif command == "./run_all.sh --preset smoke":
+        # Of all benchmarks two: one that trains, one that does not. What is estimated of a training is compiled.
+        folders += ["--only fig2_unstructured", "--only codec_speed"]
     _run(" ".join([command, *folders]), ROOT)
 
 
