@@ -23,6 +23,18 @@ def test_target_stays_at_all_gates_until_closing_begins():
     np.testing.assert_allclose(targets, [7168, 7168, 7168, np.sqrt(7168 * 64), 64, 64], rtol=1e-5)
 
 
+def test_gates_of_units_free_of_coordinates_start_higher_where_asked():
+    siren, coords = Siren(depth=4, width=8, coordinate_free=3, coordinate_free_layers=3), jnp.zeros((5, 2))
+    plain = MetaLearner(siren, BudgetController(budget=3))
+    first = MetaLearner(siren, BudgetController(budget=3), prefer_coordinate_free=6.0)
+    expected = np.zeros(siren.code_shape)
+    expected[0, :3] = 6
+    difference = first.init(jax.random.key(1), coords)["log_alpha"] - plain.init(jax.random.key(1), coords)["log_alpha"]
+    np.testing.assert_allclose(difference, expected, atol=1e-5)
+    with pytest.raises(ValueError, match="prefer_coordinate_free needs learned gates"):
+        MetaLearner(siren, prefer_coordinate_free=6.0)
+
+
 def test_lambda_rises_while_too_many_are_open_and_falls_otherwise():
     controller = BudgetController()
     start = jnp.log(jnp.float32(INITIAL_LAMBDA))
