@@ -136,11 +136,11 @@ def label(method: str) -> str:
 def look(method: str, **more) -> dict:
     """A method's style as keyword arguments of `Axes.plot` and `Axes.errorbar`; `more` overrides them.
 
-    The published recipe has hollow markers, what is compared at equal parameters thin lines.
+    The published recipe has hollow markers, what is compared at equal parameters half-filled ones and thin lines.
     """
     name, _, recipe = method.partition(RECIPE)
     changed = {"markerfacecolor": "white"} if recipe.startswith("published") else {}
-    changed |= {"linewidth": 0.7, "markersize": 8} if "equal" in recipe else {}
+    changed |= {"linewidth": 0.7, "markersize": 8, "fillstyle": "left"} if "equal" in recipe else {}
     return {key: text for key, text in _look(name)._asdict().items() if key != "label"} | changed | more
 
 
