@@ -52,7 +52,7 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
                 for method in style.ordered(methods):
                     found = curve(part, method, rate)
                     if len(found):  # JPEG XL has no headers to take off.
-                        look = style.look(method, markersize=4, linewidth=1.2, zorder=3)
+                        look = {"markersize": 4, "linewidth": 1.2} | style.look(method, zorder=3)
                         (line_of,) = axis.plot(found["rate"], found["psnr"], **look)
                         handles.setdefault(style.label(method), line_of)
                 axis.set_xlabel(f"rate {what} (bits per point of the map)")

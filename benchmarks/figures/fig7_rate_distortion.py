@@ -31,7 +31,9 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
             named.append((axis, published_curves.draw(axis, shown_published(dataset))))
             for method in style.ordered(part["method"]):
                 line, network = curve(part, method), (part.loc[part["method"] == method, "bits"] > 0).any()
-                look = style.look(method, linewidth=1.6 if network else 0.9, markersize=4, zorder=4 if network else 3)
+                look = {"linewidth": 1.6 if network else 0.9, "markersize": 4} | style.look(
+                    method, zorder=4 if network else 3
+                )
                 if len(line):
                     (handles[style.label(method)],) = axis.plot(line["rate"], line["psnr"], **look)
             axis.set(xlabel="rate (bits per pixel, whole files)", ylabel="PSNR (dB)")

@@ -140,7 +140,7 @@ def look(method: str, **more) -> dict:
     """
     name, _, recipe = method.partition(RECIPE)
     changed = {"markerfacecolor": "white"} if recipe.startswith("published") else {}
-    changed |= {"linewidth": 0.7, "markersize": 8, "fillstyle": "left"} if "equal" in recipe else {}
+    changed |= {"linewidth": 0.7, "markersize": 7, "fillstyle": "left"} if "equal" in recipe else {}
     return {key: text for key, text in _look(name)._asdict().items() if key != "label"} | changed | more
 
 
