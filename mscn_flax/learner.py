@@ -79,8 +79,12 @@ class MetaLearner:
     prefer_coordinate_free: float = 0.0
 
     def __post_init__(self):
-        if self.prefer_coordinate_free and not (self.has_log_alpha and isinstance(self.form, CodeGates)):
-            raise ValueError("MetaLearner.prefer_coordinate_free needs learned gates of modulations (CodeGates)")
+        if self.prefer_coordinate_free:
+            siren = base_siren(self.field)
+            gated = self.has_log_alpha and self.form.gate_shape(self.field) == siren.code_shape
+            if not (gated and siren.coordinate_free):
+                needs = "learned gates of the modulations of a SIREN with coordinate_free units"
+                raise ValueError(f"MetaLearner.prefer_coordinate_free needs {needs}")
         if self.controller is not None:
             self.controller.check(math.prod(self.form.gate_shape(self.field)))
         for name in ("tile", "truncate", "train_steps"):

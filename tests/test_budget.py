@@ -5,7 +5,7 @@ import pytest
 
 from mscn_flax.budget import INITIAL_LAMBDA, BudgetController
 from mscn_flax.learner import MetaLearner
-from mscn_flax.siren import Siren
+from mscn_flax.siren import LatentModulatedSiren, Siren
 
 
 def test_target_falls_from_all_to_the_budget():
@@ -31,8 +31,10 @@ def test_gates_of_units_free_of_coordinates_start_higher_where_asked():
     expected[0, :3] = 6
     difference = first.init(jax.random.key(1), coords)["log_alpha"] - plain.init(jax.random.key(1), coords)["log_alpha"]
     np.testing.assert_allclose(difference, expected, atol=1e-5)
-    with pytest.raises(ValueError, match="prefer_coordinate_free needs learned gates"):
-        MetaLearner(siren, prefer_coordinate_free=6.0)
+    gates, latents = BudgetController(budget=3), LatentModulatedSiren(siren=siren, latent_dim=3)
+    for field, controller in ((siren, None), (Siren(depth=4, width=8), gates), (latents, gates)):
+        with pytest.raises(ValueError, match="prefer_coordinate_free needs learned gates"):
+            MetaLearner(field, controller, prefer_coordinate_free=6.0)
 
 
 def test_lambda_rises_while_too_many_are_open_and_falls_otherwise():
