@@ -5,7 +5,7 @@ import sys
 
 import pandas as pd
 
-from benchmarks import cli, records, shipped_models
+from benchmarks import cli, csv_files, records, shipped_models
 from mscn_flax import shipped
 from mscn_flax.model import load_model
 
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     del argv
     try:
         path = cli.results_dir() / cli.preset() / f"{shipped_models.NAME}.csv"
-        print(*write(shipped.Shelf(), records.read(path, records.RATE_COLUMNS)), sep="\n")
+        print(*write(shipped.Shelf(), csv_files.read(path, records.RATE_COLUMNS)), sep="\n")
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from benchmarks import looks, records, run_folder
+from benchmarks import csv_files, looks, records, run_folder
 from benchmarks.run_folder import Run
 from mscn_flax.atomic import replaced
 
@@ -79,13 +79,13 @@ def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pa
     new_ids, contents = [run.provenance["run_id"] for run in runs], {}
     for suffix, columns in records.TABLES[benchmark].items():
         path = results_dir / preset / f"{benchmark}{suffix}.csv"
-        committed = records.read_rows(path, columns) if path.exists() else []
+        committed = csv_files.read_rows(path, columns) if path.exists() else []
         new = [row for run in runs if suffix in run.tables for row in run.rows(suffix)]
         rows = merged(committed, new, new_ids)
         if not suffix and (gone := {r["run_id"] for r in committed} - {r["run_id"] for r in rows}):
             print(f"{path}: rows of another configuration go: {', '.join(sorted(gone))}", file=sys.stderr, flush=True)
         if rows or committed:
-            contents[path] = records.as_csv(rows, columns)
+            contents[path] = csv_files.as_csv(rows, columns)
     path = results_dir / preset / f"{benchmark}.provenance.jsonl"
     if lines := merged(_provenance(path), [run.provenance for run in runs], new_ids):
         contents[path] = "".join(json.dumps(line) + "\n" for line in lines)

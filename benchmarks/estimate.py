@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mscn_flax import devices, meta, metrics
+from mscn_flax import devices, meta, metrics, over_signals
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.modalities import Points
 from mscn_flax.rendering import points_per_coordinate
@@ -78,7 +78,7 @@ def _step_s(setup: Setup) -> float:
     if own:
         coords = coords[at]
     noise = rng.random(targets.shape, np.float32)
-    shared, each = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in ((), (meta.SIGNALS,)))
+    shared, each = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in ((), (over_signals.SIGNALS,)))
     arguments = devices.placed(coords, each if own else shared), devices.placed(noise, each), np.int32(setup.seed)
     state = first_state(part, mesh)
     step = jax.jit(step_of(part, mesh), donate_argnums=0).lower(state, *arguments).compile()

@@ -14,11 +14,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import records
 from benchmarks.job import TrainingJob
-from mscn_flax import memory, meta, metrics
+from mscn_flax import memory, metrics, over_signals
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import Modality, Points, Signal
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.train import Setup, compiled
+from mscn_flax.train_state import TrainState
 
 _EVALUATIONS = 1 << 19
 """Largest number of points that a device renders at a time."""
@@ -60,9 +61,9 @@ def test_points(job: TrainingJob, limit: int | None) -> Points:
 
 def fit(
     setup: Setup,
-    state: meta.TrainState,
+    state: TrainState,
     points: Points,
-    encode: Callable = meta.encode,
+    encode: Callable = over_signals.encode,
     *arguments,
     shown: Points | None = None,
 ) -> Fitted:
@@ -72,7 +73,7 @@ def fit(
       setup: what was trained.
       state: its trained state.
       points: that the signals are fitted to.
-      encode: as `meta.encode`, with `arguments` behind its own; equal ones are compiled once.
+      encode: as `over_signals.encode`, with `arguments` behind its own; equal ones are compiled once.
       *arguments: arrays, or None.
       shown: where the signals are decoded and judged; `points` where None.
     """
@@ -86,7 +87,7 @@ def fit(
     return Fitted(shown.targets, codes, values, encode_s, decode_s)
 
 
-def fit_signals(setup: Setup, state: meta.TrainState, signals: Signal, evaluation: Hashable | None = None) -> Fitted:
+def fit_signals(setup: Setup, state: TrainState, signals: Signal, evaluation: Hashable | None = None) -> Fitted:
     """Fits stacked signals to what is observed of them, and decodes what they are judged by.
 
     Args:
@@ -100,7 +101,7 @@ def fit_signals(setup: Setup, state: meta.TrainState, signals: Signal, evaluatio
     return fit(setup, state, seen, shown=setup.modality.whole(signals, setup.resolution, evaluation))
 
 
-def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
+def decode(setup: Setup, state: TrainState, codes: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, float]:
     """The values [n, *V, N, c] of codes, and the seconds per signal.
 
     Args:
@@ -116,10 +117,10 @@ def decode(setup: Setup, state: meta.TrainState, codes: np.ndarray, coords: np.n
     evaluations = coords.shape[-2] * points_per_coordinate(setup.learner.field)
     chunk_size = max(1, min(_chunk_size(setup, coords.shape[-2], len(codes), "decode"), _EVALUATIONS // evaluations))
     coords = _PerSignal(coords) if coords.ndim == 3 else coords
-    return _on_devices(setup, meta.decode, chunk_size, state.theta, coords, _PerSignal(codes))
+    return _on_devices(setup, over_signals.decode, chunk_size, state.theta, coords, _PerSignal(codes))
 
 
-def _settled(setup: Setup, state: meta.TrainState) -> tuple[Setup, meta.TrainState]:
+def _settled(setup: Setup, state: TrainState) -> tuple[Setup, TrainState]:
     """See `MetaLearner.settled`."""
     learner, theta, gates = setup.learner.settled(state.theta, state.gates)
     return dataclasses.replace(setup, learner=learner), state.replace(theta=theta, gates=gates)
@@ -144,7 +145,7 @@ def _on_devices(setup: Setup, fn: Callable, chunk_size: int, *arguments) -> tupl
     Where there are fewer signals than places on the devices, the last one is done again.
     """
     # Of several processes each evaluates by itself, and the first one's rows count.
-    mesh = Mesh(np.array(jax.local_devices()), (meta.SIGNALS,))
+    mesh = Mesh(np.array(jax.local_devices()), (over_signals.SIGNALS,))
     count = next(len(argument.array) for argument in arguments if isinstance(argument, _PerSignal))
     short = -count % (mesh.size * chunk_size)
 
@@ -161,7 +162,7 @@ def _on_devices(setup: Setup, fn: Callable, chunk_size: int, *arguments) -> tupl
     return np.asarray(result)[:count], (time.perf_counter() - began) / (count + short)
 
 
-def kept(setup: Setup, state: meta.TrainState, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def kept(setup: Setup, state: TrainState, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Non-zero weights [n] and biases [n] of what the budget counts of codes [n, P] (`sparsity.Form.counted`)."""
     learner, params = setup.learner, state.theta["field"]
     counted = jax.vmap(lambda code: learner.form.counted(learner.field, params, code))(jnp.asarray(codes))
@@ -202,8 +203,12 @@ def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
     }
 
 
+@functools.lru_cache(maxsize=1024)
 def cost(learner: MetaLearner, modality: Modality, resolution: int) -> dict[str, int]:
-    """What decoding a signal of a resolution takes, from shapes alone, as columns."""
+    """What decoding a signal of a resolution takes, from shapes alone, as columns.
+
+    Seeds of a grid share it, and so do widths that are tried for an equal cost: a trace takes a tenth of a second.
+    """
     coords = modality.all_coordinates(resolution)
     params = jax.eval_shape(learner.init, jax.random.key(0), coords)["field"]
     points = math.prod(modality.shape(resolution))

@@ -25,13 +25,13 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
-from mscn_flax.meta import TrainState
 from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.prune import PruningRounds, narrow, siren_weights, surviving
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import GradientGates, UnstructuredGates
 from mscn_flax.train import Setup, Training
+from mscn_flax.train_state import TrainState
 
 NAME, SCOPE = "fig2_unstructured", "fig2"
 

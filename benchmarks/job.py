@@ -13,8 +13,8 @@ from benchmarks.looks import Look
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import data
-from mscn_flax.meta import TrainState
 from mscn_flax.train import Setup, train
+from mscn_flax.train_state import TrainState
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

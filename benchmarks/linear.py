@@ -18,10 +18,10 @@ from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
 from mscn_flax.linear import LinearField, LinearLearner, most_components, principal_components
-from mscn_flax.meta import TrainState
 from mscn_flax.modalities.grids import Grid
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.train import Setup, Training
+from mscn_flax.train_state import TrainState
 
 _CHUNK = 16
 """Signals that a device works on at a time."""

@@ -22,12 +22,7 @@ def learner(known: DataSet, method: str, budget: int, **network: int) -> MetaLea
     return METHODS[method].learner(known.modality.field(field), budget)
 
 
-def rival(scope: Sequence[str], reference: str) -> tuple[str, ...]:
-    """The scope of the method that another one is compared with, whose scope ends with its name and what is equal."""
-    return (*scope[:-2], reference)
-
-
-def width(
+def as_large(
     equal: str,
     scope: Sequence[str],
     reference: str,
@@ -36,30 +31,36 @@ def width(
     method: str,
     budget: int,
     **network: int,
-) -> int:
-    """The largest width at which a method's network has no more of something than a reference has.
-
-    The reference has its latent map besides its network.
+) -> tuple[tuple[str, ...], list[tuple[str, ...]], dict[str, int]]:
+    """How a method has as much of something as a reference, which has its latent map besides its network.
 
     Args:
-      equal: of `MEASURES`.
-      scope: gin scope of the method, which ends with its name and what is equal.
-      reference: the other method, see `rival`.
+      equal: of `records.EQUAL`; for "network" nothing changes.
+      scope: gin scope of the method, which ends with its name. What is equal is put behind it, so that a wider network
+        can have rates of its own.
+      reference: the other method, whose name takes this place in its own scope.
       known: data set.
       resolution: points per side of its signals.
       method: that the network is of.
       budget: numbers per signal of both.
-      **network: as `learner` has it, for both.
+      **network: sizes as `learner` has them, for both.
+
+    Returns:
+      The scope; other scopes that the run depends on, as `grid.gin_text` takes them; the sizes with the width, which
+      is the largest that has no more than the reference.
     """
+    if equal not in MEASURES:
+        return tuple(scope), [], network
 
     def size(made: MetaLearner) -> int:
         return evaluation.cost(made, known.modality, resolution)[MEASURES[equal]]
 
-    with configuration.scope(*rival(scope, reference)):
+    rival, scope = (*scope[:-1], reference), (*scope, equal)
+    with configuration.scope(*rival):
         most = size(learner(known, reference, budget, **network))
     with configuration.scope(*scope):
         widths = range(max(1, Siren().coordinate_free), 16 * Siren().width)
         wider = bisect.bisect_right(
             widths, most, key=lambda width: size(learner(known, method, budget, **network, width=width))
         )
-    return widths[max(wider, 1) - 1]
+    return scope, [rival], network | {"width": widths[max(wider, 1) - 1]}

@@ -9,11 +9,12 @@ import numpy as np
 from benchmarks import evaluation, rates
 from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
-from mscn_flax import meta, metrics
+from mscn_flax import metrics
 from mscn_flax.finetune import AdamFit
 from mscn_flax.modalities import Points
 from mscn_flax.modalities.grids import grid_coordinates
 from mscn_flax.modalities.values import array_to_targets
+from mscn_flax.train_state import TrainState
 
 
 @gin.configurable
@@ -34,7 +35,7 @@ class Coin:
     adam: AdamFit = dataclasses.field(default_factory=AdamFit)
 
 
-def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
+def evaluate(job: TrainingJob, state: TrainState) -> Result:
     """One row per image, its weights rounded to 16 bits; COIN has neither header nor entropy coding."""
     how, field = job.evaluation, job.setup.learner.field
     theta0 = np.asarray(field.flat(state.theta["field"]))

@@ -15,7 +15,7 @@ from benchmarks import cli, grid, linear, networks, rates, records
 from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
-from mscn_flax import codec, configuration, data, meta, metrics
+from mscn_flax import codec, configuration, data, metrics
 from mscn_flax.coder import Coder
 from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
@@ -26,6 +26,7 @@ from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.stream import parse
 from mscn_flax.train import Setup, Training
+from mscn_flax.train_state import TrainState
 from mscn_flax.transform import Transform
 
 REFERENCE = "coin_pp"
@@ -96,13 +97,11 @@ def jobs(
     known, made = data.DATA_SETS[dataset], []
     for at_equal, budget, recipe, name in itertools.product(equal, budgets, recipes, methods):
         grid.check_choices(f"{scope}.equal", [at_equal], records.EQUAL)
-        names, others, network = (scope, recipe, asked, name), [], {}
-        if at_equal != "network":
-            if name == REFERENCE or recipe != recipes[-1]:
-                continue  # The reference is as it is, and one recipe says enough.
-            names = (*names, at_equal)
-            others.append(networks.rival(names, REFERENCE))
-            network["width"] = networks.width(at_equal, names, REFERENCE, known, resolution, name, budget)
+        if at_equal != "network" and (name == REFERENCE or recipe != recipes[-1]):
+            continue  # The reference is as it is, and one recipe says enough.
+        names, others, network = networks.as_large(
+            at_equal, (scope, recipe, asked, name), REFERENCE, known, resolution, name, budget
+        )
         with configuration.scope(*names):
             learner = networks.learner(known, name, budget, **network)
             setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
@@ -178,7 +177,7 @@ def _fields(job: TrainingJob, coder: Coder) -> list[np.ndarray]:
     return lattices_of(coder, chosen)
 
 
-def evaluate(job: TrainingJob, state: meta.TrainState) -> Result:
+def evaluate(job: TrainingJob, state: TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
     how = job.evaluation
     if state.gates is not None:

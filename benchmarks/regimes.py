@@ -13,8 +13,8 @@ from benchmarks import cli, evaluation, grid
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from benchmarks.variant import VariantJob, distinct, inherited, row
-from mscn_flax.meta import TrainState
 from mscn_flax.siren import Siren, base_siren
+from mscn_flax.train_state import TrainState
 
 NAME, SCOPE, RECIPE = "regimes", "regimes", "best"
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import filelock
 
-from benchmarks import records
+from benchmarks import csv_files, records
 from mscn_flax.atomic import replaced
 
 RUN = "run.json"
@@ -54,7 +54,7 @@ class Run(NamedTuple):
 
     def rows(self, suffix: str) -> list[dict[str, str]]:
         """The rows of one table, as text."""
-        return records.read_rows(self.folder / _table(suffix))
+        return csv_files.read_rows(self.folder / _table(suffix))
 
 
 def store(folder: pathlib.Path, benchmark: str, result: Result, provenance: dict) -> None:
@@ -68,7 +68,7 @@ def store(folder: pathlib.Path, benchmark: str, result: Result, provenance: dict
         columns = records.TABLES[benchmark][suffix]
         if unknown := {key for row in rows for key in row} ^ set(columns if rows else ()):
             raise ValueError(f"rows and columns of {benchmark}{suffix} differ in {sorted(unknown)}")
-        contents[_table(suffix)] = records.as_csv(rows, columns).encode()
+        contents[_table(suffix)] = csv_files.as_csv(rows, columns).encode()
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     said = {"provenance": provenance | dict(result.provenance), "tables": list(result.tables), "contents": listed}
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,6 @@ from mscn_flax import compact, configuration, data
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
-from mscn_flax.meta import TrainState
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.siren import Siren
 from mscn_flax.sparsity import (
@@ -34,6 +33,7 @@ from mscn_flax.sparsity import (
     UnstructuredGates,
 )
 from mscn_flax.train import Setup, Training
+from mscn_flax.train_state import TrainState
 
 NAME, SCOPE = "sparsity_forms", "forms"
 

@@ -3,8 +3,8 @@
 Each in a process of its own, because allocator and devices are chosen when it starts; in turns, because machines are
 noisy. On an accelerator, where neither matters and compilation takes most of the time, all versions of one size are
 measured in one process. "plain" is what one would write first: `jnp.sin`, the inner loop unrolled in Python, the whole
-batch in one vmap, one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `meta.encode` and
-`meta.decode` with the launcher's settings. "pytorch" is "plain" in the other framework, see `speed_pytorch`.
+batch in one vmap, one device, the allocator as it comes. "mscn_flax" is `meta.meta_gradient`, `over_signals.encode` and
+`over_signals.decode` with the launcher's settings. "pytorch" is "plain" in the other framework, see `speed_pytorch`.
 """
 
 import dataclasses

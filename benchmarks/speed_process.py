@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.engine import device_name
-from mscn_flax import devices, memory, meta, metrics
+from mscn_flax import devices, memory, meta, metrics, over_signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -99,11 +99,11 @@ def _prepare(settings: dict) -> _Case:
     plain = settings["variant"] == "plain"
     side, batch = settings["resolution"], settings["batch"]
     learner, state, keys, coords, targets, codes = inputs(settings)
-    mesh = Mesh(np.array(jax.devices()[: divisor(jax.device_count(), batch)]), (meta.SIGNALS,))
+    mesh = Mesh(np.array(jax.devices()[: divisor(jax.device_count(), batch)]), (over_signals.SIGNALS,))
     at_a_time = memory.signals_at_a_time(settings["chunk_size"], learner.field, side * side)
     chunk_size = batch if plain else divisor(at_a_time, batch // mesh.size)
     if not plain:
-        each, shared = NamedSharding(mesh, PartitionSpec(meta.SIGNALS)), NamedSharding(mesh, PartitionSpec())
+        each, shared = NamedSharding(mesh, PartitionSpec(over_signals.SIGNALS)), NamedSharding(mesh, PartitionSpec())
         state, coords = jax.tree.map(lambda array: devices.placed(np.asarray(array), shared), (state, coords))
         targets, codes = devices.placed(np.asarray(targets), each), devices.placed(np.asarray(codes), each)
         keys = jax.random.wrap_key_data(devices.placed(np.asarray(jax.random.key_data(keys)), each))
@@ -190,7 +190,7 @@ def _ours(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> dict[str, Callab
     """Task -> this project's function for it."""
     return {
         task: functools.partial(fn, learner, mesh=mesh, chunk_size=chunk_size)
-        for task, fn in zip(TASKS, (meta.meta_gradient, meta.encode, meta.decode), strict=True)
+        for task, fn in zip(TASKS, (meta.meta_gradient, over_signals.encode, over_signals.decode), strict=True)
     }
 
 

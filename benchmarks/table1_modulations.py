@@ -15,10 +15,10 @@ from benchmarks.job import TrainingJob
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
-from mscn_flax.meta import TrainState
 from mscn_flax.modalities import Signal
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.train import Setup, Training
+from mscn_flax.train_state import TrainState
 
 NAME, SCOPE = "table1_modulations", "table1"
 
@@ -101,14 +101,10 @@ def job(
 ) -> TrainingJob:
     """One cell as gin has it in a scope; `alone` as `grid.gin_text` takes it, the rest as `TrainingJob` has it.
 
-    What is equal besides the network ends the scope, so that a wider network can have rates of its own. Sizes in
-    `network`, attributes of `Siren`, replace those that gin has of the base network.
+    Sizes in `network`, attributes of `Siren`, replace those that gin has of the base network.
     """
-    known, others = data.DATA_SETS[dataset], []
-    if equal != "network":
-        scope = (*scope, equal)
-        others.append(networks.rival(scope, REFERENCE))
-        network["width"] = networks.width(equal, scope, REFERENCE, known, resolution, method, budget, **network)
+    known = data.DATA_SETS[dataset]
+    scope, others, network = networks.as_large(equal, scope, REFERENCE, known, resolution, method, budget, **network)
     with configuration.scope(*scope):
         seen, learner = known.modality.evaluation(), networks.learner(known, method, budget, **network)
         setup = Setup(learner, OuterOptimizer(), Training(), known.modality, resolution, seed)
@@ -121,7 +117,7 @@ def job(
         method=method,
         budget=budget,
         setup=setup,
-        scope=tuple(scope),
+        scope=scope,
         evaluate=_evaluate,
         evaluation=seen,
         recipe=recipe,

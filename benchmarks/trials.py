@@ -4,7 +4,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from benchmarks import records
+from benchmarks import csv_files, records
 
 
 def path(results_dir: pathlib.Path, benchmark: str) -> pathlib.Path:
@@ -36,7 +36,7 @@ def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int
     are few, the validation split is another data set.
     """
     file, found = path(results_dir, benchmark), {}
-    for row in records.read_rows(file, records.TRIAL_COLUMNS) if file.exists() else []:
+    for row in csv_files.read_rows(file, records.TRIAL_COLUMNS) if file.exists() else []:
         _, asked, *tuned = row["scope"].split("/")
         for dataset in {asked, row["dataset"]}:
             of_dataset = found.setdefault(dataset, {})

@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks import cli, engine, evaluation, records, trials
+from benchmarks import cli, csv_files, engine, evaluation, records, trials
 from benchmarks.job import TrainingJob, digest_of
 from benchmarks.search import Search, searches
 from mscn_flax import configuration
@@ -206,7 +206,7 @@ def _check_nothing_is_lost(name: str, studies: list[Study]) -> None:
 def _stored(name: str) -> list[dict]:
     """The trials that the file of a benchmark has."""
     path = trials.path(cli.results_dir(), name)
-    return records.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
+    return csv_files.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
 
 
 def _store(name: str, rows: list[dict]) -> None:
@@ -214,7 +214,7 @@ def _store(name: str, rows: list[dict]) -> None:
     scopes = {row["scope"] for row in rows}
     others = [row for row in _stored(name) if row["scope"] not in scopes]
     with replaced(trials.path(cli.results_dir(), name)) as out:
-        out.write(records.as_csv(others + rows, records.TRIAL_COLUMNS))
+        out.write(csv_files.as_csv(others + rows, records.TRIAL_COLUMNS))
     with replaced(cli.tuned_dir() / f"{name}.gin") as out:
         out.write(trials.best(_stored(name)))
 

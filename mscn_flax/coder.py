@@ -11,13 +11,14 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float
 
-from mscn_flax import memory, meta, metrics
+from mscn_flax import memory, metrics, over_signals
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.modalities import Cameras, Modality, Signal
 from mscn_flax.modalities.base import MAX_POINTS, Points
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
+from mscn_flax.train_state import TrainState
 
 _CHUNK = 16
 """Patches of 32 x 32 pixels that a device works on at a time; of larger signals fewer, and on a CPU, see `memory`."""
@@ -67,7 +68,7 @@ class Coder:
             raise ValueError(f"a {self.modality.noun} has no second points to leave out")
 
     @classmethod
-    def of(cls, learner: MetaLearner, state: meta.TrainState, side: int, steps: int, modality: Modality) -> "Coder":
+    def of(cls, learner: MetaLearner, state: TrainState, side: int, steps: int, modality: Modality) -> "Coder":
         """The coder of a trained state; arguments as the attributes have it."""
         learner, theta, gates = learner.settled(state.theta, state.gates)
         mask = np.ones(learner.field.code_shape, bool) if gates is None else np.asarray(gates.mask)
@@ -194,12 +195,12 @@ class Coder:
 @functools.cache
 def _encoder(learner: MetaLearner, steps: int, refined: int, mesh: Mesh, chunk_size: int) -> Callable:
     options = {"mesh": mesh, "chunk_size": chunk_size, "steps": steps, "refined": refined}
-    return jax.jit(functools.partial(meta.encode, learner, **options))
+    return jax.jit(functools.partial(over_signals.encode, learner, **options))
 
 
 @functools.cache
 def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
-    return jax.jit(functools.partial(meta.decode, learner, mesh=mesh, chunk_size=chunk_size))
+    return jax.jit(functools.partial(over_signals.decode, learner, mesh=mesh, chunk_size=chunk_size))
 
 
 def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -213,7 +214,7 @@ def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -
     chunk = min(largest, places)
     devices = jax.local_devices()[: max(1, places // chunk)]
     block = -(-places // (chunk * len(devices))) * chunk * len(devices)
-    fn = compiled(Mesh(np.array(devices), (meta.SIGNALS,)), chunk)
+    fn = compiled(Mesh(np.array(devices), (over_signals.SIGNALS,)), chunk)
     results = []
     for start in range(0, count, block):
         parts = [row[start : start + block] for row in rows]

@@ -15,7 +15,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from mscn_flax import meta, metrics
+from mscn_flax import metrics, over_signals
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.prune import prune
@@ -61,7 +61,7 @@ class AdamFit:
         mesh: Mesh,
         chunk_size: int,
     ) -> Float[Array, "B *code"]:
-        """Fits the gated codes of B signals, like `meta.encode`, which takes a few inner steps instead. To be jitted.
+        """Fits the gated codes of B signals, like `over_signals.encode`, which takes a few inner steps. To be jitted.
 
         Adam moves what the inner loop moves: everything, or with gated updates what the mask leaves open.
 
@@ -118,4 +118,4 @@ class AdamFit:
             (adapted, mask, _), _ = jax.lax.scan(step, (start, mask, optimizer.init(start)), keep, length=self.steps)
             return code(adapted, mask)
 
-        return meta.map_signals(fit, (theta, gates, coords, keep), targets, mesh=mesh, chunk_size=chunk_size)
+        return over_signals.map_signals(fit, (theta, gates, coords, keep), targets, mesh=mesh, chunk_size=chunk_size)

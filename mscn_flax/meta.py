@@ -1,40 +1,18 @@
-"""The outer loop (eq. 3 and 8): the only vmap over signals, the train state, one outer step."""
+"""The outer loop (eq. 3 and 8): its loss, its gradient over the signals of a batch, one step."""
 
-import itertools
-from collections.abc import Callable
-
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key
 
 from mscn_flax import memory, metrics
 from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
-from mscn_flax.refine import refine
+from mscn_flax.over_signals import SIGNALS, in_chunks, layout, over_signals
 from mscn_flax.tiles import mean_loss, tile_size
-
-SIGNALS = "signals"
-"""Name of the mesh axis that signals are divided along."""
-
-
-class TrainState(flax.struct.PyTreeNode):
-    """Everything that a resumed run needs; batches and random keys follow from `step` and the random seed.
-
-    Attributes:
-      step: number of outer steps taken.
-      theta: what the outer loop has learned.
-      gates: state of the learner's gates; None for a method without gates.
-      opt_state: state of the outer optimiser.
-    """
-
-    step: Int[Array, ""]
-    theta: Theta
-    gates: GateState | None
-    opt_state: PyTree
+from mscn_flax.train_state import TrainState
 
 
 def init_state(
@@ -45,35 +23,6 @@ def init_state(
     return TrainState(
         step=jnp.zeros((), jnp.int32), theta=theta, gates=learner.init_gates(), opt_state=optimizer.init(theta)
     )
-
-
-def _over_signals(fn: Callable, in_axes: tuple[int | None, ...]) -> Callable:
-    """`fn` for each signal of a chunk: the vmap, but for a chunk of one.
-
-    Of a batch of one XLA makes products with transposed copies of their factors (a fifth of a meta-step's time).
-    """
-
-    def mapped(*arguments):
-        own = [axis is not None for axis in in_axes]
-        signals = len(jax.tree.leaves(list(itertools.compress(arguments, own)))[0])
-        if signals > 1:
-            return jax.vmap(fn, in_axes)(*arguments)
-        of_one = [
-            jax.tree.map(lambda a: a[0], each) if mine else each for each, mine in zip(arguments, own, strict=True)
-        ]
-        return jax.tree.map(lambda a: a[None], fn(*of_one))
-
-    return mapped
-
-
-def _in_chunks(tree: PyTree, size: int) -> PyTree:
-    """Splits the leading axis B into [B / size, size]."""
-    return jax.tree.map(lambda a: a.reshape(a.shape[0] // size, size, *a.shape[1:]), tree)
-
-
-def _share(coords: Float[Array, "..."], targets: Float[Array, "B ..."]) -> tuple[PartitionSpec, int | None]:
-    """How coordinates are laid out on the mesh, and their axis of signals: None if all signals share their points."""
-    return (PartitionSpec(), None) if coords.ndim < targets.ndim else (PartitionSpec(SIGNALS), 0)
 
 
 def linearises(learner: MetaLearner, points: int, signals: int) -> bool:
@@ -117,7 +66,7 @@ def chunk_loss(
     def mean(values):
         return jnp.mean(values if counts is None else counts * values)
 
-    errors, expected_l0 = _over_signals(outer_loss, (0, _share(coords, targets)[1], 0))(keys, coords, targets)
+    errors, expected_l0 = over_signals(outer_loss, (0, layout(coords, targets)[1], 0))(keys, coords, targets)
     loss = mean(errors)
     if gates is not None:
         loss += gates.penalty_weight * mean(expected_l0)
@@ -144,7 +93,7 @@ def meta_gradient(
     that memory depends on `chunk_size` and not on B. Where B is no multiple of devices x chunk_size, the last signal
     fills the places that are left, and does not count there.
     """
-    shared, split, where = PartitionSpec(), PartitionSpec(SIGNALS), _share(coords, targets)[0]
+    shared, split, where = PartitionSpec(), PartitionSpec(SIGNALS), layout(coords, targets)[0]
     signals, each = len(targets), mesh.size * chunk_size
     places = -(-signals // each) * each
     counts = None
@@ -164,7 +113,7 @@ def meta_gradient(
             return jax.tree.map(jnp.add, total, (logged, gradient)), None
 
         logged = {name: jnp.zeros(()) for name in ("mse", "psnr", "expected_l0")}
-        chunks = _in_chunks((keys, None if where == shared else coords, targets, counts), chunk_size)
+        chunks = in_chunks((keys, None if where == shared else coords, targets, counts), chunk_size)
         total, _ = jax.lax.scan(add_chunk, (logged, jax.tree.map(jnp.zeros_like, theta)), chunks)
         # One reduction of one vector: XLA's CPU threads wait inside a reduction, and two reductions at once, with one
         # thread per core, leave no thread to the other device (seen: a run that hung).
@@ -211,71 +160,3 @@ def train_step(
         gates, of_gates = learner.controller.next(gates, theta, learner.field, step_key, state.step, outer_steps)
         logged |= of_gates
     return TrainState(step=state.step + 1, theta=theta, gates=gates, opt_state=opt_state), logged
-
-
-def encode(
-    learner: MetaLearner,
-    theta: Theta,
-    gates: GateState | None,
-    coords: Float[Array, "..."],
-    targets: Float[Array, "B *K N c"],
-    *,
-    mesh: Mesh,
-    chunk_size: int,
-    steps: int | None = None,
-    refined: int = 0,
-) -> Float[Array, "B *code"]:
-    """Fits the gated codes of B signals with the gates of test time: what a codec stores. To be jitted.
-
-    Coordinates are [*K, N, d], shared by all signals, or [B, *K, N, d], one set per signal; K as in `MetaLearner.fit`.
-    After the inner steps come `refined` steps of `refine`, where all steps see the same points. B must be a multiple of
-    devices x chunk_size.
-    """
-    gates = None if gates is None else gates.at_test_time()
-
-    def fit(shared, signal):
-        theta, gates, coords = shared
-        points, target = signal if coords is None else (coords, signal)
-        code = learner.fit(theta, gates, jax.random.key(0), points, target, steps=steps)[0]
-        # Not of a code that is the best as it is: a linear one.
-        more = refined and target.ndim == 2 and "inner_lr" in theta
-        return refine(learner, theta, code, points, target, steps=refined) if more else code
-
-    shared, each = (None, (coords, targets)) if _share(coords, targets)[1] == 0 else (coords, targets)
-    return map_signals(fit, (theta, gates, shared), each, mesh=mesh, chunk_size=chunk_size)
-
-
-def decode(
-    learner: MetaLearner,
-    theta: Theta,
-    coords: Float[Array, "*B N d"],
-    codes: Float[Array, "B *code"],
-    *,
-    mesh: Mesh,
-    chunk_size: int,
-) -> Float[Array, "B N c"]:
-    """The values of B signals from their gated codes, at shared points or at points of each signal. To be jitted."""
-
-    def render(shared, signal):
-        theta, coords = shared
-        points, code = signal if coords is None else (coords, signal)
-        return learner.render(theta, code, points)
-
-    shared, each = (None, (coords, codes)) if coords.ndim == 3 else (coords, codes)
-    return map_signals(render, (theta, shared), each, mesh=mesh, chunk_size=chunk_size)
-
-
-def map_signals(
-    fn: Callable, shared: PyTree, signals: PyTree[Float[Array, "B ..."]], *, mesh: Mesh, chunk_size: int
-) -> Float[Array, "B *out"]:
-    """`fn(shared, signal)` for each of B signals, divided over the devices of `mesh`, one chunk at a time on each."""
-
-    def on_device(shared, signals):
-        each = _over_signals(fn, (None, 0))
-        results = jax.lax.map(lambda chunk: each(shared, chunk), _in_chunks(signals, chunk_size))
-        return results.reshape(-1, *results.shape[2:])
-
-    in_specs = (PartitionSpec(), PartitionSpec(SIGNALS))
-    return jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(SIGNALS), check_vma=False)(
-        shared, signals
-    )

@@ -18,13 +18,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
-from mscn_flax import devices, memory, meta
+from mscn_flax import devices, memory, meta, over_signals
 from mscn_flax.checkpoint import Checkpoints
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import Modality, Points, Sampling
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.progress import Progress
 from mscn_flax.tiles import divisor
+from mscn_flax.train_state import TrainState
 
 _SHOWN = ("mse", "psnr", "open_gates")
 """The logged values that the progress display shows."""
@@ -135,7 +136,7 @@ class Trained(NamedTuple):
       train_s: seconds of the outer steps, checkpoints included.
     """
 
-    state: meta.TrainState
+    state: TrainState
     start: int
     compile_s: float
     train_s: float
@@ -221,10 +222,10 @@ def devices_for(batch_size: int) -> Mesh:
     """
     found = jax.devices()
     count = -(-batch_size // -(-batch_size // len(found))) if jax.process_count() == 1 else len(found)
-    return Mesh(np.array(found[:count]), (meta.SIGNALS,))
+    return Mesh(np.array(found[:count]), (over_signals.SIGNALS,))
 
 
-def first_state(setup: Setup, mesh: Mesh) -> meta.TrainState:
+def first_state(setup: Setup, mesh: Mesh) -> TrainState:
     """`meta.init_state` of a setup, on every device."""
     optimizer = setup.optimizer.build(setup.training.outer_steps)
     init = functools.partial(meta.init_state, setup.learner, optimizer, setup.seed)
@@ -259,7 +260,7 @@ def batch(setup: Setup, source: grain.MapDataset, step: int, mesh: Mesh) -> Poin
     sampling = setup.training.sampling(setup.learner.steps_in_training, step)
     points = setup.modality.draw(source[step], setup.resolution, sampling, rng)
     # The step divides what does not divide evenly.
-    axes = () if len(points.targets) % mesh.size else (meta.SIGNALS,)
+    axes = () if len(points.targets) % mesh.size else (over_signals.SIGNALS,)
     each, shared = NamedSharding(mesh, PartitionSpec(*axes)), NamedSharding(mesh, PartitionSpec())
     own_points = points.coords.ndim == points.targets.ndim
     return Points(devices.placed(points.coords, each if own_points else shared), devices.placed(points.targets, each))

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from benchmarks import collect, engine, records, run_folder
+from benchmarks import collect, csv_files, engine, records, run_folder
 from benchmarks.job import Job
 from benchmarks.run_folder import Result, Run
 from mscn_flax import atomic
@@ -40,7 +40,7 @@ def collected(folder) -> list[str]:
 
 
 def ids(folder, suffix="") -> list[str]:
-    return list(dict.fromkeys(r["run_id"] for r in records.read_rows(folder / f"results/quick/{NAME}{suffix}.csv")))
+    return list(dict.fromkeys(r["run_id"] for r in csv_files.read_rows(folder / f"results/quick/{NAME}{suffix}.csv")))
 
 
 def run(run_id, finished):
@@ -212,7 +212,7 @@ def test_concurrent_runs_lose_nothing(tmp_path):
         list(pool.map(lambda i: stored(tmp_path, f"cell{i // 2}-s0-11", signals=3 + 2 * (i % 2)), range(24)))
     collected(tmp_path)
     assert sorted(ids(tmp_path)) == sorted(f"cell{i}-s0-11" for i in range(12))
-    rows = records.read_rows(tmp_path / "results" / "quick" / f"{NAME}.csv")
+    rows = csv_files.read_rows(tmp_path / "results" / "quick" / f"{NAME}.csv")
     counts = [sum(r["run_id"] == f"cell{i}-s0-11" for r in rows) for i in range(12)]
     assert set(counts) <= {3, 5}
 

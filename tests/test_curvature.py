@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from mscn_flax import codec, meta, metrics, model
+from mscn_flax import codec, meta, metrics, model, over_signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.curvature import FullCurvature, KroneckerCurvature, LayerCurvature, LowRankCurvature
@@ -29,7 +29,7 @@ CURVATURES = [FullCurvature(), LayerCurvature(), LowRankCurvature(rank=3), Krone
 
 
 def mesh(devices=1):
-    return Mesh(np.array(jax.devices()[:devices]), (meta.SIGNALS,))
+    return Mesh(np.array(jax.devices()[:devices]), (over_signals.SIGNALS,))
 
 
 def mscn(**options):

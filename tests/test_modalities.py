@@ -12,7 +12,7 @@ import pytest
 import rooms
 from jax.sharding import Mesh
 
-from mscn_flax import codec, data, meta, model
+from mscn_flax import codec, data, meta, model, over_signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.fitting import fit_model
@@ -136,7 +136,7 @@ def gradient(siren, modality, points, devices, chunk_size):
     coords = jnp.asarray(points.coords).reshape(-1, points.coords.shape[-1])
     ours = learner(modality, siren)
     theta, gates = ours.init(jax.random.key(0), coords), ours.init_gates()
-    mesh = Mesh(np.array(jax.devices()[:devices]), (meta.SIGNALS,))
+    mesh = Mesh(np.array(jax.devices()[:devices]), (over_signals.SIGNALS,))
     compiled = jax.jit(functools.partial(meta.meta_gradient, ours, mesh=mesh, chunk_size=chunk_size))
     logged, found = compiled(theta, gates, KEYS, *points)
     assert np.isfinite(logged["mse"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mscn_flax import meta
+from mscn_flax import meta, over_signals
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
@@ -20,7 +20,7 @@ COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 64, 3))
 FIELD = DeltaSiren(Siren(depth=4, width=16, w0=20.0, centred=True, uniform_bias=True))
 REFERENCE = Siren(depth=5, width=256, w0=200.0)
-MESH = Mesh(np.array(jax.devices()[:2]), (meta.SIGNALS,))
+MESH = Mesh(np.array(jax.devices()[:2]), (over_signals.SIGNALS,))
 
 
 def pruned(criterion, rounds=4):
@@ -48,7 +48,7 @@ def test_rounds_keep_exactly_their_share_and_never_revive(criterion):
     weights, before = siren_weights(FIELD.siren), np.ones(FIELD.code_shape, bool)
     stops = {one.controller.stop(k): k for k in range(5)}
     assert stops == {6: 0, 9: 1, 12: 2, 15: 3, 18: 4}
-    encode = jax.jit(functools.partial(meta.encode, one, mesh=MESH, chunk_size=2))
+    encode = jax.jit(functools.partial(over_signals.encode, one, mesh=MESH, chunk_size=2))
     for number in range(1, 19):
         state, _ = step(state, COORDS, TARGETS, 0)
         mask = np.asarray(state.gates.mask)

@@ -12,7 +12,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from benchmarks import codec_robustness, evaluation, records
+from benchmarks import codec_robustness, csv_files, evaluation, records
 from benchmarks.figures import (
     climate_rate_distortion,
     fig7_rate_distortion,
@@ -34,7 +34,7 @@ def folder(ran):
 
 
 def _rows(folder) -> pd.DataFrame:
-    return records.read(folder / "results" / "smoke" / "fig7_rate_distortion.csv", records.RATE_COLUMNS)
+    return csv_files.read(folder / "results" / "smoke" / "fig7_rate_distortion.csv", records.RATE_COLUMNS)
 
 
 def test_every_method_has_one_row_per_image_and_setting(folder):
@@ -99,7 +99,7 @@ def test_the_figure_is_drawn_from_the_rows(folder, tmp_path):
 
 def test_maps_have_rows_and_a_figure(ran, tmp_path):
     results = ran("climate_rate_distortion") / "results" / "smoke"
-    found = records.read(results / "climate_rate_distortion.csv", records.RATE_COLUMNS)
+    found = csv_files.read(results / "climate_rate_distortion.csv", records.RATE_COLUMNS)
     networks = dict.fromkeys(["coin_pp", "klt", "mscn"], 4 * 3)
     assert found.groupby("method").size().to_dict() == networks | {"jpeg2000": 4 * 14}
     assert set(found["pixels"]) == {10 * 18}

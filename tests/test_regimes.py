@@ -11,7 +11,7 @@ import sys
 import pandas as pd
 import pytest
 
-from benchmarks import records
+from benchmarks import csv_files, records
 from benchmarks.figures import output, regimes
 from benchmarks.figures.results import Results
 from mscn_flax.siren import base_siren
@@ -96,7 +96,7 @@ def row(variant, method, psnr, **more) -> dict:
 
 def written(folder, rows) -> Results:
     (folder / "medium").mkdir()
-    (folder / "medium" / "regimes.csv").write_text(records.as_csv(rows, records.REGIMES_COLUMNS))
+    (folder / "medium" / "regimes.csv").write_text(csv_files.as_csv(rows, records.REGIMES_COLUMNS))
     return Results(folder / "medium")
 
 
@@ -140,7 +140,7 @@ def test_levers_are_compared_with_the_base_and_with_functa(tmp_path):
 
 def test_rows_of_a_run_are_of_the_validation_split_and_repeated_alone(ran, tmp_path):
     shutil.copytree(ran("regimes", "regimes.steps=[10]", "regimes.methods=['mscn']"), tmp_path, dirs_exist_ok=True)
-    rows = records.read(tmp_path / "results" / "smoke" / "regimes.csv", records.REGIMES_COLUMNS)
+    rows = csv_files.read(tmp_path / "results" / "smoke" / "regimes.csv", records.REGIMES_COLUMNS)
     assert rows["variant"].tolist() == ["base", "curvature_full"]
     assert rows["signals"].unique().tolist() == [16]
     assert (rows["train_s"] > 0).all()

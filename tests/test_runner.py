@@ -15,7 +15,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from benchmarks import records
+from benchmarks import csv_files, records
 from mscn_flax import cores
 
 DEVICES = len(cores.available())
@@ -81,12 +81,12 @@ def assert_close(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def rows(folder: pathlib.Path) -> pd.DataFrame:
-    found = records.read(folder / "results" / "smoke" / "table1_modulations.csv", records.MODULATION_COLUMNS)
+    found = csv_files.read(folder / "results" / "smoke" / "table1_modulations.csv", records.MODULATION_COLUMNS)
     return found.drop(columns=["encode_s", "decode_s"])  # Times are the one thing that may differ.
 
 
 def masks(folder: pathlib.Path) -> pd.DataFrame:
-    return records.read(folder / "results" / "smoke" / "table1_modulations_masks.csv", records.MASK_COLUMNS)
+    return csv_files.read(folder / "results" / "smoke" / "table1_modulations_masks.csv", records.MASK_COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def chain(folder: pathlib.Path, rounds: list[int]) -> pd.DataFrame:
         [*command, *folders], cwd=records.REPOSITORY, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    found = records.read(folder / "results" / "smoke" / "fig2_unstructured.csv")
+    found = csv_files.read(folder / "results" / "smoke" / "fig2_unstructured.csv")
     return found.drop(columns=["encode_s", "decode_s"])
 
 

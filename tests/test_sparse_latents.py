@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from mscn_flax import codec, meta, metrics, model
+from mscn_flax import codec, meta, metrics, model, over_signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.curvature import LayerCurvature
@@ -24,7 +24,7 @@ COORDS = jnp.asarray(IMAGES.all_coordinates(6))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 36, 3))
 KEYS = jax.random.split(jax.random.key(6), 4)
 SIREN = Siren(depth=4, width=8)
-MESH = Mesh(np.array(jax.devices()[:1]), (meta.SIGNALS,))
+MESH = Mesh(np.array(jax.devices()[:1]), (over_signals.SIGNALS,))
 LEARNER = MetaLearner(
     field=LatentModulatedSiren(siren=SIREN, latent_dim=5),
     controller=BudgetController(budget=7),
@@ -81,7 +81,7 @@ def test_what_is_closed_is_not_reconstructed_once_settled():
     kernel, bias = (theta["field"]["latent_to_modulations"][name] for name in ("kernel", "bias"))
     np.testing.assert_array_equal(np.any(kernel, axis=0), mask.ravel())
     assert not np.any(bias[~mask.ravel()])
-    encode = functools.partial(meta.encode, mesh=MESH, chunk_size=2)
+    encode = functools.partial(over_signals.encode, mesh=MESH, chunk_size=2)
     codes = encode(learner, theta, None, COORDS, TARGETS)
     assert np.all(np.asarray(codes) != 0)
     np.testing.assert_allclose(encode(LEARNER, state.theta, state.gates, COORDS, TARGETS), codes, rtol=1e-5, atol=1e-7)

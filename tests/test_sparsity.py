@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from mscn_flax import compact, meta, metrics
+from mscn_flax import compact, meta, metrics, over_signals
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -33,7 +33,7 @@ FORMS = {
     "gradient": GradientGates(),
     "delta": CodeGates(),
 }
-MESH = Mesh(np.array(jax.devices()[:2]), (meta.SIGNALS,))
+MESH = Mesh(np.array(jax.devices()[:2]), (over_signals.SIGNALS,))
 
 
 def learner(form, fraction=0.25, **kwargs):
@@ -52,7 +52,7 @@ def trained(name, steps=40):
     )
     for _ in range(steps):
         state, _ = step(state, COORDS, TARGETS, 0)
-    codes = meta.encode(one, state.theta, state.gates, COORDS, TARGETS, mesh=MESH, chunk_size=2)
+    codes = over_signals.encode(one, state.theta, state.gates, COORDS, TARGETS, mesh=MESH, chunk_size=2)
     return one, state, np.asarray(codes)
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import cli, engine, records, trials, tune
+from benchmarks import cli, csv_files, engine, records, trials, tune
 from benchmarks.run_folder import Result
 
 NAME = "table1_modulations"
@@ -47,7 +47,7 @@ def search(build, tmp_path, monkeypatch):
         else:
             tune.main(["", NAME])
         path = trials.path(tmp_path / "results", NAME)
-        return records.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
+        return csv_files.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
 
     return run
 
@@ -93,7 +93,7 @@ def test_trials_that_a_search_does_not_have_are_not_replaced(search, tmp_path, c
     with pytest.raises(SystemExit):
         search(1)
     assert "has 4 trials that this search does not have" in capsys.readouterr().err
-    assert records.read_rows(trials.path(tmp_path / "results", NAME), records.TRIAL_COLUMNS) == before
+    assert csv_files.read_rows(trials.path(tmp_path / "results", NAME), records.TRIAL_COLUMNS) == before
 
 
 def test_poor_trials_end_early_and_count(search, tmp_path):
@@ -116,7 +116,7 @@ def test_trials_that_diverge_are_pruned_and_have_no_value(search):
 def test_the_committed_bindings_are_those_of_the_committed_trials():
     found = sorted((cli.GIN / "tuned").glob("*.gin"))
     for path in found:
-        rows = records.read_rows(trials.path(records.REPOSITORY / "results", path.stem), records.TRIAL_COLUMNS)
+        rows = csv_files.read_rows(trials.path(records.REPOSITORY / "results", path.stem), records.TRIAL_COLUMNS)
         assert path.read_text() == trials.best(rows)
 
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from benchmarks import records
+from benchmarks import csv_files, records
 from benchmarks.figures import style
 from benchmarks.figures.results import Drawn, Results, kept
 
@@ -13,7 +13,7 @@ METHOD, COLOUR = "mscn_meta_sgd", "#2171b5"
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set."""
-    layers = kept(records.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
+    layers = kept(csv_files.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
     return {
         f"fig3_layers_{dataset}_{source}": _figure(part, results.title(dataset, source))
         for (dataset, source), part in layers[layers["method"] == METHOD].groupby(["dataset", "source"])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 
-from benchmarks import records
+from benchmarks import csv_files, records
 from benchmarks.figures import style
 
 Drawn = dict[str, plt.Figure | list[PIL.Image.Image] | str]
@@ -63,7 +63,7 @@ class Results:
           ValueError: where there are no rows, or the file is damaged.
         """
         path = self.folder / f"{name}.csv"
-        rows = self.once((name, tuple(columns)), lambda: records.read(path, columns))
+        rows = self.once((name, tuple(columns)), lambda: csv_files.read(path, columns))
         if not len(rows):
             raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
         return rows

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks import records
+from benchmarks import csv_files, records
 from benchmarks.figures import fig2_unstructured, style
 from benchmarks.figures.claims.claim import Claim, datasets, seeds
 from benchmarks.figures.results import Results, kept
@@ -57,7 +57,7 @@ def _spread(density: pd.Series) -> float:
 
 def fig3a(results: Results) -> Claim | None:
     """How unequal the hidden layers are."""
-    layers = kept(records.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
+    layers = kept(csv_files.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
     layers = layers[(layers["method"] == "mscn_meta_sgd") & (layers["kind"] == "kernel")]
     if layers.empty:
         return None
