@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from ray.cluster_utils import Cluster
 
-from benchmarks import collect, records
+from benchmarks import collect, csv_files, records
 
 # Ray forks to start its own processes, which do not use this one's JAX.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")
@@ -25,11 +25,11 @@ TABLE1 = [
     "benchmarks.table1_modulations",
     "--preset=smoke",
     "--gin_param=table1.datasets=['photos']",
-    "--gin_param=table1.methods=['functa', 'mscn']",
+    "--gin_param=table1.methods=['mscn']",
     "--gin_param=table1.budgets=[8]",
-    "--gin_param=table1.seeds=[0, 1]",
+    "--gin_param=table1.seeds=[0, 1, 2]",
     "--gin_param=table1/Siren.width=8",
-    "--gin_param=table1/Training.outer_steps=60",
+    "--gin_param=table1/Training.outer_steps=40",
     "--gin_param=table1/Training.checkpoint_every=2",
     "--gin_param=table1/Training.test_signals=4",
 ]
@@ -95,7 +95,7 @@ def parent(process: int) -> int:
 
 
 def rows(folder: pathlib.Path, benchmark: str, columns=records.COLUMNS) -> pd.DataFrame:
-    found = records.read(folder / "results" / "smoke" / f"{benchmark}.csv", columns)
+    found = csv_files.read(folder / "results" / "smoke" / f"{benchmark}.csv", columns)
     return found.drop(columns=["encode_s", "decode_s"], errors="ignore").sort_values(list(columns[-1:] + columns[:1]))
 
 
@@ -150,7 +150,7 @@ def test_a_lost_machine_costs_no_row(cluster, tmp_path):
     assert start(TABLE1, alone).wait(LIMIT_S) == 0, (alone / "err").read_text()
     name = "table1_modulations"
     found = rows(folder, name, records.MODULATION_COLUMNS)
-    assert len(found) == 4 * 4
+    assert len(found) == 3 * 4
     assert not found.duplicated(["run_id", "signal_id"]).any()
     for suffix, columns in (("", records.MODULATION_COLUMNS), ("_masks", records.MASK_COLUMNS)):
         both = [rows(folder, name + suffix, columns) for folder in (folder, alone)]
@@ -161,7 +161,7 @@ def test_a_lost_machine_costs_no_row(cluster, tmp_path):
     assert {run: line["gin"] for run, line in on_ray.items()} == {run: line["gin"] for run, line in here.items()}
     (again,) = (line for run, line in on_ray.items() if collect.cell_of(run) == cell)
     assert again["resumed_at_step"] >= 4
-    assert "table1_modulations on Ray  run 4/4" in (folder / "err").read_text()
+    assert "table1_modulations on Ray  run 3/3" in (folder / "err").read_text()
     assert len((folder / "err").read_text().splitlines()) < 40
     wait_for(lambda: not processes(folder), "the end of all workers")
 
@@ -198,7 +198,7 @@ def test_a_data_set_from_outside_reaches_the_workers(cluster, tmp_path):
     folder = tmp_path / "cluster"
     started = start([TABLE1[0], f"--gin_file={tmp_path / 'own.gin'}", *few], folder, *on(cluster))
     assert started.wait(LIMIT_S) == 0, (folder / "err").read_text()
-    found = records.read(folder / "results" / "custom" / "table1_modulations.csv")
+    found = csv_files.read(folder / "results" / "custom" / "table1_modulations.csv")
     assert set(found["dataset"]) == {"noise"}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import codecs, looks, methods, records
+from benchmarks import codecs, csv_files, looks, methods, records
 from mscn_flax import configuration, data
 
 EXAMPLES = records.REPOSITORY / "examples"
@@ -64,27 +64,29 @@ GRIDS = {
 def folder(tmp_path_factory) -> pathlib.Path:
     """Where the three benchmarks have run and been drawn, by programs that know of their parts through gin alone."""
     folder = tmp_path_factory.mktemp("outside")
-    (folder / "own.py").write_text(OWN)
-    folders = [f"--{name}_dir={folder / name}" for name in ("results", "plots", "runs")]
+    (folder / "grids").mkdir()
+    (folder / "grids" / "own.py").write_text(OWN)
     for name, text in GRIDS.items():
-        path = folder / f"{name}.gin"
         lines = ["import own", "import per_signal_top_n", f"include 'gin/smoke/{name}.gin'", text.replace(" " * 8, "")]
-        path.write_text("\n".join([*lines, "Training.outer_steps = 4", "Training.test_signals = 3", ""]))
-        command = [sys.executable, "-m", "benchmarks", "run", "--preset=smoke", f"--only={name}", f"--gin_file={path}"]
-        done = subprocess.run(
-            [*command, *folders],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(records.REPOSITORY), str(EXAMPLES)])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        lines += ["Training.outer_steps = 4", "Training.test_signals = 3", ""]
+        (folder / "grids" / f"{name}.gin").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "benchmarks", "run", "--preset=smoke", f"--gin_file={folder / 'grids'}"]
+    command += [f"--only={name}" for name in GRIDS]
+    command += [f"--{name}_dir={folder / name}" for name in ("results", "plots", "runs")]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(records.REPOSITORY), str(EXAMPLES)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
 def rows(folder, name) -> pd.DataFrame:
-    found = records.read(folder / "results" / "smoke" / f"{name}.csv", list(records.TABLES[name][""]))
+    found = csv_files.read(folder / "results" / "smoke" / f"{name}.csv", list(records.TABLES[name][""]))
     assert set(found["dataset"]) == {"noise"}
     return found
 

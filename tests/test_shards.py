@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from benchmarks import cli, engine, records
+from benchmarks import cli, csv_files, engine, records
 
 FIG2 = ["fig2.methods=['meta_sparse_inr', 'maml_one_shot', 'maml_imp', 'dense_narrow']", "fig2.rounds=[4, 9, 20]"]
 
@@ -39,7 +39,7 @@ def test_parts_run_apart_are_collected_into_what_one_run_gives(tmp_path):
     def run(folder, *arguments):
         folders = [f"--results_dir={tmp_path / folder / 'results'}", f"--runs_dir={tmp_path / folder / 'runs'}"]
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks", *arguments, "--preset=smoke", "--only=sparsity_forms", *folders],
+            [sys.executable, "-m", *arguments, "--preset=smoke", *folders],
             cwd=records.REPOSITORY,
             env=dict(os.environ),
             capture_output=True,
@@ -49,16 +49,17 @@ def test_parts_run_apart_are_collected_into_what_one_run_gives(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    for index in (1, 0):
-        more = f"--plots_dir={tmp_path / 'plots'}"
-        said = run("parts", "run", f"--shard={index}/2", "--gin_param=Training.outer_steps=3", more)
-        assert "python -m benchmarks collect --preset=smoke" in said
-    assert not (tmp_path / "parts" / "results").exists()
+    short = "--gin_param=Training.outer_steps=3"
+    program, name, plots = ["benchmarks", "run"], "--only=sparsity_forms", f"--plots_dir={tmp_path / 'plots'}"
+    said = run("parts", *program, name, "--shard=1/2", short, plots)
+    assert "python -m benchmarks collect --preset=smoke" in said
     assert not (tmp_path / "plots").exists()
-    run("parts", "collect")
-    run("whole", "run", "--gin_param=Training.outer_steps=3", f"--plots_dir={tmp_path / 'plots'}")
+    run("parts", "benchmarks.sparsity_forms", "--shard=0/2", short)
+    assert not (tmp_path / "parts" / "results").exists()
+    run("parts", "benchmarks", "collect", name)
+    run("whole", "benchmarks.sparsity_forms", short)
     tables = [
-        records.read(tmp_path / folder / "results" / "smoke" / "sparsity_forms.csv").drop(
+        csv_files.read(tmp_path / folder / "results" / "smoke" / "sparsity_forms.csv").drop(
             columns=["encode_s", "decode_s"]
         )
         for folder in ("parts", "whole")
