@@ -11,8 +11,9 @@ Notation, once for every file:
     K         inner steps
     L, w      modulated layers, units per layer
 
-Data flow: array -> coords [N, d], targets [N, c] (`modalities`) -> code (`adapt` for one signal, `over_signals` for many,
-gates from `gates`, counts from `budget`) -> values [N, c] (`siren`; of rays `rendering`) -> figures of quality (`metrics`).
+Data flow: array -> coords [N, d], targets [N, c] (`modalities`) -> code (`adapt` for one signal, `over_signals` for
+many, gates from `gates`, counts from `budget`) -> values [N, c] (`siren`; of rays `rendering`) -> figures of quality
+(`metrics`).
 """
 
 import importlib
