@@ -64,6 +64,17 @@ def test_what_has_no_rows_is_said(report):
     assert "table1_modulations" not in missing.split("</section>")[0]
 
 
+def test_networks_at_equal_parameters_alone_have_numbers_and_no_pictures(tmp_path):
+    folder = tmp_path / "quick"
+    folder.mkdir()
+    _part("fig7_rate_distortion", folder, ["kodak"])
+    rows = pd.read_csv(folder / "fig7_rate_distortion.csv", low_memory=False)
+    rows[rows["equal"] == "parameters"].to_csv(folder / "fig7_rate_distortion.csv", index=False)
+    (made,) = signals.collections(Results(folder))
+    assert made.values
+    assert not any(made.pictures)
+
+
 def test_numbers_of_signals_are_those_of_the_rows(results):
     rows = results.rows("table1_modulations")
     cell = rows[(rows["dataset"] == "cifar10") & (rows["method"] == "functa") & (rows["recipe"] == "best")]

@@ -252,9 +252,8 @@ def _add_files(made: Collection, rows: pd.DataFrame, folder: pathlib.Path) -> No
     """The kept parts of pictures; of codes those of the last recipe, at the bits that a coding is shown at."""
     index, coding = _index(made), rows["coding"].fillna("plain")
     shown = rows["bits"].isna() | (rows["bits"] == coding.map(records.SHOWN_BITS))
-    cells = of_last_recipe(rows)[lambda rows: shown[rows.index]]
     # Of several codings with one file the fullest is what was kept.
-    cells = cells.assign(parts=coding.str.count(r"\+")).sort_values("parts")
+    cells = of_last_recipe(rows.assign(parts=coding.str.count(r"\+"))[shown]).sort_values("parts")
     files = {}
     for line in cells.drop_duplicates("label").itertuples():
         name = re.sub(f"{style.RECIPE}.*", "", line.method)
