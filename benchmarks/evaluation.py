@@ -207,7 +207,7 @@ def distortion(values: np.ndarray, targets: np.ndarray) -> dict:
 def cost(learner: MetaLearner, modality: Modality, resolution: int) -> dict[str, int]:
     """What decoding a signal of a resolution takes, from shapes alone, as columns.
 
-    Seeds of a grid share it, and so do widths that are tried for an equal cost: a trace takes a tenth of a second.
+    Remembered, because it traces the network, and all seeds of a grid ask for the same one.
     """
     coords = modality.all_coordinates(resolution)
     params = jax.eval_shape(learner.init, jax.random.key(0), coords)["field"]

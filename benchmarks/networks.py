@@ -49,7 +49,7 @@ def as_large(
       The scope; other scopes that the run depends on, as `grid.gin_text` takes them; the sizes with the width, which
       is the largest that has no more than the reference.
     """
-    if equal not in MEASURES:
+    if equal == "network":
         return tuple(scope), [], network
 
     def size(made: MetaLearner) -> int:
