@@ -45,24 +45,6 @@ def test_patches_are_real_pictures():
     assert 1 < near < 0.7 * far
 
 
-def test_a_batch_is_a_function_of_seed_and_step():
-    images = photos("train")
-    one, other = data.batches(images, 16, 7), data.batches(images, 16, 7)
-    steps = [0, 5, 200, 3]  # 200 is in the second epoch.
-    for step in steps:
-        np.testing.assert_array_equal(one[step], other[step])
-    assert one[0].shape == (16, 32, 32, 3)
-    assert not np.array_equal(one[0], data.batches(images, 16, 8)[0])
-    assert not np.array_equal(one[0], one[len(images) // 16])
-
-
-def test_an_epoch_shows_every_image_once():
-    images = photos("validation")
-    batches = data.batches(images, 10, 0)
-    shown = np.concatenate([batches[step] for step in range(len(images) // 10)])
-    assert len({image.tobytes() for image in shown}) == len({images[i].tobytes() for i in range(len(images))})
-
-
 def test_real_cifar10_subset(data_dir):
     splits = {s: data.load("cifar10", s, resolution=32, data_dir=data_dir) for s in ("train", "validation", "test")}
     assert [len(splits[s]) for s in ("train", "validation", "test")] == [4750, 250, 1000]
@@ -104,11 +86,6 @@ def test_wrong_names_end_with_the_valid_ones(arguments, says):
     name, split, resolution = arguments
     with pytest.raises(ValueError, match=says):
         data.load(name, split, resolution=resolution)
-
-
-def test_too_large_a_batch_is_refused():
-    with pytest.raises(ValueError, match="larger than"):
-        data.batches(photos("validation"), 10_000, 0)
 
 
 def test_signed_distances_come_at_any_resolution_and_only_once_per_split():

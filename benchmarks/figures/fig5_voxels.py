@@ -1,5 +1,7 @@
 """Figure 5: solids at growing budgets, the original beside every method, and a slice with the voxels that are wrong."""
 
+import functools
+
 import matplotlib.colors
 import matplotlib.patches
 import matplotlib.pyplot as plt
@@ -47,7 +49,24 @@ def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
 
     Seen obliquely from above with the second axis up, by parallel rays; shaded by the slope of the smoothed solid.
     """
-    side = labels.shape[0]
+    index, inside = _rays(labels.shape[0])
+    met = np.where(inside, labels[tuple(np.moveaxis(index, -1, 0))], 0)
+    first = (met > 0).argmax(axis=2)
+    what = np.take_along_axis(met, first[..., None], axis=2)[..., 0]
+    place = np.take_along_axis(index, first[..., None, None], axis=2)[:, :, 0]
+    smooth = scipy.ndimage.gaussian_filter((labels > 0).astype(float), 1.2)
+    slope = np.stack([g[tuple(np.moveaxis(place, -1, 0))] for g in np.gradient(smooth)], axis=-1)
+    normal = -slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 1e-6)
+    light = 0.5 + 0.5 * np.clip(normal @ np.array([-0.25, 0.85, -0.45]), 0, 1)
+    picture = np.ones((_PIXELS, _PIXELS, 3))
+    for label, colour in colours.items():
+        picture[what == label] = (light[..., None] * np.array(colour))[what == label]
+    return picture
+
+
+@functools.cache
+def _rays(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The voxels [s, s, n, 3] that the ray of each pixel meets, the nearest first, and whether the solid has them."""
     # Right, up and into the picture, in voxels: turned by 35 degrees, seen from 25 degrees above.
     turn, tilt = np.radians(35), np.radians(25)
     right = np.array([np.cos(turn), 0, -np.sin(turn)])
@@ -64,19 +83,7 @@ def render(labels: np.ndarray, colours: dict[int, tuple]) -> np.ndarray:
     )
     index = np.rint(at).astype(np.int16)
     inside = ((index >= 0) & (index < side)).all(axis=-1)
-    index = np.clip(index, 0, side - 1)
-    met = np.where(inside, labels[tuple(np.moveaxis(index, -1, 0))], 0)
-    first = (met > 0).argmax(axis=2)
-    what = np.take_along_axis(met, first[..., None], axis=2)[..., 0]
-    place = np.take_along_axis(index, first[..., None, None], axis=2)[:, :, 0]
-    smooth = scipy.ndimage.gaussian_filter((labels > 0).astype(float), 1.2)
-    slope = np.stack([g[tuple(np.moveaxis(place, -1, 0))] for g in np.gradient(smooth)], axis=-1)
-    normal = -slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 1e-6)
-    light = 0.5 + 0.5 * np.clip(normal @ np.array([-0.25, 0.85, -0.45]), 0, 1)
-    picture = np.ones((_PIXELS, _PIXELS, 3))
-    for label, colour in colours.items():
-        picture[what == label] = (light[..., None] * np.array(colour))[what == label]
-    return picture
+    return np.clip(index, 0, side - 1), inside
 
 
 def _figure(kept: values.Kept, original: np.ndarray) -> plt.Figure:

@@ -50,15 +50,15 @@ def half_widths(
       of: what is made of each mean.
     """
 
-    def of_cell(part: pd.DataFrame) -> float:
-        values = part.pivot_table(index="seed", columns="signal_id", values=column, dropna=False).to_numpy()
+    def of_cell(part: pd.Series) -> float:
+        values = part.droplevel(cell).unstack().to_numpy()
         if values.size < 2 or np.isnan(values).any():
             return np.nan
         seeds, signals = map(_drawn, values.shape, (0, 1))
         low, high = np.percentile(of(((seeds @ values) * signals).sum(axis=1)), [2.5, 97.5])
         return (high - low) / 2
 
-    return rows.groupby(cell)[["seed", "signal_id", column]].apply(of_cell)
+    return rows.groupby([*cell, "seed", "signal_id"])[column].mean().groupby(cell).apply(of_cell)
 
 
 @functools.cache

@@ -1,9 +1,8 @@
-"""Random access to the signals of a data set, and batches as a function of seed and step."""
+"""Random access to the signals of a data set."""
 
 import dataclasses
 from collections.abc import Sequence
 
-import grain
 import numpy as np
 import PIL.Image
 from jaxtyping import Float, UInt8
@@ -98,16 +97,3 @@ class Scenes(Signals):
 
     def _read(self, record: dict) -> dict[str, np.ndarray]:
         return {name: record[name] for name in ("views", "poses", "intrinsics")}
-
-
-def batches(images: Signals, batch_size: int, seed: int) -> grain.MapDataset:
-    """Endless shuffled batches: `batches(...)[step]` has B signals stacked and depends on seed and step alone.
-
-    Each epoch has an order of its own.
-
-    Raises:
-      ValueError: if a batch is larger than the data set.
-    """
-    if batch_size > len(images):
-        raise ValueError(f"batch_size {batch_size} is larger than {images.name}'s {len(images)} training signals")
-    return grain.MapDataset.source(images).seed(seed).shuffle().repeat().batch(batch_size)
