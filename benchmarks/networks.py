@@ -59,7 +59,7 @@ def as_large(
     with configuration.scope(*rival):
         most = size(learner(known, reference, budget, **network))
     with configuration.scope(*scope):
-        widths = range(max(1, Siren().coordinate_free), 16 * Siren().width)
+        widths = range(Siren().coordinate_free + 1, 16 * Siren().width)
         wider = bisect.bisect_right(
             widths, most, key=lambda width: size(learner(known, method, budget, **network, width=width))
         )

@@ -12,7 +12,7 @@ from mscn_flax.siren import LatentModulatedSiren, Siren
 
 _CURVATURES = (LayerCurvature, FullCurvature, LowRankCurvature, KroneckerCurvature)
 _CLASSES = {part.__name__: part for part in (Siren, LatentModulatedSiren, RadianceField, Camera, *_CURVATURES)}
-_NEWER = ("matmul_dtype", "coordinate_free", "coordinate_free_layers")
+_NEWER = ("matmul_dtype", "coordinate_free", "coordinate_free_layers", "coordinate_free_shift")
 """Attributes that models did not have at first: those of then keep their ids."""
 
 _BOUNDS = {

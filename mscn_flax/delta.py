@@ -49,10 +49,17 @@ class DeltaSiren:
     Attributes:
       siren: the network.
       in_dim: d, number of coordinates per point.
+
+    Raises:
+      ValueError: for a network with a part that modulations alone make use of.
     """
 
     siren: Siren
     in_dim: int = 2
+
+    def __post_init__(self):
+        if self.siren.coordinate_free_shift:
+            raise ValueError("Siren.coordinate_free_shift is for modulations; this network is adapted as a whole")
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -72,6 +72,9 @@ def decode_flops(field: nn.Module | DeltaSiren, params: PyTree, in_dim: int, poi
         return once
     products = siren_flops(1, in_dim, siren.width, siren.depth, siren.out_dim)
     sines = (siren.depth - 1) * siren.width
+    if siren.coordinate_free_shift:
+        products += 2 * siren.coordinate_free * (siren.width - siren.coordinate_free)
+        sines += siren.coordinate_free
     return points * points_per_coordinate(field) * (products + sines) + once - products
 
 

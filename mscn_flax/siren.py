@@ -113,6 +113,8 @@ class Siren(nn.Module):
       coordinate_free_layers: number of layers, from the first, that have so many units of the kind. Those of a later
         layer start with weights from the units of the kind alone, so that a modulation of the first layer shifts all
         units of as many layers behind it, as a latent does.
+      coordinate_free_shift: whether these units shift the others of the first layer too, as a latent does, by a kernel
+        [coordinate_free, width - coordinate_free] that starts at zero: one drawn like the other layers' gains nothing.
       matmul_dtype: type of the factors in the matrix products between hidden layers, one of `MATMUL_DTYPES`; the first
         layer, whose coordinates w0 magnifies, and the output always have float32.
 
@@ -132,6 +134,7 @@ class Siren(nn.Module):
     matmul_dtype: str = dataclasses.field(default="float32", metadata={"id": "products"})
     coordinate_free: int = 0
     coordinate_free_layers: int = 1
+    coordinate_free_shift: bool = False
 
     def __post_init__(self):
         if self.matmul_dtype not in MATMUL_DTYPES:
@@ -145,6 +148,9 @@ class Siren(nn.Module):
         if not 1 <= self.coordinate_free_layers < self.depth:
             most = f"from 1 to {self.depth - 1}, the sine layers"
             raise ValueError(f"Siren.coordinate_free_layers must be {most}, got {self.coordinate_free_layers}")
+        if self.coordinate_free_shift and not 0 < self.coordinate_free < self.width:
+            needs = f"coordinate_free units and others, got {self.coordinate_free} of {self.width}"
+            raise ValueError(f"Siren.coordinate_free_shift needs {needs}")
         super().__post_init__()
 
     @property
@@ -174,6 +180,11 @@ class Siren(nn.Module):
                 # Added to the pre-activation, so that the first layer is computed once per batch if all signals share
                 # their coordinates.
                 pre += modulations[layer][None, :]
+            if layer == 0 and self.coordinate_free_shift:
+                free = sine(self.w0 * pre[:, : self.coordinate_free])
+                options = {"use_bias": False, "kernel_init": nn.initializers.zeros, "name": "layer_00_free"}
+                shift = nn.Dense(self.width - self.coordinate_free, **options)(free)
+                pre += jnp.pad(shift, ((0, 0), (self.coordinate_free, 0)))
             h = sine(self.w0 * pre)
         return affine(self.depth - 1, self.out_dim, "output")(h) + self.shift
 

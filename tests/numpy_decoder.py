@@ -212,7 +212,12 @@ def network(model, points, code):
         code, prefix = affine(code, "latent_to_modulations").reshape(-1, model.siren["width"]), f"{prefix}siren."
     h = 2 * points - 1 if model.siren["centred"] else points
     for layer, modulations in enumerate(code):
-        h = np.sin(np.float32(model.siren["w0"]) * (affine(h, f"layer_{layer:02d}") + modulations))
+        before = affine(h, f"layer_{layer:02d}") + modulations
+        if layer == 0 and model.siren.get("coordinate_free_shift", False):
+            first = model.siren["coordinate_free"]
+            free = np.sin(np.float32(model.siren["w0"]) * before[:, :first])
+            before[:, first:] += free @ model.arrays[f"{prefix}layer_00_free.kernel"]
+        h = np.sin(np.float32(model.siren["w0"]) * before)
     return affine(h, "output") + np.float32(model.siren["shift"])
 
 

@@ -77,6 +77,25 @@ def test_its_values_are_the_packages_up_to_rounding(golden):
     np.testing.assert_allclose(values.astype(np.float64), decoded.astype(np.float64), rtol=0, atol=atol)
 
 
+def test_units_that_shift_their_own_layer_are_read_alike(tmp_path):
+    plain_model = model.load_model(GOLDEN / "image.safetensors")
+    coder = plain_model.coder
+    field = dataclasses.replace(coder.learner.field, coordinate_free=3, coordinate_free_shift=True)
+    learner = dataclasses.replace(coder.learner, field=field)
+    theta, rng = dict(coder.theta), np.random.default_rng(0)
+    kernel = rng.normal(size=(3, field.width - 3)).astype(np.float32)
+    theta["field"] = theta["field"] | {"layer_00_free": {"kernel": 0.1 * kernel}}
+    shared = dataclasses.replace(plain_model, coder=dataclasses.replace(coder, learner=learner, theta=theta))
+    shared.save(tmp_path / "model.safetensors")
+    ours, theirs = model.load_model(tmp_path / "model.safetensors"), numpy_decoder.Model(tmp_path / "model.safetensors")
+    assert ours.id == shared.id != plain_model.id
+    code = 0.05 * rng.normal(size=field.code_shape).astype(np.float32)
+    values = ours.coder.render(code[None])[0]
+    found = numpy_decoder.network(theirs, numpy_decoder.coordinates(theirs), code)
+    np.testing.assert_allclose(found.reshape(values.shape), values, rtol=0, atol=1e-4)
+    assert np.abs(values - coder.render(code[None])[0]).max() > 1e-2
+
+
 @pytest.mark.parametrize("name", ["context", "latent", "map_context", "masks", "overlap"])
 def test_golden_streams_have_levels_beyond_the_symbols(name):
     shared = model.load_model(GOLDEN / f"{name}.safetensors")

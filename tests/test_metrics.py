@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -67,6 +68,7 @@ def counted(jaxpr) -> int:
     ("field", "dims", "in_dim"),
     [
         (SIREN, 2, 2),
+        (dataclasses.replace(SIREN, coordinate_free=3, coordinate_free_shift=True), 2, 2),
         (LATENTS, 3, 3),
         (DeltaSiren(SIREN), 2, 2),
         (RadianceField(siren=IN_SPACE, camera=Camera(samples_per_ray=7)), 6, 3),

@@ -85,6 +85,25 @@ def test_a_path_without_coordinates_lets_a_modulation_shift_every_layer_by_a_con
     np.testing.assert_allclose(field.apply({"params": params}, COORDS, shifts), values, atol=1e-5)
 
 
+def test_units_without_coordinates_can_shift_the_others_of_their_own_layer():
+    options = {"depth": 3, "width": 16, "w0": 20.0, "coordinate_free": 5}
+    field, plain = Siren(coordinate_free_shift=True, **options), Siren(**options)
+    params = dict(field.init(jax.random.key(0), COORDS)["params"])
+    code = jnp.zeros(field.code_shape).at[0, 2].set(0.02).at[1, 7].set(0.01)
+
+    def values(siren, code):
+        return siren.apply({"params": params}, COORDS, code)
+
+    # The kernel starts at zero.
+    np.testing.assert_array_equal(values(field, code), values(plain, code))
+    kernel = jax.random.normal(jax.random.key(1), (5, 11))
+    assert params["layer_00_free"]["kernel"].shape == kernel.shape
+    params["layer_00_free"] = {"kernel": kernel}
+    shifted = code.at[0, 5:].add(jnp.sin(20.0 * 0.02) * kernel[2])
+    np.testing.assert_allclose(values(field, code), values(plain, shifted), atol=1e-4)
+    assert np.any(np.abs(values(field, code) - values(plain, code)) > 1e-2)
+
+
 def test_zero_latent_is_the_base_network():
     siren = Siren(depth=4, width=16)
     field = LatentModulatedSiren(siren=siren, latent_dim=5)
@@ -121,6 +140,7 @@ def test_rounded_products_lose_a_little_and_can_be_differentiated():
         ({"depth": 1}, "depth >= 2"),
         ({"width": 4, "coordinate_free": 5}, "coordinate_free must be from 0 to width 4, got 5"),
         ({"depth": 3, "coordinate_free_layers": 3}, "coordinate_free_layers must be from 1 to 2"),
+        ({"coordinate_free_shift": True}, "coordinate_free_shift needs coordinate_free units and others, got 0 of 512"),
         ({"matmul_dtype": "float16"}, "float32, tf32, bfloat16"),
     ],
 )
