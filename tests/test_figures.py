@@ -1,29 +1,26 @@
 import subprocess
 import sys
 
-import matplotlib.colors
 import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
 import scipy.stats
+from drawing import draw, fig2_rows, rows, write, write_table1
 
-from benchmarks import looks, records
+from benchmarks import records
 from benchmarks.figures import (
     fig2_unstructured,
     fig3_layers,
     fig3_reconstructions,
     fig4_reuse,
-    fig7_rate_distortion,
     growth,
     outer_loop,
-    output,
     sparsity_forms,
     speed,
     style,
     table1_modulations,
     tables,
-    values,
 )
 from benchmarks.figures.results import Results, kept
 
@@ -38,57 +35,6 @@ sys.argv[0] = "plot"
 import runpy
 runpy.run_module("benchmarks.plot", run_name="__main__")
 """
-
-
-def plot(*arguments):
-    command = [sys.executable, "-m", "benchmarks.plot", *map(str, arguments)]
-    return subprocess.run(command, cwd=records.REPOSITORY, capture_output=True, text=True, check=False)
-
-
-def write(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(path, index=False)
-
-
-def draw(module, folder):
-    return output.write(module.draw(Results(folder / "quick")), folder / "plots")
-
-
-@pytest.fixture(autouse=True)
-def _no_methods_from_outside():
-    yield
-    style.use({})
-
-
-def rows(*cells):
-    base = dict.fromkeys(records.MODULATION_COLUMNS, "") | {
-        "experiment": "table1_modulations",
-        "trained_on": "cifar10 (subset)",
-        "preset": "quick",
-        "dataset": "cifar10",
-        "source": "subset",
-        "budget_unit": "modulations",
-        "equal": "network",
-        "outer_steps": 10,
-        "surviving_fraction": 0.25,
-    }
-    return [
-        base
-        | {
-            "method": method,
-            "seed": seed,
-            "budget": budget,
-            "signal_id": signal,
-            "mse": mse,
-            "psnr_db": -10 * np.log10(mse),
-            "run_id": f"cifar10-subset-{method}-{budget}-s{seed}-00",
-        }
-        for method, seed, budget, signal, mse in cells
-    ]
-
-
-def write_table1(folder, *cells):
-    write(folder / "quick" / "table1_modulations.csv", rows(*cells))
 
 
 def test_figures_from_three_rows_without_jax(tmp_path):
@@ -267,27 +213,6 @@ def test_growth_is_an_exponent(tmp_path):
     assert "Collecting 1,000, 2,000 rows beside as many that were recorded: 0.1, 0.2 s, exponent 1.00." in text
 
 
-def fig2_rows(method, budget, seed, psnrs, optimizer="meta_sgd"):
-    base = dict.fromkeys(records.COLUMNS, "") | {
-        "experiment": "fig2_unstructured",
-        "preset": "quick",
-        "dataset": "celeb_a",
-        "source": "real",
-        "method": method,
-        "seed": seed,
-        "budget": budget,
-        "budget_unit": "fraction",
-        "surviving_fraction": budget,
-        "kept_weights": 90,
-        "kept_biases": 10,
-        "inner_steps": 100 if optimizer == "adam" else 2,
-        "inner_optimizer": optimizer,
-        "outer_steps": 10,
-    }
-    run_id = f"celeb_a-real-{method}-{budget:g}-s{seed}-00"
-    return [base | {"signal_id": i, "psnr_db": psnr, "run_id": run_id} for i, psnr in enumerate(psnrs)]
-
-
 def test_figure_2_averages_over_signals_then_seeds(tmp_path):
     of_seeds = [
         row
@@ -388,165 +313,3 @@ def test_variants_without_a_panel_are_in_the_last():
     assert "my_optimizer" in last
     assert all("base" in panel for panel in (*others, last))
     assert not any("my_optimizer" in panel for panel in others)
-
-
-def fig7_rows(method, bits, budget, bpp, psnr):
-    base = dict.fromkeys(records.RATE_COLUMNS, "") | {"dataset": "photos", "source": "standin", "seed": 0}
-    base |= {"trained_on": "photos (standin)", "outer_steps": 10} if bits else {}
-    base |= {
-        "method": method,
-        "coding": "plain" if bits else "",
-        "bits": bits,
-        "budget": budget,
-        "bpp": bpp,
-        "bpp_payload": bpp,
-        "bpp_entropy": bpp,
-    }
-    return [base | {"signal_id": i, "pixels": 64, "bytes": 8 * bpp, "psnr8_db": psnr, "encode_s": 1} for i in range(2)]
-
-
-def test_methods_from_outside_take_part(tmp_path):
-    """A network and a file codec that the repository does not know, with and without a recorded look."""
-    folder = tmp_path / "quick"
-    looks.record(folder / "methods.json", {"top_n": looks.Look("Top-n", "#7a0177", ":", "h")})
-    style.use(looks.read(folder / "methods.json"))
-    write_table1(tmp_path, ("top_n", 0, 16, 0, 0.01), ("mscn", 0, 16, 0, 0.008))
-    drawn = table1_modulations.draw(Results(folder))
-    assert "| Top-n | mean of PSNRs | 20.00 |" in drawn["table1_modulations.md"]
-    (axis,) = drawn["table1_modulations"].axes
-    _, line = (container.lines[0] for container in axis.containers)
-    assert (line.get_color(), line.get_linestyle(), line.get_marker()) == ("#7a0177", ":", "h")
-    write(folder / "fig2_unstructured.csv", fig2_rows("top_n", 0.4, 0, (20, 22)) + fig2_rows("mine", 0.4, 0, (20, 22)))
-    figure = fig2_unstructured.draw(Results(folder))["fig2_unstructured"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Top-n", "mine"]
-    points = [fig7_rows("top_n", bits, n, n * bits / 64, 20 + n) for bits in (5, 32) for n in (8, 16)]
-    points += [fig7_rows("my_codec", "", n, n, 20 + n) for n in (4, 8)]
-    write(folder / "fig7_rate_distortion.csv", [row for of_point in points for row in of_point])
-    drawn = fig7_rate_distortion.draw(Results(folder))
-    assert "| Top-n | 8 | plain | 5 |" in drawn["fig7_rate_distortion.md"]
-    names = [text.get_text() for text in drawn["fig7_rate_distortion"].legends[0].get_texts()]
-    assert names == ["Top-n", "my codec"]
-    output.write(drawn, tmp_path / "plots")
-
-
-def test_pictures_of_one_recipe_do_not_take_the_place_of_another(tmp_path):
-    rows = [{"recipe": recipe, "seed": 0, "budget": 4, "method": "mscn"} for recipe in ("published", None)]
-    kept = values.Kept("maps_real", "maps", "", pd.DataFrame(rows), ["mscn"], [4], tmp_path)
-    for label, value in (("mscn_4", 1), (records.kept_as("mscn_4", "published"), 2), ("original", 3)):
-        np.savez(tmp_path / f"maps_real_{label}.npz", values=np.full(2, value))
-    best = kept._replace(rows=kept.rows.assign(recipe="best"))
-    found = [each.load(label)[0] for each in (kept, best) for label in ("mscn_4", "original")]
-    assert found == [2, 3, 1, 3]
-    assert kept.load("mscn_8") is None
-
-
-def test_recipes_are_told_apart_where_two_are_compared(tmp_path):
-    def names(*recipes):
-        points = [row | {"recipe": r} for r in recipes for b in (5, 32) for row in fig7_rows("mscn", b, 8, b, 20 + b)]
-        write(tmp_path / "quick" / "fig7_rate_distortion.csv", points)
-        return set(Results(tmp_path / "quick").compared("fig7_rate_distortion")["method"])
-
-    assert names("best") == {"mscn"}
-    assert names("published", "best") == {"mscn:published", "mscn:best"}
-    assert style.label("mscn:best") == "MSCN (best)"
-    assert style.look("mscn:published") == style.look("mscn") | {"markerfacecolor": "white"}
-    assert style.ordered(["jpeg", "mscn:best", "mscn:published"]) == ["mscn:published", "mscn:best", "jpeg"]
-
-
-def test_automatic_looks_can_be_told_apart_without_colours():
-    known = {(look.linestyle, look.marker) for look in style.METHODS.values()}
-    unknown = [style.look(f"method_{index}") for index in range(28)]
-    found = {(look["linestyle"], look["marker"]) for look in unknown}
-    assert len(found) == 28
-    assert not found & known
-    red, green, blue = matplotlib.colors.to_rgba_array([look["color"] for look in unknown])[:, :3].T
-    grey = 0.299 * red + 0.587 * green + 0.114 * blue
-    assert (np.abs(np.diff(grey)) > 0.1).all()
-    assert style.look("method_3") == unknown[3]
-
-
-def test_looks_are_recorded_one_by_one(tmp_path):
-    path = tmp_path / "methods.json"
-    assert looks.read(path) == {}
-    for name, look in (("a", looks.Look("A")), ("b", looks.Look(marker="x")), ("a", looks.Look("A again"))):
-        assert looks.record(path, {name: look})
-        assert not looks.record(path, {name: look})
-    assert looks.read(path) == {"a": looks.Look("A again"), "b": looks.Look(marker="x")}
-    style.use(looks.read(path))
-    assert style.label("a") == "A again"
-    assert style.label("b") == "b"
-    assert style.look("b")["marker"] == "x"
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', '{"a": {"colour": "red"}}', '{"a": {"color": 1}}'])
-def test_damaged_looks_are_refused(text, tmp_path):
-    (tmp_path / "methods.json").write_text(text)
-    with pytest.raises(ValueError, match=r"methods\.json"):
-        looks.read(tmp_path / "methods.json")
-
-
-@pytest.mark.parametrize("field", [{"color": "bluish"}, {"marker": "??"}, {"linestyle": "wavy"}])
-def test_looks_that_cannot_be_drawn_are_refused(field):
-    (value,) = field.values()
-    with pytest.raises(ValueError, match=f"'mine': .*{value[0]}"):
-        style.use({"mine": looks.Look(**field)})
-
-
-def the_error(done):
-    """What a command printed that failed as a mistake of the user's should."""
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    return line
-
-
-def test_what_is_not_there_is_said_in_one_line(tmp_path):
-    (tmp_path / "empty").mkdir()
-    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008))
-    for arguments, words in (
-        (["--preset=nope"], ["'nope'", "there are", "quick"]),
-        ([f"--results_dir={tmp_path / 'empty'}"], ["'quick'", str(tmp_path / "empty")]),
-        ([f"--results_dir={tmp_path / 'nothing'}"], ["'quick'", str(tmp_path / "nothing")]),
-        (["table9"], ["'table9'", "table1_modulations"]),
-        (["speed", f"--results_dir={tmp_path}"], [str(tmp_path / "quick" / "speed.csv"), "--only speed"]),
-    ):
-        error = the_error(plot(f"--plots_dir={tmp_path / 'plots'}", *arguments))
-        assert all(word in error for word in words), error
-    assert not (tmp_path / "plots").exists()
-
-
-def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
-    (tmp_path / "file").touch()
-    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008))
-    error = the_error(plot(f"--results_dir={tmp_path}", f"--plots_dir={tmp_path / 'file'}"))
-    assert str(tmp_path / "file") in error
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda text: "", "its columns are missing"),
-        (lambda text: text.splitlines()[0] + "\n", "has none"),
-        (lambda text: text[:-40], "line 3 is not whole"),
-        (lambda text: text.rstrip("\n"), "line 3 is not whole"),
-        (lambda text: text.replace("0.008", "0.0x8"), "mse is '0.0x8', not a number"),
-        (lambda text: text.replace("subset,mscn", "susbet,mscn", 1), "source is 'susbet'"),
-        (lambda text: text.replace("psnr_db", "psnr_bd", 1), "no column 'psnr_db'"),
-        (lambda text: text.replace("cifar10", '"cifar10', 1), "unexpected end of data"),
-        (lambda text: text.replace("cifar10", "\udcff", 1), "can't decode"),
-    ],
-)
-def test_a_damaged_csv_is_named(damage, words, tmp_path):
-    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.008), ("functa", 0, 16, 0, 0.01))
-    path = tmp_path / "quick" / "table1_modulations.csv"
-    path.write_text(damage(path.read_text()), errors="surrogateescape")
-    with pytest.raises(ValueError, match=words) as raised:
-        table1_modulations.draw(Results(tmp_path / "quick"))
-    assert str(path) in str(raised.value)
-    assert len(str(raised.value).splitlines()) == 1
-
-
-def test_a_damaged_csv_ends_in_one_line(tmp_path):
-    write(tmp_path / "quick" / "growth.csv", [{"factor": "points", "value": 1}])
-    error = the_error(plot(f"--results_dir={tmp_path}", f"--plots_dir={tmp_path / 'plots'}"))
-    assert "growth.csv is damaged: it has no column 'device'" in error
