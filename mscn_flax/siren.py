@@ -114,7 +114,7 @@ class Siren(nn.Module):
         layer start with weights from the units of the kind alone, so that a modulation of the first layer shifts all
         units of as many layers behind it, as a latent does.
       coordinate_free_shift: whether these units shift the others of the first layer too, as a latent does, by a kernel
-        [coordinate_free, width - coordinate_free] that starts at zero: drawn like those of the other layers it gains less.
+        [coordinate_free, width - coordinate_free] that starts at zero; drawn like other layers' it gains less.
       matmul_dtype: type of the factors in the matrix products between hidden layers, one of `MATMUL_DTYPES`; the first
         layer, whose coordinates w0 magnifies, and the output always have float32.
 
