@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import records
-from benchmarks.figures import (
-    output,
-)
+from benchmarks.figures import output
 from benchmarks.figures.results import Results
 
 

@@ -13,7 +13,6 @@ from benchmarks.figures import (
     fig2_unstructured,
     fig3_layers,
     fig3_reconstructions,
-    fig4_reuse,
     growth,
     outer_loop,
     sparsity_forms,
@@ -136,36 +135,6 @@ def test_the_papers_values_are_those_of_its_table():
     assert paper["shapenet10", "mscn", 64] == 99.43
     assert paper["celeb_a_hq", "functa", 64] == 21.6
     assert paper["celeb_a_hq", "mscn", 1024] == 30.9
-
-
-def random_masks(rng, gates, counts, draws):
-    """`draws` masks of `counts[l]` random units of each layer, as lines (seed, layer, unit)."""
-    return [
-        (seed, layer, unit)
-        for seed in range(draws)
-        for layer, count in enumerate(counts)
-        for unit in rng.permutation(gates // len(counts))[:count]
-    ]
-
-
-def test_reuse_is_the_share_of_the_smaller_set():
-    masks = pd.DataFrame(
-        [(0, 2, 0, 1), (0, 2, 0, 2), (0, 4, 0, 1), (0, 4, 1, 1), (0, 4, 1, 2), (0, 4, 1, 3), (1, 4, 0, 2)],
-        columns=["seed", "budget", "layer", "unit"],
-    )
-    (line,) = fig4_reuse.reuse(masks, 8).to_dict("records")
-    shares = {"same_seed": 0.5, "other_seed": 0.5, "same_counts": 0.25, "uniform": 0.5}
-    assert line == {"seed": 0, "small": 2, "large": 4} | shares
-
-
-def test_random_choices_reuse_what_is_expected_of_them():
-    rng = np.random.default_rng(0)
-    small, large = (random_masks(rng, 64, counts, 400) for counts in ((12, 4), (24, 16)))
-    masks = pd.DataFrame([(16, *line) for line in small] + [(40, *line) for line in large])
-    pairs = fig4_reuse.reuse(masks.set_axis(["budget", "seed", "layer", "unit"], axis=1), 64)
-    assert pairs["same_counts"].unique() == pytest.approx([(12 * 24 / 32 + 4 * 16 / 32) / 16])
-    assert pairs["uniform"].unique() == pytest.approx([40 / 64])
-    assert pairs["same_seed"].mean() == pytest.approx(pairs["same_counts"].mean(), abs=0.02)
 
 
 def test_speed_is_compared_with_the_plain_version_of_the_same_size(tmp_path):

@@ -3,9 +3,7 @@
 import pytest
 from drawing import plot, write, write_table1
 
-from benchmarks.figures import (
-    table1_modulations,
-)
+from benchmarks.figures import table1_modulations
 from benchmarks.figures.results import Results
 
 
