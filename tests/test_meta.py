@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from outer_steps import mesh, outer_steps
 
 from mscn_flax import memory, meta, metrics, over_signals, train
 from mscn_flax.budget import BudgetController
@@ -19,10 +19,6 @@ COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (8, 64, 3))
 KEYS = jax.random.split(jax.random.key(6), 8)
 SIREN = Siren(depth=4, width=16)
-
-
-def mesh(devices=1):
-    return Mesh(np.array(jax.devices()[:devices]), (over_signals.SIGNALS,))
 
 
 def mscn(budget=10, **kwargs):
@@ -144,26 +140,10 @@ def test_closed_gates_equal_the_base_network():
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
 
-def trained(learner, steps=60, seed=0):
-    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1).build(steps)
-    init = functools.partial(meta.init_state, learner, optimizer, seed)
-    state = jax.jit(init, out_shardings=NamedSharding(mesh(2), PartitionSpec()))(COORDS)
-    step = jax.jit(
-        functools.partial(
-            meta.train_step,
-            learner=learner,
-            optimizer=optimizer,
-            outer_steps=steps,
-            mesh=mesh(2),
-            chunk_size=4,
-        )
-    )
-    logs = []
-    for _ in range(steps):
-        state, logged = step(state, COORDS, TARGETS, seed)
-        logs.append(logged)
-    assert step._cache_size() == 1  # One compilation, frozen or not.
-    return state, logs
+def trained(learner, steps=60):
+    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1)
+    states, logs = zip(*outer_steps(learner, optimizer, COORDS, TARGETS, planned=steps, chunk_size=4), strict=True)
+    return states[-1], logs
 
 
 @pytest.mark.parametrize("budget", [1, 7, 20])
@@ -232,8 +212,14 @@ def test_wrong_values_are_named(wrong, says):
         mscn(**wrong)
 
 
-@pytest.mark.parametrize("options", [{}, {"first_order": True}, {"remat": False}])
-@pytest.mark.parametrize("make", [mscn, functa, lambda **kwargs: MetaLearner(field=DeltaSiren(SIREN), **kwargs)])
+def dense(**kwargs):
+    return MetaLearner(field=DeltaSiren(SIREN), **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [(mscn, {}), (mscn, {"remat": False}), (functa, {}), (functa, {"first_order": True}), (dense, {"remat": False})],
+)
 def test_tiles_of_points_change_rounding_alone(make, options):
     whole, tiled = make(**options), make(tile=20, **options)  # Tiles of 16 points.
     theta, gates = whole.init(jax.random.key(0), COORDS), whole.init_gates()
@@ -274,12 +260,12 @@ def test_a_cpu_works_on_what_its_caches_hold_and_a_gpu_on_what_its_memory_holds(
     assert memory.signals_at_a_time(16, field, 1024) == 16
 
 
-@pytest.mark.parametrize("linearise", [True, False])
-def test_the_meta_gradient_is_the_same_with_linearisations_kept(linearise):
-    chosen, usual = mscn(linearise=linearise), mscn()
-    arguments = (usual.init(jax.random.key(0), COORDS), usual.init_gates(), KEYS[:2], COORDS, TARGETS[:2])
+def test_the_meta_gradient_is_the_same_with_linearisations_kept():
+    kept, recomputed = mscn(linearise=True), mscn(linearise=False)
+    arguments = (kept.init(jax.random.key(0), COORDS), kept.init_gates(), KEYS[:2], COORDS, TARGETS[:2])
     found, expected = (
-        meta.meta_gradient(learner, *arguments, mesh=mesh(), chunk_size=1)[1] for learner in (chosen, usual)
+        jax.jit(functools.partial(meta.meta_gradient, learner, mesh=mesh(), chunk_size=1))(*arguments)[1]
+        for learner in (kept, recomputed)
     )
     for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5 * float(np.max(np.abs(theirs))))

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from outer_steps import mesh, outer_steps
 
-from mscn_flax import meta, over_signals
+from mscn_flax import over_signals
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
 from mscn_flax.learner import MetaLearner
@@ -20,7 +20,7 @@ COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 64, 3))
 FIELD = DeltaSiren(Siren(depth=4, width=16, w0=20.0, centred=True, uniform_bias=True))
 REFERENCE = Siren(depth=5, width=256, w0=200.0)
-MESH = Mesh(np.array(jax.devices()[:2]), (over_signals.SIGNALS,))
+MESH = mesh(2)
 
 
 def pruned(criterion, rounds=4):
@@ -39,18 +39,12 @@ def pruned(criterion, rounds=4):
 @pytest.mark.parametrize("criterion", ["magnitude", "random"])
 def test_rounds_keep_exactly_their_share_and_never_revive(criterion):
     one = pruned(criterion)
-    optimizer = OuterOptimizer(learning_rate=1e-3).build(6)
-    init = functools.partial(meta.init_state, one, optimizer, 0)
-    state = jax.jit(init, out_shardings=NamedSharding(MESH, PartitionSpec()))(COORDS)
-    step = jax.jit(
-        functools.partial(meta.train_step, learner=one, optimizer=optimizer, outer_steps=6, mesh=MESH, chunk_size=2)
-    )
     weights, before = siren_weights(FIELD.siren), np.ones(FIELD.code_shape, bool)
     stops = {one.controller.stop(k): k for k in range(5)}
     assert stops == {6: 0, 9: 1, 12: 2, 15: 3, 18: 4}
     encode = jax.jit(functools.partial(over_signals.encode, one, mesh=MESH, chunk_size=2))
-    for number in range(1, 19):
-        state, _ = step(state, COORDS, TARGETS, 0)
+    steps = outer_steps(one, OuterOptimizer(learning_rate=1e-3), COORDS, TARGETS, planned=6, count=18)
+    for number, (state, _) in enumerate(steps, start=1):
         mask = np.asarray(state.gates.mask)
         assert not np.any(mask & ~before)
         assert mask[~FIELD.is_weight].all()  # Biases are never pruned.
@@ -60,7 +54,6 @@ def test_rounds_keep_exactly_their_share_and_never_revive(criterion):
             codes = encode(state.theta, state.gates, COORDS, TARGETS)
             for code in codes:
                 assert np.all((np.asarray(one.form.counted(FIELD, state.theta["field"], code)) != 0) == mask)
-    assert step._cache_size() == 1
 
 
 def test_magnitude_pruning_removes_the_smallest():

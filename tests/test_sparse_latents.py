@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh
+from outer_steps import mesh, outer_steps
 
 from mscn_flax import codec, meta, metrics, model, over_signals
 from mscn_flax.budget import BudgetController
@@ -24,7 +24,7 @@ COORDS = jnp.asarray(IMAGES.all_coordinates(6))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 36, 3))
 KEYS = jax.random.split(jax.random.key(6), 4)
 SIREN = Siren(depth=4, width=8)
-MESH = Mesh(np.array(jax.devices()[:1]), (over_signals.SIGNALS,))
+MESH = mesh()
 LEARNER = MetaLearner(
     field=LatentModulatedSiren(siren=SIREN, latent_dim=5),
     controller=BudgetController(budget=7),
@@ -36,12 +36,8 @@ LEARNER = MetaLearner(
 
 @functools.cache
 def trained(steps=30):
-    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1).build(steps)
-    state = meta.init_state(LEARNER, optimizer, 0, COORDS)
-    options = {"learner": LEARNER, "optimizer": optimizer, "outer_steps": steps, "mesh": MESH, "chunk_size": 4}
-    step = jax.jit(functools.partial(meta.train_step, **options))
-    for _ in range(steps):
-        state, _ = step(state, COORDS, TARGETS, 0)
+    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1)
+    *_, (state, _) = outer_steps(LEARNER, optimizer, COORDS, TARGETS, planned=steps, devices=1, chunk_size=4)
     return state
 
 

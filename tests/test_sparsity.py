@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh
+from outer_steps import mesh, outer_steps
 
 from mscn_flax import compact, meta, metrics, over_signals
 from mscn_flax.budget import BudgetController
@@ -33,7 +33,7 @@ FORMS = {
     "gradient": GradientGates(),
     "delta": CodeGates(),
 }
-MESH = Mesh(np.array(jax.devices()[:2]), (over_signals.SIGNALS,))
+MESH = mesh(2)
 
 
 def learner(form, fraction=0.25, **kwargs):
@@ -45,13 +45,8 @@ def learner(form, fraction=0.25, **kwargs):
 @functools.cache
 def trained(name, steps=40):
     one = learner(FORMS[name])
-    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1).build(steps)
-    state = meta.init_state(one, optimizer, 0, COORDS)
-    step = jax.jit(
-        functools.partial(meta.train_step, learner=one, optimizer=optimizer, outer_steps=steps, mesh=MESH, chunk_size=2)
-    )
-    for _ in range(steps):
-        state, _ = step(state, COORDS, TARGETS, 0)
+    optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1)
+    *_, (state, _) = outer_steps(one, optimizer, COORDS, TARGETS, planned=steps)
     codes = over_signals.encode(one, state.theta, state.gates, COORDS, TARGETS, mesh=MESH, chunk_size=2)
     return one, state, np.asarray(codes)
 
