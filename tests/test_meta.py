@@ -18,7 +18,7 @@ from mscn_flax.siren import LatentModulatedSiren, Siren
 COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (8, 64, 3))
 KEYS = jax.random.split(jax.random.key(6), 8)
-SIREN = Siren(depth=4, width=16)
+SIREN = Siren(depth=3, width=16)
 
 
 def mscn(budget=10, **kwargs):
@@ -206,7 +206,7 @@ def test_decode_is_render_of_each_code():
         np.testing.assert_allclose(learner.render(theta, code, COORDS), value, atol=1e-5)
 
 
-@pytest.mark.parametrize(("wrong", "says"), [({"budget": 49}, "has 48"), ({"inner_steps": 0}, "inner_steps")])
+@pytest.mark.parametrize(("wrong", "says"), [({"budget": 33}, "has 32"), ({"inner_steps": 0}, "inner_steps")])
 def test_wrong_values_are_named(wrong, says):
     with pytest.raises(ValueError, match=says):
         mscn(**wrong)
