@@ -89,8 +89,11 @@ def _keep_compiled() -> None:
     """Keeps compiled programs in the user's cache for later processes, unless JAX_COMPILATION_CACHE_DIR is set.
 
     There is one folder per kind of machine: a home may be shared, and a program compiled on another machine may not run
-    on this one.
+    on this one. JAX by itself keeps what took a second; a short command has a dozen programs of less. The environment's
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS wins.
     """
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     cpuinfo = pathlib.Path("/proc/cpuinfo")  # Only on Linux.
