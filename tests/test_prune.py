@@ -18,7 +18,7 @@ from mscn_flax.sparsity import GradientGates, UnstructuredGates
 
 COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 64, 3))
-FIELD = DeltaSiren(Siren(depth=4, width=16, w0=20.0, centred=True, uniform_bias=True))
+FIELD = DeltaSiren(Siren(depth=3, width=16, w0=20.0, centred=True, uniform_bias=True))
 REFERENCE = Siren(depth=5, width=256, w0=200.0)
 MESH = mesh(2)
 

@@ -23,7 +23,7 @@ from mscn_flax.sparsity import MapGates
 COORDS = jnp.asarray(IMAGES.all_coordinates(6))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 36, 3))
 KEYS = jax.random.split(jax.random.key(6), 4)
-SIREN = Siren(depth=4, width=8)
+SIREN = Siren(depth=3, width=8)
 MESH = mesh()
 LEARNER = MetaLearner(
     field=LatentModulatedSiren(siren=SIREN, latent_dim=5),

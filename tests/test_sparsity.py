@@ -24,7 +24,7 @@ from mscn_flax.sparsity import (
 
 COORDS = jnp.asarray(grid_coordinates((8, 8)))
 TARGETS = jax.random.uniform(jax.random.key(5), (4, 64, 3))
-FIELD = DeltaSiren(Siren(depth=4, width=16, w0=20.0, centred=True, uniform_bias=True))
+FIELD = DeltaSiren(Siren(depth=3, width=16, w0=20.0, centred=True, uniform_bias=True))
 FORMS = {
     "unstructured": UnstructuredGates(),
     "structured": StructuredGates(),
@@ -97,7 +97,7 @@ def test_a_closed_activation_is_a_closed_row():
     params = FIELD.init(jax.random.key(0), COORDS)["params"]
     code = ActivationGates().code(FIELD, params, jnp.zeros(FIELD.code_shape), z)
     h = 2 * COORDS - 1
-    for layer in range(3):
+    for layer in range(FIELD.siren.depth - 1):
         one = params[f"layer_{layer:02d}"]
         h = jnp.sin(20.0 * (h @ one["kernel"] + one["bias"][None, :])) * z[layer][None, :]
     expected = h @ params["output"]["kernel"] + params["output"]["bias"][None, :] + 0.5
