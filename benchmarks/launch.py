@@ -12,8 +12,8 @@ from benchmarks.records import REPOSITORY
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
 
 # A few steps of small networks take less time than their compilation, which these settings make six times as fast: no
-# optimisation, and all of a program in one piece, which on two cores takes a quarter less than in pieces side by side.
-# The steps are slower, and of no use to measure.
+# optimisation, and all of a program in one piece, which on two cores takes a quarter less than in pieces side by side
+# (results/tuning/archive/compile_pieces.csv). The steps are slower, and of no use to measure.
 COMPILE_FAST = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     " --xla_cpu_parallel_codegen_split_count=1"
