@@ -1,4 +1,4 @@
-"""Training by hand, one outer step after the other, for tests of what the steps lead to."""
+"""Training by hand, one outer step after the other, and codes of what it leads to."""
 
 import functools
 from collections.abc import Iterator
@@ -47,3 +47,9 @@ def outer_steps(
         state, logged = step(state, coords, targets, seed)
         yield state, logged
     assert step._cache_size() == 1
+
+
+def encode(learner: MetaLearner, theta, gates, coords, targets, *, devices: int = 2, chunk_size: int = 2):
+    """`over_signals.encode`, compiled whole as everywhere else."""
+    options = {"mesh": mesh(devices), "chunk_size": chunk_size}
+    return jax.jit(functools.partial(over_signals.encode, learner, **options))(theta, gates, coords, targets)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from outer_steps import mesh
+from outer_steps import encode
 
-from mscn_flax import meta, metrics, over_signals
+from mscn_flax import meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -90,7 +90,7 @@ def test_training_takes_its_own_number_of_steps_and_encoding_its():
     logged = meta.chunk_loss(theta, learner, None, COORDS, keys, TARGETS)[1]
     values = jax.vmap(lambda code: learner.render(theta, code, COORDS))(one)
     assert logged["mse"] == pytest.approx(float(metrics.mse(values, TARGETS).mean()), rel=1e-5)
-    codes = over_signals.encode(learner, theta, None, COORDS, TARGETS, mesh=mesh(), chunk_size=2)
+    codes = encode(learner, theta, None, COORDS, TARGETS, devices=1)
     np.testing.assert_allclose(codes, three, rtol=1e-4, atol=1e-6)
     assert not np.allclose(one, three, rtol=1e-2)
 

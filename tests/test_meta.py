@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from outer_steps import mesh, outer_steps
+from outer_steps import encode, mesh, outer_steps
 
 from mscn_flax import memory, meta, metrics, over_signals, train
 from mscn_flax.budget import BudgetController
@@ -151,7 +151,7 @@ def test_budget_is_exact_and_the_pattern_shared(budget):
     learner = mscn(budget)
     state, logs = trained(learner)
     assert int(jnp.sum(state.gates.mask)) == budget
-    codes = over_signals.encode(learner, state.theta, state.gates, COORDS, TARGETS, mesh=mesh(2), chunk_size=4)
+    codes = encode(learner, state.theta, state.gates, COORDS, TARGETS, chunk_size=4)
     patterns = np.asarray(codes) != 0
     assert np.all(patterns == np.asarray(state.gates.mask))
     assert logs[-1]["open_gates"] == budget
@@ -166,10 +166,10 @@ def test_what_is_compiled_does_not_depend_on_the_budget(adapt_gates):
         assert state.gates.budget == learner.controller.budget
         options = {"learner": learner, "optimizer": optimizer, "outer_steps": 10, "mesh": mesh(), "chunk_size": 4}
         step = functools.partial(meta.train_step, **options)
-        encode = functools.partial(over_signals.encode, learner, mesh=mesh(), chunk_size=4)
+        encoded = functools.partial(over_signals.encode, learner, mesh=mesh(), chunk_size=4)
         traced = (
             jax.make_jaxpr(step)(state, COORDS, TARGETS, 0),
-            jax.make_jaxpr(encode)(state.theta, state.gates, COORDS, TARGETS),
+            jax.make_jaxpr(encoded)(state.theta, state.gates, COORDS, TARGETS),
         )
         programs.add(re.sub("0x[0-9a-f]+", "", str(traced)))  # Without the addresses of functions.
         assert learner.for_any_budget() == mscn(7, adapt_gates=adapt_gates).for_any_budget()
@@ -180,7 +180,7 @@ def test_adapted_gates_give_each_signal_its_own_exact_pattern():
     # The signals here are noise, whose gradients are far below those of images.
     learner = mscn(12, adapt_gates=True, gate_inner_lr=1e6)
     state, _ = trained(learner)
-    codes = over_signals.encode(learner, state.theta, state.gates, COORDS, TARGETS, mesh=mesh(2), chunk_size=4)
+    codes = encode(learner, state.theta, state.gates, COORDS, TARGETS, chunk_size=4)
     patterns = (np.asarray(codes) != 0).reshape(8, -1)
     np.testing.assert_array_equal(patterns.sum(1), 12)
     assert len(np.unique(patterns, axis=0)) > 1
@@ -200,8 +200,9 @@ def test_initialisation_does_not_depend_on_the_budget():
 def test_decode_is_render_of_each_code():
     learner = functa()
     theta = learner.init(jax.random.key(0), COORDS)
-    codes = over_signals.encode(learner, theta, None, COORDS, TARGETS, mesh=mesh(2), chunk_size=2)
-    values = over_signals.decode(learner, theta, COORDS, codes, mesh=mesh(2), chunk_size=4)
+    codes = encode(learner, theta, None, COORDS, TARGETS)
+    decode = jax.jit(functools.partial(over_signals.decode, learner, mesh=mesh(2), chunk_size=4))
+    values = decode(theta, COORDS, codes)
     for code, value in zip(codes, values, strict=True):
         np.testing.assert_allclose(learner.render(theta, code, COORDS), value, atol=1e-5)
 
@@ -231,10 +232,7 @@ def test_tiles_of_points_change_rounding_alone(make, options):
     assert np.isfinite(logged["mse"])
     for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5 * float(np.max(np.abs(theirs))))
-    codes = [
-        over_signals.encode(learner, theta, gates, COORDS, TARGETS[:4], mesh=mesh(), chunk_size=2)
-        for learner in (whole, tiled)
-    ]
+    codes = [encode(learner, theta, gates, COORDS, TARGETS[:4], devices=1) for learner in (whole, tiled)]
     np.testing.assert_allclose(*codes, rtol=1e-4, atol=1e-6)
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from outer_steps import mesh, outer_steps
+from outer_steps import encode, mesh, outer_steps
 
-from mscn_flax import codec, meta, metrics, model, over_signals
+from mscn_flax import codec, meta, metrics, model
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.curvature import LayerCurvature
@@ -77,10 +77,10 @@ def test_what_is_closed_is_not_reconstructed_once_settled():
     kernel, bias = (theta["field"]["latent_to_modulations"][name] for name in ("kernel", "bias"))
     np.testing.assert_array_equal(np.any(kernel, axis=0), mask.ravel())
     assert not np.any(bias[~mask.ravel()])
-    encode = functools.partial(over_signals.encode, mesh=MESH, chunk_size=2)
-    codes = encode(learner, theta, None, COORDS, TARGETS)
+    codes = encode(learner, theta, None, COORDS, TARGETS, devices=1)
     assert np.all(np.asarray(codes) != 0)
-    np.testing.assert_allclose(encode(LEARNER, state.theta, state.gates, COORDS, TARGETS), codes, rtol=1e-5, atol=1e-7)
+    gated = encode(LEARNER, state.theta, state.gates, COORDS, TARGETS, devices=1)
+    np.testing.assert_allclose(gated, codes, rtol=1e-5, atol=1e-7)
     # The rows of the trained map that are closed may hold anything.
     spoilt = state.theta["field"]["latent_to_modulations"]["kernel"] + 9.0 * ~mask.ravel()[None, :]
     rows = state.theta["field"]["latent_to_modulations"] | {"kernel": spoilt}

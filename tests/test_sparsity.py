@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from outer_steps import mesh, outer_steps
+from outer_steps import encode, mesh, outer_steps
 
-from mscn_flax import compact, meta, metrics, over_signals
+from mscn_flax import compact, meta, metrics
 from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
@@ -47,7 +47,7 @@ def trained(name, steps=40):
     one = learner(FORMS[name])
     optimizer = OuterOptimizer(learning_rate=1e-3, gate_learning_rate=0.3, clip_norm=0.1)
     *_, (state, _) = outer_steps(one, optimizer, COORDS, TARGETS, planned=steps)
-    codes = over_signals.encode(one, state.theta, state.gates, COORDS, TARGETS, mesh=MESH, chunk_size=2)
+    codes = encode(one, state.theta, state.gates, COORDS, TARGETS)
     return one, state, np.asarray(codes)
 
 
