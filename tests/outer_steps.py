@@ -34,7 +34,6 @@ def outer_steps(
     count: int | None = None,
     devices: int = 2,
     chunk_size: int = 2,
-    seed: int = 0,
 ) -> Iterator:
     """The state after each of `count` steps (None: as many as planned), and what the step logged.
 
@@ -42,9 +41,9 @@ def outer_steps(
     """
     transformation, step = _compiled(learner.for_any_budget(), optimizer, planned, devices, chunk_size)
     everywhere = NamedSharding(mesh(devices), PartitionSpec())
-    state = jax.device_put(meta.init_state(learner, transformation, seed, coords), everywhere)
+    state = jax.device_put(meta.init_state(learner, transformation, 0, coords), everywhere)
     for _ in range(planned if count is None else count):
-        state, logged = step(state, coords, targets, seed)
+        state, logged = step(state, coords, targets, 0)
         yield state, logged
     assert step._cache_size() == 1
 

@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.figures import (
-    fig4_reuse,
-)
+from benchmarks.figures import fig4_reuse
 
 
 def random_masks(rng, gates, counts, draws):
