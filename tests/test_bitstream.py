@@ -12,7 +12,7 @@ import numpy_decoder
 import pytest
 
 from mscn_flax import codec, entropy, model, plain
-from mscn_flax.modalities import IMAGES
+from mscn_flax.modalities import IMAGES, MODALITIES
 from mscn_flax.modalities.cameras import turntable
 from mscn_flax.stream import _varint, join, parse
 
@@ -185,7 +185,7 @@ def test_every_filter_of_a_row_is_undone_and_what_is_no_picture_refused():
     rows[3, 0] = 5
     others = (packed[:-3], packed + b"x", packed[:9] + b"?" + packed[10:], zlib.compress(rows.tobytes()))
     others += (zlib.compress(rows.tobytes()[:-1]), zlib.compress(rows.tobytes() + b"\0"))
-    for damaged in (*map(stream, others), stream(packed, parts=1), stream(packed, modality=model.MODALITIES["map"])):
+    for damaged in (*map(stream, others), stream(packed, parts=1), stream(packed, modality=MODALITIES["map"])):
         for decode in (codec.decode, numpy_decoder.decode):
             with pytest.raises(ValueError, match=r"."):
                 decode(None, damaged)

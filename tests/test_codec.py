@@ -253,10 +253,10 @@ def test_a_saved_model_is_the_same_model(shared, tmp_path):
 
 
 def test_newer_attributes_leave_the_ids_of_models_as_they_were(mscn):
-    description = json.loads(model._architecture(mscn))["field"]
+    described = json.loads(mscn.described)["field"]
     before = {"class", "depth", "width", "w0", "out_dim", "sine", "centred", "uniform_bias", "shift"}
-    assert set(description) == before
-    assert architecture.build(description | {"products": "bfloat16"}).matmul_dtype == "bfloat16"
+    assert set(described) == before
+    assert architecture.build(described | {"products": "bfloat16"}).matmul_dtype == "bfloat16"
     rounded = dataclasses.replace(mscn.coder.learner.field, matmul_dtype="bfloat16")
     assert architecture.describe(rounded)["products"] == "bfloat16"
     camera = Camera(samples_per_ray=8)
