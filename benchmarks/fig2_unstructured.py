@@ -1,8 +1,7 @@
 """Figures 2 and 3: unstructured sparse gradients against MetaSparseINR and its baselines, by method and sparsity.
 
 Two regimes of evaluation, told apart by the columns `inner_optimizer` and `inner_steps`: the inner loop that was
-trained (sgd or meta_sgd, 2 steps), and Adam (100 steps). What a budget counts is not the same for all methods, because
-what they store for a signal is not: see `METHODS`.
+trained (sgd or meta_sgd, 2 steps), and Adam (100 steps).
 
 All methods have as many outer steps at a fraction 0.8^k as those that prune have had by then: `Training.outer_steps` of
 the dense network and k rounds. The pruning schedule sets the number because it is the rivals' published recipe.
@@ -10,26 +9,22 @@ the dense network and k rounds. The pruning schedule sets the number because it 
 
 import dataclasses
 import io
-from collections.abc import Callable
 
 import gin
 import numpy as np
 import PIL.Image
 
-from benchmarks import cli, evaluation, grid
+from benchmarks import cli, evaluation, fig2_methods, grid, records
 from benchmarks import methods as methods_of_all
 from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
-from mscn_flax.budget import BudgetController
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.finetune import AdamFit
-from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities.values import targets_to_8_bit
 from mscn_flax.outer import OuterOptimizer
-from mscn_flax.prune import PruningRounds, narrow, siren_weights, surviving
+from mscn_flax.prune import PruningRounds, siren_weights
 from mscn_flax.siren import Siren
-from mscn_flax.sparsity import GradientGates, UnstructuredGates
 from mscn_flax.train import Setup, Training
 from mscn_flax.train_state import TrainState
 
@@ -45,7 +40,7 @@ class Evaluation:
 
     Attributes:
       adam: the second regime.
-      adam_signals: test signals evaluated by it; None for all.
+      adam_signals: test signals evaluated by it; None for all, 0 for none.
       two_steps: whether the inner loop that was trained is evaluated too.
       pruned: weights left after each pruning on the way of Adam's steps.
       counts_biases: whether the budget is of weights and biases together, or of weights alone.
@@ -62,79 +57,6 @@ class Evaluation:
     biases: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """What makes a method.
-
-    Attributes:
-      learner: function of (network, pruning round k, outer steps of the dense network).
-      gated: its gates are learned: the budget is of delta's weights and biases together.
-      trained: whether it is trained at all.
-      two_steps: whether it has an inner loop of its own.
-      pruned: function of (weights, k): see `Evaluation`.
-      shares_training: name under which several budgets or methods share one training, whose schedules refer to the
-        steps of the dense network; None for each its own, whose schedules refer to all its steps.
-    """
-
-    learner: Callable[[Siren, int, int], MetaLearner]
-    gated: bool = False
-    trained: bool = True
-    two_steps: bool = True
-    pruned: Callable[[int, int], tuple[int, ...]] = lambda weights, k: ()
-    shares_training: str | None = None
-
-
-def _gated(form, *, meta_sgd: bool) -> Callable[[Siren, int, int], MetaLearner]:
-    def learner(siren, k, outer_steps):
-        del outer_steps
-        budget = BudgetController(budget=surviving(siren_weights(siren), k))
-        return MetaLearner(field=DeltaSiren(siren), controller=budget, form=form, meta_sgd=meta_sgd)
-
-    return learner
-
-
-def _pruned(criterion: str, rounds: int | None = None) -> Callable[[Siren, int, int], MetaLearner]:
-    def learner(siren, k, outer_steps):
-        del k
-        chosen = {} if rounds is None else {"rounds": rounds}
-        controller = PruningRounds(criterion=criterion, dense_steps=outer_steps, **chosen)
-        return MetaLearner(field=DeltaSiren(siren), controller=controller, form=UnstructuredGates(), meta_sgd=False)
-
-    return learner
-
-
-def _narrow(siren: Siren, k: int, outer_steps: int) -> MetaLearner:
-    del outer_steps
-    field = DeltaSiren(narrow(siren, 0.8**k))
-    return MetaLearner(field=field, form=UnstructuredGates(), meta_sgd=False)
-
-
-_dense = _pruned("magnitude", rounds=0)
-
-METHODS = {
-    # Budget: non-zeros of delta, weights and biases together, as many as the baselines' weights. theta0 is dense.
-    "mscn_meta_sgd": Method(_gated(GradientGates(), meta_sgd=True), gated=True),
-    "mscn_fixed_lr": Method(_gated(GradientGates(), meta_sgd=False), gated=True),
-    # Budget: non-zeros of theta0 + delta, weights and biases together.
-    "mscn_sparse_final": Method(_gated(UnstructuredGates(), meta_sgd=True), gated=True),
-    # Budget: weights of theta0 + delta, biases free, as MetaSparseINR's paper counts.
-    "meta_sparse_inr": Method(_pruned("magnitude"), shares_training="meta_sparse_inr"),
-    "random_pruning": Method(_pruned("random"), shares_training="random_pruning"),
-    "dense_narrow": Method(_narrow),
-    "maml_one_shot": Method(
-        _dense, two_steps=False, pruned=lambda weights, k: (surviving(weights, k),), shares_training="maml"
-    ),
-    "maml_imp": Method(
-        _dense,
-        two_steps=False,
-        pruned=lambda weights, k: tuple(surviving(weights, i) for i in range(1, k + 1)),
-        shares_training="maml",
-    ),
-    "scratch": Method(_narrow, trained=False, two_steps=False),
-}
-"""`method` column -> the method; gin scope fig2/<method> configures it."""
-
-
 @gin.configurable("fig2")
 def jobs(
     datasets: list[str] = gin.REQUIRED,
@@ -145,6 +67,7 @@ def jobs(
     seeds: list[int] = gin.REQUIRED,
     resolution: int | None = None,
     adam_signals: int | None = None,
+    searched: list[str] | None = None,
 ) -> list[TrainingJob]:
     """The grid.
 
@@ -152,13 +75,14 @@ def jobs(
       datasets: keys of `data.DATA_SETS`.
       standin: data set that takes the place of one that is not here; None to stop instead.
       recipes: of `records.RECIPES`.
-      methods: keys of `METHODS`, or methods registered from outside (`methods.register`).
+      methods: keys of `fig2_methods.METHODS`, or methods registered from outside (`methods.register`).
       rounds: k of the budgets 0.8^k.
       seeds: random seeds of the runs.
       resolution: pixels per side; None for the data set's own.
-      adam_signals: number of test signals that are fitted by Adam too; None for all.
+      adam_signals: number of test signals that are fitted by Adam too; None for all, 0 for none.
+      searched: of the methods, those that recipe "best" has, as it differs from "published" for them; None for all.
     """
-    valid = [*METHODS, *methods_of_all.METHODS]
+    valid = [*fig2_methods.METHODS, *methods_of_all.METHODS]
     grid.check("fig2", methods=methods, valid=valid, datasets=datasets, standin=standin, recipes=recipes)
     if not rounds or min(rounds) < 0:
         raise ValueError(f"fig2.rounds is {rounds}; the paper's are 4 to 20, for budgets of 0.8^k")
@@ -172,12 +96,13 @@ def jobs(
             seed,
             resolution or data.DATA_SETS[dataset].resolution,
             adam_signals,
-            shown=recipe == recipes[-1],
+            shown=recipe == records.RECIPES[0],  # Figure 3 has all methods.
         )
         for asked, dataset in grid.available(SCOPE, datasets, standin).items()
         for seed in cli.seeds(seeds)
         for recipe in recipes
         for method in methods
+        if recipe != "best" or searched is None or method in searched
         for k in sorted(rounds)
     ]
 
@@ -194,7 +119,7 @@ def _job(
     *,
     shown: bool,
 ) -> TrainingJob:
-    known, method = data.DATA_SETS[dataset], METHODS.get(name) or _from_outside(name)
+    known, method = data.DATA_SETS[dataset], fig2_methods.find(name)
     scope, axes = (SCOPE, recipe, asked, name), {"datasets": [asked], "recipes": [recipe], "methods": [name]}
     with configuration.scope(*scope):
         training, siren = Training(), Siren(out_dim=known.channels)
@@ -232,25 +157,13 @@ def _job(
     )
 
 
-def _from_outside(name: str) -> Method:
-    """A registered method on a network that is adapted whole; its budget is of weights and biases together."""
-    other = methods_of_all.METHODS[name]
-
-    def learner(siren, k, outer_steps):
-        del outer_steps
-        budget = surviving(siren_weights(siren), k)
-        return other.learner(other.field(DeltaSiren(siren), budget), budget)
-
-    return Method(learner, gated=True)
-
-
 def _evaluate(job: TrainingJob, state: TrainState) -> Result:
     """Rows of both regimes, and what the mask keeps of every array of the network."""
     how, setup = job.evaluation, job.setup
     fits = []
     if how.two_steps:
         fits.append((evaluation.fit(setup, state, evaluation.test_points(job, setup.training.test_signals)), {}))
-    if setup.learner.shares_pattern:  # Adam knows of no other pattern.
+    if setup.learner.shares_pattern and how.adam_signals != 0:  # Adam knows of no other pattern.
         keep = how.adam.schedule(how.pruned) if how.pruned else None
         fitted = evaluation.fit(setup, state, evaluation.test_points(job, how.adam_signals), how.adam.encode, keep)
         fits.append((fitted, {"inner_optimizer": "adam", "inner_steps": how.adam.steps}))

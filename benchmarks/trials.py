@@ -44,6 +44,16 @@ def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int
     return found
 
 
+def per_method(folder: pathlib.Path, benchmark: str, dataset: str) -> list[int]:
+    """The numbers of trials that methods have had, each number once.
+
+    None where the preset, whose results are in `folder`, has nothing of a search on this data set.
+    """
+    if not used_by(folder.name, benchmark):
+        return []
+    return sorted(set(counts(folder.parent, benchmark).get(dataset, {}).values()))
+
+
 def used_by(preset: str, benchmark: str) -> bool:
     """Whether a preset has what the search has found: its gin file includes that of the search."""
     file = records.REPOSITORY / "gin" / preset / f"{benchmark}.gin"

@@ -83,7 +83,7 @@ class Study:
             "commit": engine.commit(),
         }
         state, value, signals = TrialState.COMPLETE, math.nan, 0
-        for steps in (round(stage * job.setup.training.outer_steps) for stage in self.search.stages):
+        for steps in (round(stage * job.stop_step) for stage in self.search.stages):
             try:
                 rows = engine.compute(dataclasses.replace(job, stop=steps)).tables[""]
             except FloatingPointError as error:
@@ -92,7 +92,7 @@ class Study:
                 break
             value, signals = float(np.mean([float(row[self.search.judged_by]) for row in rows])), len(rows)
             trial.report(value, steps)
-            if steps < job.setup.training.outer_steps and trial.should_prune():
+            if steps < job.stop_step and trial.should_prune():
                 state = TrialState.PRUNED
                 break
         facts |= {"outer_steps": steps, "signals": signals, "wall_s": round(time.perf_counter() - began, 1)}

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import cli, fig2_unstructured, search, sparsity_forms
+from benchmarks import cli, fig2_methods, search, sparsity_forms
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.job import TrainingJob
 from mscn_flax import configuration
@@ -75,11 +75,21 @@ def test_a_binding_without_scope_takes_effect_or_is_warned_about(build, capsys):
 
 
 def test_all_methods_of_figure_2_have_as_many_steps_as_those_that_prune(build):
-    jobs = build("fig2_unstructured", f"fig2.methods={list(fig2_unstructured.METHODS)}", "Training.outer_steps=11")
+    jobs = build("fig2_unstructured", f"fig2.methods={list(fig2_methods.METHODS)}", "Training.outer_steps=11")
     stops = {(job.method, round(job.budget, 4)): job.stop_step for job in jobs}
-    assert len(stops) == 2 * len(fig2_unstructured.METHODS)
+    assert len(stops) == 2 * len(fig2_methods.METHODS)
     for (method, budget), stop in stops.items():
         assert stop == (0 if method == "scratch" else {0.4096: 11 + 4 * 2, 0.0115: 11 + 20 * 2}[budget])
+
+
+def test_recipe_best_of_figure_2_has_the_methods_that_are_searched(build):
+    grid = ["fig2.recipes=['published', 'best']", "fig2.searched=['mscn_meta_sgd']", "fig2.rounds=[4]"]
+    jobs = build("fig2_unstructured", "fig2.methods=['mscn_meta_sgd', 'scratch']", *grid)
+    assert [(job.recipe, job.method, job.shown) for job in jobs] == [
+        ("published", "mscn_meta_sgd", True),
+        ("published", "scratch", True),
+        ("best", "mscn_meta_sgd", False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +140,7 @@ def whole_grids(name: str, preset: str) -> list[list[str]]:
     """Parameters that ask for all methods, variants and data that a preset's files say something of, grid by grid."""
     every = {
         "table1_modulations": ["table1.datasets=['cifar10', 'era5', 'shapenet10', 'srn_cars']"],
-        "fig2_unstructured": [f"fig2.methods={list(fig2_unstructured.METHODS)}"],
+        "fig2_unstructured": [f"fig2.methods={list(fig2_methods.METHODS)}"],
         "sparsity_forms": [f"forms.methods={list(sparsity_forms.FORMS)}"],
         "fig7_rate_distortion": [
             "fig7.methods=['mscn', 'coin_pp', 'coin', 'klt']",

@@ -21,7 +21,8 @@ from benchmarks.figures import (
     table1_modulations,
     tables,
 )
-from benchmarks.figures.results import Results, kept
+from benchmarks.figures.claims import fig2 as claims_of_fig2
+from benchmarks.figures.results import Results, of_recipe
 
 BLOCK_JAX = """
 import sys
@@ -127,7 +128,8 @@ def test_what_is_compared_at_equal_parameters_is_a_line_of_its_own(tmp_path):
     (tmp_path / "alone.csv").write_text(alone.to_csv(index=False))
     assert Results(tmp_path).compared("alone", columns)["method"].tolist() == ["mscn:equal parameters"]
     assert style.recipe("mscn:equal parameters") == ""
-    assert kept(pd.DataFrame(told, columns=columns))["method"].tolist() == ["mscn", "pca"]
+    assert of_recipe(pd.DataFrame(told, columns=columns))["method"].tolist() == ["mscn", "pca"]
+    assert of_recipe(pd.DataFrame(told, columns=columns), which=0)["recipe"].dropna().tolist() == ["published"]
 
 
 def test_the_papers_values_are_those_of_its_table():
@@ -198,6 +200,31 @@ def test_figure_2_averages_over_signals_then_seeds(tmp_path):
     assert set(table["kept_parameters"]) == {100}
     written = draw(fig2_unstructured, tmp_path)
     assert {path.suffix for path in written} == {".csv", ".pdf", ".png"}
+
+
+def test_recipes_of_figure_2_are_drawn_and_judged_apart(tmp_path):
+    def of(recipe, method, psnr):
+        cells = [row for budget in (0.0115, 0.4096) for row in fig2_rows(method, budget, 0, (psnr, psnr + 2))]
+        return [row | {"recipe": recipe} for row in cells]
+
+    told = of("published", "mscn_meta_sgd", 30) + of("published", "meta_sparse_inr", 20)
+    told += of("best", "mscn_meta_sgd", 40) + of("best", "meta_sparse_inr", 39)
+    write(tmp_path / "quick" / "fig2_unstructured.csv", told)
+    results = Results(tmp_path / "quick")
+    table = fig2_unstructured.summary(results.rows("fig2_unstructured"))
+    assert table.groupby(["recipe", "method"])["psnr"].unique().map(list).to_dict() == {
+        ("published", "mscn_meta_sgd"): [31],
+        ("published", "meta_sparse_inr"): [21],
+        ("best", "mscn_meta_sgd"): [41],
+        ("best", "meta_sparse_inr"): [40],
+    }
+    figure = fig2_unstructured.draw(results)["fig2_unstructured"]
+    said = [axis.get_title().splitlines()[0].rpartition("recipe ")[2] for axis in figure.axes]
+    assert said == ["published", "best"]
+    claim = claims_of_fig2.fig2(results)
+    assert claim.reproduced == "yes"
+    assert "+10.0 dB" in claim.measured.partition("recipe best: ")[0]
+    assert "+1.0 dB" in claim.measured.partition("recipe best: ")[2]
 
 
 def test_published_curves_are_those_of_the_same_data():

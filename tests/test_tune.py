@@ -23,11 +23,15 @@ def search(build, tmp_path, monkeypatch):
     """
 
     def run(
-        count: int, stopped_after: int | None = None, of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate))
+        count: int,
+        stopped_after: int | None = None,
+        of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate)),
+        name=NAME,
+        grid=GRID,
     ):
         flags = ["--dry_run", f"--trials={count}", f"--tuned_dir={tmp_path / 'tuned'}"]
         flags += [f"--results_dir={tmp_path / 'results'}", f"--runs_dir={tmp_path / 'runs'}"]
-        build(NAME, *GRID, preset="tuning", flags=flags)
+        build(name, *grid, preset="tuning", flags=flags)
         trained = []
 
         def compute(job):
@@ -43,10 +47,10 @@ def search(build, tmp_path, monkeypatch):
         monkeypatch.setattr(cli, "choose_devices", lambda: None)
         if stopped_after:
             with pytest.raises(KeyboardInterrupt):
-                tune.main(["", NAME])
+                tune.main(["", name])
         else:
-            tune.main(["", NAME])
-        path = trials.path(tmp_path / "results", NAME)
+            tune.main(["", name])
+        path = trials.path(tmp_path / "results", name)
         return csv_files.read_rows(path, records.TRIAL_COLUMNS) if path.exists() else []
 
     return run
@@ -111,6 +115,13 @@ def test_trials_that_diverge_are_pruned_and_have_no_value(search):
     assert {row["state"] for row in rows} == {"pruned"}
     assert {row["value"] for row in rows} == {"nan"}
     assert "best/" not in trials.best(rows)
+
+
+def test_trials_of_figure_2_are_trained_until_their_fraction_is_reached(search):
+    # Rounds of pruning come after the steps of the dense network, which are all that `Training.outer_steps` counts.
+    rows = search(1, name="fig2_unstructured", grid=["fig2.datasets=['faces']", "fig2.seeds=[0]"])
+    assert {row["method"] for row in rows} == {"mscn_meta_sgd", "meta_sparse_inr", "dense_narrow"}
+    assert {int(row["outer_steps"]) for row in rows} == {300 + 12 * 60}
 
 
 def test_the_committed_bindings_are_those_of_the_committed_trials():

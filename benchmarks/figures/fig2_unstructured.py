@@ -1,12 +1,13 @@
-"""Figure 2: PSNR against the surviving fraction, one column per data set, one row per regime of evaluation."""
+"""Figure 2: PSNR against the surviving fraction, a column per data set, a row per regime of evaluation and recipe."""
 
+import itertools
 import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from benchmarks import records
+from benchmarks import records, trials
 from benchmarks.figures import published_curves, style, tables
 from benchmarks.figures.results import Drawn, Results
 
@@ -24,23 +25,24 @@ PUBLISHED_METHODS = {
     "Scratch": "scratch",
 }
 
-CELL = ["dataset", "source", "regime", "inner_steps", "method", "budget"]
+CELL = ["dataset", "source", "recipe", "regime", "inner_steps", "method", "budget"]
 
 
 def draw(results: Results) -> Drawn:
     """The table behind the figure, and the figure."""
-    table = summary(results.compared("fig2_unstructured"))
+    table = summary(results.rows("fig2_unstructured"))
     text = table.to_csv(index=False, float_format="%.4f")
     return {"fig2_unstructured.csv": text, "fig2_unstructured": _figure(table, results)}
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per data set, regime, method and budget.
+    """One line per data set, recipe, regime, method and budget.
 
     `psnr` is the mean over seeds of the mean over signals, `psnr_ci95` half its 95% interval (`tables.half_widths`);
     `surviving_fraction` is measured; `kept_parameters` counts weights and biases, averaged over signals.
     """
     rows = rows.assign(
+        recipe=rows["recipe"].astype(object).fillna(""),
         regime=rows["inner_optimizer"].map(lambda name: "adam" if name == "adam" else "inner loop"),
         kept_parameters=rows["kept_weights"] + rows["kept_biases"],
     )
@@ -64,14 +66,19 @@ def published(dataset: str) -> pd.DataFrame:
     ).dropna()
 
 
+def _of(table: pd.DataFrame, regime: str, recipe: str) -> pd.DataFrame:
+    return table[(table["regime"] == regime) & (table["recipe"] == recipe)]
+
+
 def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     datasets, methods = list(table.groupby(["dataset", "source"])), style.ordered(table["method"])
-    regimes = [regime for regime in REGIMES if (table["regime"] == regime).any()]
-    figure, axes = style.grid(len(regimes), len(datasets), 4.6 * len(datasets), 3.4 * len(regimes) + 1.2)
+    rows = list(itertools.product(REGIMES, sorted(set(table["recipe"]), key=["", *records.RECIPES].index)))
+    rows = [row for row in rows if len(_of(table, *row))]
+    figure, axes = style.grid(len(rows), len(datasets), 4.6 * len(datasets), 3.4 * len(rows) + 1.2)
     handles, named = {}, []
     for column, ((dataset, source), of_dataset) in enumerate(datasets):
-        for axis, regime in zip(axes[:, column], regimes, strict=True):
-            part = of_dataset[of_dataset["regime"] == regime]
+        for axis, (regime, recipe) in zip(axes[:, column], rows, strict=True):
+            part = _of(of_dataset, regime, recipe)
             axis.set_xscale("log")
             if regime == "adam":
                 theirs = published(dataset).sort_values("surviving_fraction").groupby("method", sort=False)
@@ -92,8 +99,11 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
             if named and named[-1][0] is axis and named[-1][1]:
                 axis.set_xlim(right=150)  # Room for the names of published curves.
             style.plain_numbers(axis.xaxis)
-            how = REGIMES[regime].format(part["inner_steps"].max())
-            counts = style.counts(part["seeds"], "seed"), style.count(part["signals"].max(), "test signal")
+            how = REGIMES[regime].format(part["inner_steps"].max()) + (f", recipe {recipe}" if recipe else "")
+            counts = [style.counts(part["seeds"], "seed"), style.count(part["signals"].max(), "test signal")]
+            if recipe == "best":
+                tried = trials.per_method(results.folder, "fig2_unstructured", dataset)
+                counts += [f"{style.counts(tried, 'trial')} of each method"] if tried else []
             axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
     about = f"means, {style.INTERVALS};\nmarkers of one fraction are drawn side by side"

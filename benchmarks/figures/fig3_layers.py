@@ -6,14 +6,14 @@ import pandas as pd
 
 from benchmarks import csv_files, records
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results, kept
+from benchmarks.figures.results import Drawn, Results, of_recipe
 
 METHOD, COLOUR = "mscn_meta_sgd", "#2171b5"
 
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set."""
-    layers = kept(csv_files.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS))
+    layers = of_recipe(csv_files.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS), which=0)
     return {
         f"fig3_layers_{dataset}_{source}": _figure(part, results.title(dataset, source))
         for (dataset, source), part in layers[layers["method"] == METHOD].groupby(["dataset", "source"])

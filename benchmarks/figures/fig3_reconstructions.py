@@ -8,7 +8,7 @@ import pandas as pd
 import PIL.Image
 
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results, kept
+from benchmarks.figures.results import Drawn, Results, of_recipe
 
 FIELDS = ("sdf2d",)
 """Data sets whose pictures are distances, 0.5 on the boundary (`mscn_flax/data/sdf.py`): drawn by contours."""
@@ -24,7 +24,7 @@ METHODS = ("mscn_meta_sgd", "mscn_fixed_lr", "mscn_sparse_final", "meta_sparse_i
 
 def draw(results: Results) -> Drawn:
     """One figure for each data set whose images are there."""
-    rows = kept(results.rows("fig2_unstructured"))
+    rows = of_recipe(results.rows("fig2_unstructured"), which=0)
     rows = rows[(rows["seed"] == 0) & (rows["inner_optimizer"] != "adam") & (rows["signal_id"] == 0)]
     folder, drawn = results.folder / "fig2_unstructured_images", {}
     for (dataset, source), part in rows.groupby(["dataset", "source"]):

@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks import csv_files, records
 from benchmarks.figures import style, tables
-from benchmarks.figures.results import Drawn, Results, kept
+from benchmarks.figures.results import Drawn, Results, of_recipe
 
 KINDS = {
     "same_seed": ("same seed", {"marker": "o", "color": "#08306b"}),
@@ -52,7 +52,7 @@ def masks(results: Results) -> Iterator[tuple[tuple[str, str], pd.DataFrame, int
     rows = results.rows("table1_modulations", records.MODULATION_COLUMNS)
     # Wider networks, and methods whose gates choose what is reconstructed, have other modulations.
     rows = rows[(rows["method"] == "mscn") & (rows["equal"] == "network")]
-    found = kept(csv_files.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
+    found = of_recipe(csv_files.read(results.folder / "table1_modulations_masks.csv", records.MASK_COLUMNS))
     for index, part in found[found["run_id"].isin(rows["run_id"])].groupby(["dataset", "source"]):
         if part["budget"].nunique() > 1:
             fraction = rows[rows["run_id"].isin(part["run_id"])].groupby("run_id")["surviving_fraction"].first()

@@ -5,7 +5,7 @@ import PIL.Image
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results, kept
+from benchmarks.figures.results import Drawn, Results, of_recipe
 
 NETWORKS = ("mscn", "coin_pp")
 METHODS = (*NETWORKS, "jpeg", "jpeg2000")
@@ -14,7 +14,7 @@ METHODS = (*NETWORKS, "jpeg", "jpeg2000")
 def draw(results: Results) -> Drawn:
     """The strip, where there are decoded parts of Kodak images."""
     folder = results.folder / "fig7_rate_distortion_images"
-    rows = kept(results.rows("fig7_rate_distortion", records.RATE_COLUMNS))
+    rows = of_recipe(results.rows("fig7_rate_distortion", records.RATE_COLUMNS))
     rows = rows[(rows["dataset"] == "kodak") & (rows["seed"] == 0)]
     indices = sorted({int(path.name.split("_")[0]) for path in folder.glob("*_original.png")})
     if not indices or not len(rows) or not set(METHODS) <= set(rows["method"]):

@@ -75,8 +75,11 @@ class Results:
         return self._known[key].copy(deep=False)
 
 
-def kept(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that leave values and pictures: of the last recipe that there is, of networks as gin has them."""
-    last = [recipe for recipe in records.RECIPES if (rows["recipe"] == recipe).any()][-1:]
-    left = rows["recipe"].isna() | rows["recipe"].isin(last)
+def of_recipe(rows: pd.DataFrame, which: int = -1) -> pd.DataFrame:
+    """The rows of one of the recipes that there are, the last unless said otherwise, of networks as gin has them.
+
+    They are those that leave values and pictures.
+    """
+    there = [name for name in records.RECIPES if (rows["recipe"] == name).any()]
+    left = rows["recipe"].isna() | (rows["recipe"] == (there[which] if there else ""))
     return rows[left & ~rows["equal"].isin(records.EQUAL[1:])] if "equal" in rows else rows[left]

@@ -138,9 +138,8 @@ def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], l
             f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
             f"signals, {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}, {style.INTERVALS}"
         )
-        counts = trials.counts(results.folder.parent, "table1_modulations").get(dataset)
-        if counts and trials.used_by(results.preset, "table1_modulations"):
-            caption += f"; recipe best: the best of {_range(sorted(set(counts.values())))} trials of each method"
+        if counts := trials.per_method(results.folder, "table1_modulations", dataset):
+            caption += f"; recipe best: the best of {_range(counts)} trials of each method"
         blocks.append((caption, ["method", "", *map(str, budgets)], body))
     return blocks
 

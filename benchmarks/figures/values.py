@@ -9,8 +9,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.results import Results
-from benchmarks.figures.results import kept as of_last_recipe
+from benchmarks.figures.results import Results, of_recipe
 
 
 class Kept(NamedTuple):
@@ -55,7 +54,7 @@ class Kept(NamedTuple):
 
 def kept(results: Results) -> list[tuple[Kept, np.ndarray]]:
     """The data sets of which values were kept, each with its original signals."""
-    rows = of_last_recipe(results.rows("table1_modulations", records.MODULATION_COLUMNS))
+    rows = of_recipe(results.rows("table1_modulations", records.MODULATION_COLUMNS))
     rows = rows[rows["seed"] == 0].assign(budget=rows.groupby("run_id")["budget"].transform("max"))
     found = []
     for (dataset, source), part in rows.groupby(["dataset", "source"]):

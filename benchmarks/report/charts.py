@@ -86,7 +86,7 @@ def _table1(results: Results) -> Chart:
 
 
 def _fig2(results: Results) -> Chart:
-    rows = results.rows("fig2_unstructured")
+    rows = results.compared("fig2_unstructured")
 
     def traces():
         for shown, part in ((MEANS, rows), *((f"{EACH}: {seed}", part) for seed, part in rows.groupby("seed"))):

@@ -21,8 +21,7 @@ from benchmarks.figures import (
     style,
     values,
 )
-from benchmarks.figures.results import Results
-from benchmarks.figures.results import kept as of_last_recipe
+from benchmarks.figures.results import Results, of_recipe
 from mscn_flax.modalities.maps import to_kelvin
 
 _SIDE = 192
@@ -208,7 +207,7 @@ def _with_error(picture: np.ndarray, original: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _fig2(results: Results) -> Iterator[Collection]:
-    rows = results.rows("fig2_unstructured")
+    rows = of_recipe(results.rows("fig2_unstructured"), which=0)
     rows = rows[rows["inner_optimizer"] != "adam"]
     rows = rows.assign(label=rows["method"].map(style.label) + ", " + (100 * rows["budget"]).map("{:.3g}%".format))
     folder = results.folder / "fig2_unstructured_images"
@@ -253,7 +252,7 @@ def _add_files(made: Collection, rows: pd.DataFrame, folder: pathlib.Path) -> No
     index, coding = _index(made), rows["coding"].fillna("plain")
     shown = rows["bits"].isna() | (rows["bits"] == coding.map(records.SHOWN_BITS))
     # Of several codings with one file the fullest is what was kept.
-    cells = of_last_recipe(rows.assign(parts=coding.str.count(r"\+"))[shown]).sort_values("parts")
+    cells = of_recipe(rows.assign(parts=coding.str.count(r"\+"))[shown]).sort_values("parts")
     files = {}
     for line in cells.drop_duplicates("label").itertuples():
         name = re.sub(f"{style.RECIPE}.*", "", line.method)
