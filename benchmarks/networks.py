@@ -59,8 +59,15 @@ def as_large(
     with configuration.scope(*rival):
         most = size(learner(known, reference, budget, **network))
     with configuration.scope(*scope):
-        widths = range(Siren().coordinate_free + 1, 16 * Siren().width)
-        wider = bisect.bisect_right(
-            widths, most, key=lambda width: size(learner(known, method, budget, **network, width=width))
+        own, least = Siren().width, Siren().coordinate_free + 1
+        one, two, three = (
+            size(learner(known, method, budget, **network, width=width)) for width in (own, own + 1, own + 2)
         )
-    return scope, [rival], network | {"width": widths[max(wider, 1) - 1]}
+
+    def size_at(width: int) -> int:
+        # Sizes are sums over layers of products of two widths: a quadratic function, of which three values say all.
+        more = width - own
+        return one + more * (two - one) + more * (more - 1) // 2 * (three - 2 * two + one)
+
+    widths = range(least, 16 * own)
+    return scope, [rival], network | {"width": widths[max(bisect.bisect_right(widths, most, key=size_at), 1) - 1]}
