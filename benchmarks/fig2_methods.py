@@ -24,7 +24,7 @@ class Method:
       gated: its gates are learned: the budget is of delta's weights and biases together.
       trained: whether it is trained at all.
       two_steps: whether it has an inner loop of its own.
-      pruned: function of (weights, k): see `Evaluation`.
+      pruned: function of (weights, k): see `fig2_unstructured.Evaluation`.
       shares_training: name under which several budgets or methods share one training, whose schedules refer to the
         steps of the dense network; None for each its own, whose schedules refer to all its steps.
     """

@@ -9,6 +9,7 @@ the dense network and k rounds. The pruning schedule sets the number because it 
 
 import dataclasses
 import io
+from collections.abc import Collection
 
 import gin
 import numpy as np
@@ -68,6 +69,7 @@ def jobs(
     resolution: int | None = None,
     adam_signals: int | None = None,
     searched: list[str] | None = None,
+    apart: Collection[int] = (),
 ) -> list[TrainingJob]:
     """The grid.
 
@@ -81,9 +83,13 @@ def jobs(
       resolution: pixels per side; None for the data set's own.
       adam_signals: number of test signals that are fitted by Adam too; None for all, 0 for none.
       searched: of the methods, those that recipe "best" has, as it differs from "published" for them; None for all.
+      apart: of the rounds, those that have settings of their own under recipe "best", in a scope that ends with their
+        number, `k4`; the others share what was found for one of them.
     """
     valid = [*fig2_methods.METHODS, *methods_of_all.METHODS]
     grid.check("fig2", methods=methods, valid=valid, datasets=datasets, standin=standin, recipes=recipes)
+    if searched is not None:
+        grid.check_choices("fig2.searched", searched, valid)
     if not rounds or min(rounds) < 0:
         raise ValueError(f"fig2.rounds is {rounds}; the paper's are 4 to 20, for budgets of 0.8^k")
     return [
@@ -96,6 +102,7 @@ def jobs(
             seed,
             resolution or data.DATA_SETS[dataset].resolution,
             adam_signals,
+            apart=recipe == "best" and k in apart,
             shown=recipe == records.RECIPES[0],  # Figure 3 has all methods.
         )
         for asked, dataset in grid.available(SCOPE, datasets, standin).items()
@@ -117,10 +124,12 @@ def _job(
     resolution: int,
     adam_signals: int | None,
     *,
+    apart: bool,
     shown: bool,
 ) -> TrainingJob:
     known, method = data.DATA_SETS[dataset], fig2_methods.find(name)
-    scope, axes = (SCOPE, recipe, asked, name), {"datasets": [asked], "recipes": [recipe], "methods": [name]}
+    scope = (SCOPE, recipe, asked, name, *([f"k{k}"] if apart else []))
+    axes = {"datasets": [asked], "recipes": [recipe], "methods": [name]}
     with configuration.scope(*scope):
         training, siren = Training(), Siren(out_dim=known.channels)
         learner = method.learner(siren, k, training.outer_steps)

@@ -92,6 +92,18 @@ def test_recipe_best_of_figure_2_has_the_methods_that_are_searched(build):
     ]
 
 
+def test_a_fraction_of_figure_2_can_have_settings_of_its_own_under_recipe_best(build):
+    grid = ["fig2.recipes=['published', 'best']", "fig2.searched=['meta_sparse_inr']", "fig2.rounds=[4, 9]"]
+    bound = ["best/meta_sparse_inr/Siren.w0=20.0", "best/meta_sparse_inr/k4/Siren.w0=40.0"]
+    jobs = build("fig2_unstructured", "fig2.methods=['meta_sparse_inr']", "fig2.apart=[4]", *grid, *bound)
+    found = {(job.recipe, round(job.budget, 2)): job for job in jobs}
+    published, own, others = (found[key] for key in (("published", 0.41), ("best", 0.41), ("best", 0.13)))
+    assert [job.setup.learner.field.siren.w0 for job in (published, own, others)] == [30.0, 40.0, 20.0]
+    # Rounds share a training where their settings are the same.
+    assert published.training == found["published", 0.13].training
+    assert own.training != others.training
+
+
 @pytest.mark.parametrize(
     ("name", "binding", "nearest"),
     [

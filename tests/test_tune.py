@@ -120,8 +120,11 @@ def test_trials_that_diverge_are_pruned_and_have_no_value(search):
 def test_trials_of_figure_2_are_trained_until_their_fraction_is_reached(search):
     # Rounds of pruning come after the steps of the dense network, which are all that `Training.outer_steps` counts.
     rows = search(1, name="fig2_unstructured", grid=["fig2.datasets=['faces']", "fig2.seeds=[0]"])
-    assert {row["method"] for row in rows} == {"mscn_meta_sgd", "meta_sparse_inr", "dense_narrow"}
-    assert {int(row["outer_steps"]) for row in rows} == {300 + 12 * 60}
+    steps = {(row["scope"], int(row["outer_steps"])) for row in rows}
+    methods = ("mscn_meta_sgd", "meta_sparse_inr", "dense_narrow")
+    assert steps == {
+        (f"best/faces/{method}{own}", 300 + k * 60) for method in methods for own, k in (("", 12), ("/k4", 4))
+    }
 
 
 def test_the_committed_bindings_are_those_of_the_committed_trials():
