@@ -99,12 +99,13 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
             if named and named[-1][0] is axis and named[-1][1]:
                 axis.set_xlim(right=150)  # Room for the names of published curves.
             style.plain_numbers(axis.xaxis)
-            how = REGIMES[regime].format(part["inner_steps"].max()) + (f", recipe {recipe}" if recipe else "")
+            what = style.named(dataset, source) + (f", recipe {recipe}" if recipe else "")
+            how = REGIMES[regime].format(part["inner_steps"].max())
             counts = [style.counts(part["seeds"], "seed"), style.count(part["signals"].max(), "test signal")]
             if recipe == "best":
                 tried = trials.per_method(results.folder, "fig2_unstructured", dataset)
                 counts += [f"{style.counts(tried, 'trial')} of each method"] if tried else []
-            axis.set_title(f"{style.named(dataset, source)}, {how}\n{', '.join(counts)}")
+            axis.set_title(f"{what}\n{how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
     about = f"means, {style.INTERVALS};\nmarkers of one fraction are drawn side by side"
     about += "\nthin grey lines without markers: published, digitised" if any(lines for _, lines in named) else ""
