@@ -47,7 +47,7 @@ def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int
 def per_method(folder: pathlib.Path, benchmark: str, dataset: str) -> list[int]:
     """The numbers of trials that methods have had, each number once.
 
-    None where the preset, whose results are in `folder`, has nothing of a search on this data set.
+    Empty where the preset, whose results are in `folder`, has nothing of a search on this data set.
     """
     if not used_by(folder.name, benchmark):
         return []

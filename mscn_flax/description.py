@@ -111,7 +111,7 @@ def assemble(told: dict, tensors: dict[str, np.ndarray]) -> dict[str, object]:
     if not consistent:
         raise ValueError(_MISFIT)
     quantizer = Quantizer(bits, low, step, len(excess_table) - 1 - (0 if contexts is None else 1 << bits))
-    if not (quantizer.beyond >= 1 and _is_finite(quantizer)):
+    if not (quantizer.beyond >= 1 and _levels_rise(quantizer)):
         raise ValueError(_MISFIT)
     return {
         "coder": coder,
@@ -125,8 +125,8 @@ def assemble(told: dict, tensors: dict[str, np.ndarray]) -> dict[str, object]:
     }
 
 
-def _is_finite(quantizer: Quantizer) -> bool:
-    """Whether all levels of a quantiser are numbers, and in order."""
+def _levels_rise(quantizer: Quantizer) -> bool:
+    """Whether the levels of a quantiser rise, and are finite up to the outermost."""
     with np.errstate(over="ignore", invalid="ignore"):
         ends = quantizer.dequantize(np.array([[-quantizer.beyond], [quantizer.levels + quantizer.beyond]]))
     return bool(np.isfinite(ends).all() and (quantizer.step > 0).all())

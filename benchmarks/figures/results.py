@@ -76,9 +76,13 @@ class Results:
 
 
 def of_recipe(rows: pd.DataFrame, which: int = -1) -> pd.DataFrame:
-    """The rows of one of the recipes that there are, the last unless said otherwise, of networks as gin has them.
+    """The rows of one of the recipes that there are, of networks as gin has them.
 
-    They are those that leave values and pictures.
+    Values and pictures are kept of the last recipe, those of figure 3 of the first, which has all its methods.
+
+    Args:
+      rows: of one benchmark.
+      which: index among the recipes that there are.
     """
     there = [name for name in records.RECIPES if (rows["recipe"] == name).any()]
     left = rows["recipe"].isna() | (rows["recipe"] == (there[which] if there else ""))
