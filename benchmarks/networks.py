@@ -2,7 +2,7 @@
 
 import bisect
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks import evaluation
 from benchmarks.methods import METHODS
@@ -60,14 +60,22 @@ def as_large(
         most = size(learner(known, reference, budget, **network))
     with configuration.scope(*scope):
         own, least = Siren().width, Siren().coordinate_free + 1
-        one, two, three = (
-            size(learner(known, method, budget, **network, width=width)) for width in (own, own + 1, own + 2)
-        )
 
-    def size_at(width: int) -> int:
-        # Sizes are sums over layers of products of two widths: a quadratic function, of which three values say all.
-        more = width - own
-        return one + more * (two - one) + more * (more - 1) // 2 * (three - 2 * two + one)
+        def size_of(width: int) -> int:
+            return size(learner(known, method, budget, **network, width=width))
 
-    widths = range(least, 16 * own)
-    return scope, [rival], network | {"width": widths[max(bisect.bisect_right(widths, most, key=size_at), 1) - 1]}
+        # Sums over layers of products of two widths are a quadratic function, of which three values say all.
+        one, two, three = map(size_of, (own, own + 1, own + 2))
+
+        def foreseen(width: int) -> int:
+            more = width - own
+            return one + more * (two - one) + more * (more - 1) // 2 * (three - 2 * two + one)
+
+        def widest(sizes: Callable[[int], int]) -> int:
+            widths = range(least, 16 * own)
+            return widths[max(bisect.bisect_right(widths, most, key=sizes), 1) - 1]
+
+        width = widest(foreseen)
+        if size_of(width) != foreseen(width):  # A method from outside may grow in another way.
+            width = widest(size_of)
+    return scope, [rival], network | {"width": width}

@@ -24,6 +24,7 @@ from benchmarks.figures import (
 )
 from benchmarks.figures.results import Results
 from mscn_flax.modalities import maps
+from mscn_flax.siren import base_siren
 
 CODECS = "fig7.real_codecs=['jpeg', 'bpg']"
 
@@ -74,6 +75,18 @@ def test_at_equal_parameters_mscn_is_as_wide_as_coin_pp_allows(build, tmp_path):
         (tmp_path / "own.gin").write_text(job.gin)
         (again,) = build(name, preset=None, files=[tmp_path / "own.gin"])
         assert again.id == job.id
+
+
+def test_a_network_that_grows_in_another_way_is_as_wide_as_its_rival_allows(build, monkeypatch):
+    monkeypatch.setattr(evaluation, "cost", lambda made, *_: {"shared_parameters": base_siren(made.field).width ** 6})
+    wide = records.REPOSITORY / "gin" / "wide"
+    jobs = build("fig7_rate_distortion", "fig7.datasets=['kodak']", preset="quick", files=[wide])
+    made = {(job.method, job.recipe, job.equal): job for job in jobs if getattr(job, "equal", "")}
+    ours, theirs = (
+        base_siren(made[key].setup.learner.field).width
+        for key in (("mscn", "best", "parameters"), ("coin_pp", "best", "network"))
+    )
+    assert ours == theirs
 
 
 def test_models_can_be_used_and_a_second_call_does_nothing(folder):
