@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks import cli, csv_files, engine, evaluation, records, trials
+from benchmarks import cli, csv_files, dry_run, engine, evaluation, records, trials
 from benchmarks.job import TrainingJob, digest_of
 from benchmarks.search import Search, searches
 from mscn_flax import configuration
@@ -168,12 +168,17 @@ def main(argv: list[str]) -> None:
     try:
         (name,) = argv[1:]
         cli.choose_devices()
-        folder = cli.runs_dir() / "tuning" / name
-        folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         found = searches(cli.jobs(name))
         if not found:
             raise ValueError(f"nothing of {name} is tuned; gin/tuning/{name}.gin binds Search.space and Search.budget")
+        if cli.dry_run():
+            dry_run.show([job for job, _ in found])
+            for job, search in found:
+                print(f"{cli.trials()} trials of {job.cell}, judged by {search.judged_by}; space: {dict(search.space)}")
+            return
+        folder = cli.runs_dir() / "tuning" / name
+        folder.mkdir(parents=True, exist_ok=True)
         studies = [Study(job, search, f"sqlite:///{folder / 'trials.db'}") for job, search in found]
         _check_nothing_is_lost(name, studies)
         for count in range(cli.trials()):

@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from mscn_flax import shipped
+from mscn_flax import garbage, shipped
 from mscn_flax.commands import batch, decode, encode, info, train
 
 
@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None, models: pathlib.Path = shipped.FOLD
       arguments: of the command line; None for those of this process.
       models: folder of the models that come with the package.
     """
+    garbage.collect_seldom()
     parser = argparse.ArgumentParser(prog="python -m mscn_flax", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="train | encode | decode | info | models")
     for command in (train, encode, decode, info):

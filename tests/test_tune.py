@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from benchmarks import cli, csv_files, engine, records, trials, tune
@@ -21,6 +22,10 @@ def search(build, tmp_path, monkeypatch):
 
     A training's PSNR follows from its configuration, without any training.
     """
+    photos = tmp_path / "data" / "photos"
+    photos.mkdir(parents=True)
+    for name in ("train_0", "val_0"):
+        PIL.Image.new("RGB", (64, 64)).save(photos / f"{name}.png")
 
     def run(
         count: int,
@@ -28,10 +33,11 @@ def search(build, tmp_path, monkeypatch):
         of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate)),
         name=NAME,
         grid=GRID,
+        more=(),
     ):
-        flags = ["--dry_run", f"--trials={count}", f"--tuned_dir={tmp_path / 'tuned'}"]
-        flags += [f"--results_dir={tmp_path / 'results'}", f"--runs_dir={tmp_path / 'runs'}"]
-        build(name, *grid, preset="tuning", flags=flags)
+        flags = [f"--trials={count}", *more]
+        flags += [f"--{kind}_dir={tmp_path / kind}" for kind in ("results", "runs", "tuned")]
+        build(name, *grid, preset="tuning", flags=flags, data_dir=tmp_path / "data")
         trained = []
 
         def compute(job):
@@ -125,6 +131,14 @@ def test_trials_of_figure_2_are_trained_until_their_fraction_is_reached(search):
     assert steps == {
         (f"best/faces/{method}{own}", 300 + k * 60) for method in methods for own, k in (("", 12), ("/k4", 4))
     }
+
+
+def test_a_dry_run_says_what_would_be_tried_and_leaves_nothing(search, tmp_path, capsys):
+    assert search(3, of=None, more=["--dry_run"]) == []
+    said = capsys.readouterr().out
+    for method in ("functa", "mscn"):
+        assert f"3 trials of photos-standin-{method}-64-best-s0, judged by psnr_db; space: {{'OuterOptimizer.l" in said
+    assert not any((tmp_path / kind).exists() for kind in ("results", "runs", "tuned"))
 
 
 def test_the_committed_bindings_are_those_of_the_committed_trials():
