@@ -133,8 +133,11 @@ def test_trials_of_figure_2_are_trained_until_their_fraction_is_reached(search):
     }
 
 
-def test_a_dry_run_says_what_would_be_tried_and_leaves_nothing(search, tmp_path, capsys):
+def test_a_dry_run_says_what_would_be_tried_and_leaves_nothing(search, tmp_path, capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr(tune.dry_run, "show", shown.extend)
     assert search(3, of=None, more=["--dry_run"]) == []
+    assert [job.method for job in shown] == ["functa", "mscn"]
     said = capsys.readouterr().out
     for method in ("functa", "mscn"):
         assert f"3 trials of photos-standin-{method}-64-best-s0, judged by psnr_db; space: {{'OuterOptimizer.l" in said
