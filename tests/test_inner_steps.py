@@ -50,11 +50,18 @@ def test_each_step_has_its_rates_and_more_steps_those_of_the_last(options):
             code = code - seen["inner_lr"]["code"][min(step, 1)] * jax.grad(loss)(code, seen)
         return code
 
-    for steps in (1, 2, 4):
-        ours = functools.partial(learner.fit, gates=None, key=KEY, coords=COORDS, targets=TARGETS[0], steps=steps)
-        np.testing.assert_allclose(ours(theta)[0], by_hand(theta, steps), rtol=1e-4, atol=1e-6)
-        found = jax.grad(lambda theta, ours=ours: jnp.sum(ours(theta)[0] ** 2))(theta)
-        expected = jax.grad(lambda theta, steps=steps: jnp.sum(by_hand(theta, steps) ** 2))(theta)
+    def ours(theta, steps):
+        return learner.fit(theta, None, KEY, COORDS, TARGETS[0], steps=steps)[0]
+
+    @functools.partial(jax.jit, static_argnums=(0, 2))
+    def with_gradient(fit, theta, steps):
+        """The code, and the gradient of its squared norm."""
+        code = fit(theta, steps)
+        return code, jax.grad(lambda theta: jnp.sum(fit(theta, steps) ** 2))(theta)
+
+    for steps in (2, 4):
+        (code, found), (code_by_hand, expected) = (with_gradient(fit, theta, steps) for fit in (ours, by_hand))
+        np.testing.assert_allclose(code, code_by_hand, rtol=1e-4, atol=1e-6)
         for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * float(np.max(np.abs(theirs))) + 1e-12)
 

@@ -98,7 +98,7 @@ def test_a_killed_training_goes_on_to_the_same_model(pictures, tmp_path):
     while not list(tmp_path.glob(".killed*/*/[1-9]*")):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not killed.exists()
@@ -108,7 +108,7 @@ def test_a_killed_training_goes_on_to_the_same_model(pictures, tmp_path):
     )
     while resumed.poll() is None:  # Another folder would be another run, from the start.
         assert set(tmp_path.glob(".killed*/*")) <= {before}
-        time.sleep(0.002)
+        time.sleep(0.02)
     assert resumed.returncode == 0
     assert model.load_model(killed).id == model.load_model(whole).id
     assert not list(tmp_path.glob(".*"))

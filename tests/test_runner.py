@@ -71,7 +71,7 @@ def wait_for_checkpoint(folder: pathlib.Path, step: int, process: subprocess.Pop
         steps = [int(p.name) for p in (folder / "runs").glob("smoke/*/*/checkpoints/*") if p.name.isdigit()]
         if max(steps, default=0) >= step:
             break
-        time.sleep(0.002)
+        time.sleep(0.01)
     assert process.poll() is None, "the run ended before it could be killed"
 
 
