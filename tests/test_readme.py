@@ -62,8 +62,8 @@ def test_the_codec_runs_as_the_pages_say(tmp_path):
     PIL.Image.fromarray(skimage.data.astronaut()[:70, :50]).save(tmp_path / "photo.png")
     done = [command.split()[3] for command in CODEC]
     assert done == ["encode", "encode", "decode", "models", "encode", "info", "train", "encode", "decode"]
-    # A few steps and signals are enough to see that it runs.
-    short = " --gin_param codec/Training.outer_steps=5 --gin_param codec.fit_signals=100"
+    # A small network, a few steps and signals are enough to see that it runs.
+    short = " --modulations=8 --gin_param Siren.width=8 --gin_param Training.outer_steps=5 --gin_param codec.fit_signals=30"
     for command in CODEC:
         _run(command + (short if " train " in command else ""), tmp_path)
     for name in ("photo", "own"):
