@@ -10,5 +10,5 @@ def collect_seldom() -> None:
     Importing and tracing with JAX makes millions of objects that live on; looking them through takes a tenth of that
     time. For programs: a library leaves the decision to them.
     """
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(100_000, 10, 10)
     atexit.register(gc.freeze)
