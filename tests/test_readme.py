@@ -63,7 +63,8 @@ def test_the_codec_runs_as_the_pages_say(tmp_path):
     done = [command.split()[3] for command in CODEC]
     assert done == ["encode", "encode", "decode", "models", "encode", "info", "train", "encode", "decode"]
     # A small network, a few steps and signals are enough to see that it runs.
-    short = " --modulations=8 --gin_param Siren.width=8 --gin_param Training.outer_steps=5 --gin_param codec.fit_signals=30"
+    short = " --modulations=8 --gin_param Siren.width=8"
+    short += " --gin_param Training.outer_steps=5 --gin_param codec.fit_signals=30"
     for command in CODEC:
         _run(command + (short if " train " in command else ""), tmp_path)
     for name in ("photo", "own"):
