@@ -35,6 +35,8 @@ def main(argv: list[str]) -> None:
     try:
         if preset not in cli.presets() and command == "run":
             raise ValueError(f"no preset {preset!r}; there are {', '.join(cli.presets())}")
+        if cli.dry_run() and command == "collect":
+            raise ValueError("--dry_run is for what trains: run, tune and each benchmark by itself")
         names = [name for name in CATALOGUE if name in (_ONLY.value or CATALOGUE)]
         if command == "run":
             _run([name for name in names if _ONLY.value or cli.has_preset(name, preset)], preset)

@@ -82,11 +82,18 @@ def test_missing_data_names_the_remedy(build, tmp_path, capsys):
     assert "Going on with the stand-in photos" in capsys.readouterr().out
 
 
-def test_tune_wants_the_name_of_a_benchmark():
-    for arguments, word in (((), "name what to tune"), (("nothing",), "unexpected 'tune nothing'")):
-        done = python_m("benchmarks", "tune", *arguments)
-        assert done.returncode
-        assert word in done.stderr.strip().splitlines()[-1]
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tune"], "name what to tune"),
+        (["tune", "nothing"], "unexpected 'tune nothing'"),
+        (["collect", "--dry_run"], "--dry_run is for what trains"),
+    ],
+)
+def test_a_command_that_cannot_be_ends_in_one_line(arguments, says):
+    done = python_m("benchmarks", *arguments)
+    assert done.returncode
+    assert says in done.stderr.strip().splitlines()[-1]
 
 
 def test_the_list_names_every_benchmark(tmp_path):
