@@ -82,6 +82,16 @@ def test_the_verdict_follows_the_rows(tmp_path, gain, answer):
     assert _claim(found, "Maps have").reproduced == answer
 
 
+def test_a_margin_stands_at_its_number_of_non_zeros():
+    rows = [(64, "published", -0.23), (32, "best", 0.5), (64, "best", 0.001)]
+    frame = pd.DataFrame(
+        [("cifar10", "subset", budget, recipe, value, "dB") for budget, recipe, value in rows],
+        columns=["dataset", "source", "budget", "comparison", "difference", "unit"],
+    )
+    *_, line = cells.by_cell(frame).strip().splitlines()
+    assert line.endswith("| 32, 64 | –, -0.23 | **+0.50**, 0.00 |")
+
+
 def test_margins_are_differences_of_the_same_recipe():
     rows = pd.read_csv(QUICK / "table1_modulations.csv")
     found = cells.margins(RESULTS)

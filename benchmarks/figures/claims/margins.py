@@ -45,16 +45,16 @@ def comparisons(margins: pd.DataFrame) -> list[str]:
 
 
 def by_cell(margins: pd.DataFrame) -> str:
-    """The margins as a table: a line per data set, a column per comparison."""
+    """The margins as a table: a line per data set, a column per comparison, one margin per number of non-zeros."""
+
+    def said(value: float) -> str:
+        if pd.isna(value):
+            return "–"
+        return f"**{signed(value)}**" if value >= LEVEL else signed(value)
+
     columns, body = comparisons(margins), []
     for (dataset, source, unit), part in margins.groupby(["dataset", "source", "unit"]):
-        budgets = ", ".join(f"{budget}" for budget in sorted(part["budget"].unique()))
-        cells = [
-            ", ".join(
-                f"**{signed(value)}**" if value >= LEVEL else signed(value)
-                for value in part[part["comparison"] == comparison].sort_values("budget")["difference"]
-            )
-            for comparison in columns
-        ]
-        body.append([f"{style.named(dataset, source)}, {unit}", budgets, *cells])
+        cells = part.pivot(index="budget", columns="comparison", values="difference").reindex(columns=columns)
+        texts = [", ".join(map(said, cells[each])) for each in columns]
+        body.append([f"{style.named(dataset, source)}, {unit}", ", ".join(map(str, cells.index)), *texts])
     return tables.markdown(["MSCN minus Functa", "numbers per signal", *columns], body)
