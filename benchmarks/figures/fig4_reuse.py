@@ -113,6 +113,8 @@ def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) ->
     panels = figure.subplot_mosaic([["reuse", "reuse"], ["few", "many"]], height_ratios=(1.2, 1))
     top = panels["reuse"]
     for index, (kind, (label, look)) in enumerate(KINDS.items()):
+        if pairs[kind].isna().all():  # Another seed, of a run with one.
+            continue
         mean, spread = _range(pairs.groupby(PAIR)[kind])
         at = np.arange(len(names)) + style.dodge(index, len(KINDS))
         top.errorbar(at, mean, yerr=spread, linestyle="", capsize=3, label=label, **look)
@@ -122,7 +124,6 @@ def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) ->
     top.grid(visible=True, axis="x", which="minor")
     top.set(xlabel="modulations per signal: smaller in larger budget", ylabel="share of the smaller reused")
     top.set(ylim=(0, 1.05), xlim=(-0.5, len(names) - 0.5), title="Kept by the larger budget too, beside random choices")
-    top.legend(ncols=2, loc="lower right")
     layers, budgets = np.arange(masks["layer"].max() + 1), sorted(masks["budget"].unique())
     for axis, budget in ((panels["few"], budgets[0]), (panels["many"], budgets[-1])):
         of_budget = masks[masks["budget"] == budget]
@@ -131,9 +132,9 @@ def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) ->
         axis.bar(layers + 1, mean, yerr=spread, color="0.8", edgecolor="black", capsize=3)
         axis.axhline(budget / len(layers), color="black", linestyle=":", label="the same in each layer")
         axis.set(xticks=layers + 1, xlabel="modulated layer", ylabel="modulations kept", title=f"{budget} kept in all")
-        axis.set_ylim(top=1.25 * max((mean + spread[1]).max(), budget / len(layers)))
+        axis.yaxis.get_major_locator().set_params(integer=True)
         axis.grid(visible=False, axis="x")
-        axis.legend(loc="upper right")
+    style.legend(figure, ncols=3)
     about = f"mean and range over {_size(masks, gates)}"
     about += "\nNot shown: whether the units kept mean the same; between seeds only the numbers in layers can recur."
     figure.suptitle(f"Which modulations MSCN keeps · {title}\n{about}", fontsize=10)
