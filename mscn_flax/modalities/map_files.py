@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from jaxtyping import Float
 
+from mscn_flax.modalities import map_axes
 from mscn_flax.modalities.base import MAX_POINTS
 
 _ENGINES = {
@@ -57,9 +58,6 @@ _DEGREES = re.compile(r"°|deg(ree)?s?([ _]?(north|east|n|e|true))?")
 
 _BLOCK = 1 << 24
 """Values that are read at once, where a single map has not more."""
-
-_HOLE = 1.9
-"""Steps of a grid further apart than this many usual ones have something missing between them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +178,7 @@ def _field(path: pathlib.Path, variables: Mapping, temperature: str, latitude: s
         unit = str(line.attrs.get("units", "degrees")).strip()
         if not _DEGREES.fullmatch(unit.lower()):
             raise ValueError(f"{path}: {name!r} is in {unit!r}, not in degrees north and east")
-    rows, columns = _rows(path, lat), _columns(path, lon)
+    rows, columns = map_axes.rows(path, lat), map_axes.columns(path, lon)
     scale = _scale(path, temperature, maps.attrs.get("units", "K"))
     axes = (time, experiment, *grid)
     return Field(path, read, axes, experiments, lat[rows], lon[columns] % 360, rows, columns, scale)
@@ -261,44 +259,3 @@ def _scale(path: pathlib.Path, name: str, unit: object) -> tuple[float, float]:
     if plain not in _TO_KELVIN:
         raise ValueError(f"{path}: {name!r} is in {str(unit)!r}, not in kelvin, degrees Celsius or Fahrenheit")
     return _TO_KELVIN[plain]
-
-
-def _rows(path: pathlib.Path, lat: np.ndarray) -> np.ndarray:
-    """Order of the latitudes from the north; they must be within one step of both poles, without a hole."""
-    order = np.argsort(-lat, kind="stable")
-    gaps = -np.diff(lat[order])
-    inside = len(lat) > 1 and np.isfinite(lat).all() and np.abs(lat).max() < 90.01
-    if not inside or gaps.min() <= 0 or gaps.max() > _HOLE * _usual(gaps):
-        raise ValueError(f"{path} does not cover the globe: {_ends(lat)} are no latitudes in degrees, step by step")
-    if 90 - lat.max() > 1.01 * gaps[0] or 90 + lat.min() > 1.01 * gaps[-1]:
-        raise ValueError(f"{path} does not cover the globe: its latitudes, {_ends(lat)} degrees, miss a pole")
-    return order
-
-
-def _columns(path: pathlib.Path, lon: np.ndarray) -> np.ndarray:
-    """Order of the longitudes from Greenwich, each meridian once; they must go around, without a hole."""
-    if not np.isfinite(lon).all():
-        raise ValueError(f"{path} has longitudes that are not finite")
-    order = np.argsort(lon % 360, kind="stable")
-    gaps = _around(lon[order])
-    order = order[gaps > 0.05 * _usual(gaps[gaps > 0])] if len(order) > 1 else order
-    gaps = _around(lon[order])
-    if len(order) < 2 or gaps.max() > _HOLE * _usual(gaps):
-        raise ValueError(f"{path} does not cover the globe: its longitudes, {_ends(lon)} degrees, do not go around it")
-    return order
-
-
-def _around(lon: np.ndarray) -> np.ndarray:
-    """Degrees from each longitude to the next; from the last to the first."""
-    east = lon % 360
-    return np.diff(east, append=east[:1] + 360)
-
-
-def _usual(gaps: np.ndarray) -> float:
-    """The median, of an even number of gaps the smaller of the two in the middle: a region has two unlike gaps."""
-    return float(np.percentile(gaps, 50, method="lower"))
-
-
-def _ends(line: np.ndarray) -> str:
-    """The smallest and the largest number of an axis."""
-    return f"{line.min():.6g} to {line.max():.6g}" if line.size else "no numbers"
