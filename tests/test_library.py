@@ -74,6 +74,15 @@ def test_importing_takes_no_more_than_is_needed(imported, not_needed):
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize(("imported", "seldom"), [("mscn_flax.codec", False), ("benchmarks.plot", True)])
+def test_programs_look_for_garbage_seldom_and_the_library_leaves_that_to_them(imported, seldom):
+    seen = f"import gc; before = gc.get_threshold()[0]; import {imported}; print(gc.get_threshold()[0] > 10 * before)"
+    done = subprocess.run(
+        [sys.executable, "-c", seen], cwd=records.REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(seldom)
+
+
 def test_the_codec_on_one_s_own_files_needs_no_tensorflow(pictures, tmp_path):
     made = tmp_path / "m.safetensors"
     for arguments in (
