@@ -61,17 +61,26 @@ def test_stand_ins_and_subsets_are_named_as_such(found):
             assert f"{name} (stand-in)" in claim.data or name not in claim.data
 
 
-def _changed(tmp_path, gain: float):
-    """The rows of Table 1 with MSCN better by `gain` dB and hundredths of accuracy."""
+def _few() -> pd.DataFrame:
+    """The rows of Table 1, as text, for twenty signals of each cell."""
+    rows = pd.read_csv(QUICK / "table1_modulations.csv", dtype=str)
+    return rows[rows["signal_id"].astype(int) < 20].reset_index(drop=True)
+
+
+def _written(tmp_path, rows: pd.DataFrame) -> Results:
     folder = tmp_path / "quick"
     folder.mkdir()
-    rows = pd.read_csv(QUICK / "table1_modulations.csv", dtype=str)
-    rows = rows[rows["signal_id"].astype(int) < 20].reset_index(drop=True)
+    rows.to_csv(folder / "table1_modulations.csv", index=False)
+    return Results(folder)
+
+
+def _changed(tmp_path, gain: float):
+    """The rows of Table 1 with MSCN better by `gain` dB and hundredths of accuracy."""
+    rows = _few()
     ours = rows["method"] == "mscn"
     for column, unit in (("psnr_db", 1), ("voxel_accuracy", 0.01)):
         rows.loc[ours, column] = (rows.loc[ours, column].astype(float) + gain * unit).astype(str).replace("nan", None)
-    rows.to_csv(folder / "table1_modulations.csv", index=False)
-    return Results(folder)
+    return _written(tmp_path, rows)
 
 
 @pytest.mark.parametrize(("gain", "answer"), [(3.0, "yes"), (-3.0, "no")])
@@ -80,6 +89,19 @@ def test_the_verdict_follows_the_rows(tmp_path, gain, answer):
     assert _claim(found, "MSCN is above Functa").reproduced == answer
     assert _claim(found, "Solids are").reproduced == answer
     assert _claim(found, "Maps have").reproduced == answer
+
+
+def test_a_stand_in_beside_the_data_set_is_told_apart_from_it(tmp_path):
+    rows = _few()
+    maps = rows[rows["dataset"] == "era5"]
+    ours = maps[maps["seed"] == "0"].assign(dataset="sphere_fields", source="standin")
+    ours["run_id"] = ours["run_id"].str.replace("era5-subset", "sphere_fields-standin")
+    found = {claim.claim: claim for claim in verdict.claims(_written(tmp_path, pd.concat([rows, ours])))}
+    about = _claim(found, "Maps have")
+    assert about.data == "ERA5 (subset), made-up maps (stand-in)"
+    assert re.search(r"ERA5 \(subset\), at 192 numbers: .*; made-up maps \(stand-in\), at 192", about.measured)
+    assert about.seeds == "1 to 3"
+    assert _claim(found, "Solids are").seeds == "3"
 
 
 def test_a_margin_stands_at_its_number_of_non_zeros():

@@ -12,11 +12,12 @@ AS_TRAINED = "as trained"
 
 
 def margins(results: Results) -> pd.DataFrame:
-    """What MSCN has over Functa in each cell: dataset, source, budget, comparison, difference, unit."""
+    """What MSCN has over Functa in each cell: dataset, source, budget, comparison, difference, unit, fewest seeds."""
     lines = []
     for (dataset, source), part in table1_modulations.measured(results).groupby(["dataset", "source"]):
         shown = table1_modulations.headline(part)
-        value = part.set_index(["method", "budget"])[shown]
+        at = part.set_index(["method", "budget"])
+        value, seeds = at[shown], at["seeds"]
         for method, budget in value.index:
             name, _, recipe = method.partition(style.RECIPE)
             # At equal FLOPs the networks are the same.
@@ -27,8 +28,10 @@ def margins(results: Results) -> pd.DataFrame:
             if (rival, budget) in value:
                 difference = value[method, budget] - value[rival, budget]
                 unit = "points" if shown == "accuracy_pct" else "dB"
-                lines.append([dataset, source, budget, recipe or AS_TRAINED, difference, unit])
-    return pd.DataFrame(lines, columns=["dataset", "source", "budget", "comparison", "difference", "unit"])
+                fewest = min(seeds[method, budget], seeds[rival, budget])
+                lines.append([dataset, source, budget, recipe or AS_TRAINED, difference, unit, fewest])
+    columns = ["dataset", "source", "budget", "comparison", "difference", "unit", "seeds"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def judged(margins: pd.DataFrame) -> pd.Series:

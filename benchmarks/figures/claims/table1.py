@@ -35,7 +35,7 @@ def table1(results: Results) -> Claim | None:
         f"MSCN is above Functa in almost all settings; in its table in {claimed}.",
         "; ".join(said),
         of_rows(cells),
-        seeds(results.rows("table1_modulations")),
+        seeds(cells),
         [better.mean() >= MANY, better.any()],
     )
 
@@ -81,17 +81,21 @@ def _at_largest(results: Results, paper: str, claim: str, chosen: Callable[[pd.D
     cells = cells[chosen(cells) & ~cells["comparison"].str.endswith("parameters")]
     if cells.empty:
         return None
-    cells = cells[cells["budget"] == cells.groupby("dataset")["budget"].transform("max")]
-    at, better = cells.set_index("comparison")["difference"], judged(cells)
+    cells = cells[cells["budget"] == cells.groupby(["dataset", "source"])["budget"].transform("max")]
     unit = "dB" if (cells["unit"] == "dB").all() else "points of accuracy"
-    said = ", ".join(f"{comparison} {signed(at[comparison])}" for comparison in comparisons(cells))
+    said = []
+    for index, part in cells.groupby(["dataset", "source"]):
+        at = part.set_index("comparison")["difference"]
+        each = ", ".join(f"{comparison} {signed(at[comparison])}" for comparison in comparisons(part))
+        said.append((style.named(*index), f"at {part['budget'].iloc[0]} numbers: {each} {unit}"))
+    told = "; ".join(f"{named}, {text}" for named, text in said) if len(said) > 1 else said[0][1]
     return Claim(
         paper,
         claim,
-        f"MSCN minus Functa at {cells['budget'].max()} numbers: {said} {unit}",
+        f"MSCN minus Functa{':' if len(said) > 1 else ''} {told}",
         of_rows(cells),
-        seeds(results.rows("table1_modulations")),
-        list(better >= NOTICEABLE),
+        seeds(cells),
+        list(judged(cells) >= NOTICEABLE),
     )
 
 
