@@ -1,7 +1,10 @@
 """A codec for one's own pictures, maps, solids and scenes."""
 
 import argparse
+import os
 import pathlib
+import signal
+import sys
 
 from mscn_flax import garbage, shipped
 from mscn_flax.commands import batch, decode, encode, info, train
@@ -28,6 +31,10 @@ def main(arguments: list[str] | None = None, models: pathlib.Path = shipped.FOLD
 
         devices.choose()
         options.run(options)
+    except BrokenPipeError:
+        # Who reads what is printed has seen enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        parser.exit(128 + signal.SIGPIPE)
     except batch.ERRORS as error:
         parser.exit(2, f"error: {batch.said(error, getattr(options, 'output', None))}\n")
     except KeyboardInterrupt:

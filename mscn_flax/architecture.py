@@ -6,6 +6,7 @@ import types
 import flax.linen as nn
 
 from mscn_flax.curvature import Curvature, FullCurvature, KroneckerCurvature, LayerCurvature, LowRankCurvature
+from mscn_flax.delta import DeltaSiren
 from mscn_flax.quantize import MAX_BITS
 from mscn_flax.rendering import Camera, RadianceField
 from mscn_flax.siren import LatentModulatedSiren, Siren
@@ -76,6 +77,15 @@ def describe(field: nn.Module | Camera | Curvature) -> dict:
     return {"class": type(field).__name__} | {
         name: describe(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
     }
+
+
+def check_known(field: nn.Module | Camera | DeltaSiren) -> None:
+    """Raises a ValueError for a field that `build` could not make again."""
+    if type(field).__name__ not in _CLASSES:
+        raise ValueError(f"a model's file holds {', '.join(_CLASSES)}, no {type(field).__name__}")
+    for each in dataclasses.fields(field):
+        if each.name != "parent" and isinstance(part := getattr(field, each.name), nn.Module):
+            check_known(part)
 
 
 def build(description: dict) -> nn.Module | Camera | Curvature:

@@ -6,6 +6,9 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # To ask for it is to set it.
+
 
 @contextlib.contextmanager
 def replaced(path: pathlib.Path, mode: str = "w") -> Iterator:
@@ -26,8 +29,9 @@ def replaced(path: pathlib.Path, mode: str = "w") -> Iterator:
 
 @contextlib.contextmanager
 def _temporary(path: pathlib.Path, mode: str) -> Iterator:
-    """A file beside `path` that is renamed to it at the end, or removed."""
+    """A file beside `path` that is renamed to it at the end, or removed; as open to others as what it replaces."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode_bits = path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_UMASK
     newline = None if "b" in mode else ""
     # Its name may not be longer than the one that it gets.
     with tempfile.NamedTemporaryFile(mode, dir=path.parent, prefix=".mscn-", delete=False, newline=newline) as out:
@@ -35,7 +39,7 @@ def _temporary(path: pathlib.Path, mode: str) -> Iterator:
             yield out
             out.flush()
             os.fsync(out.fileno())
-            os.chmod(out.name, 0o644)
+            os.chmod(out.name, mode_bits)
             os.replace(out.name, path)
         except BaseException:
             os.unlink(out.name)

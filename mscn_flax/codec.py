@@ -12,23 +12,25 @@ from jaxtyping import Bool, Float, Int
 from mscn_flax import entropy, plain
 from mscn_flax.modalities import IMAGES, Cameras, Signal
 from mscn_flax.model import ID_BYTES, Model
+from mscn_flax.progress import Shown
 from mscn_flax.stream import Stream, join, parse
 
 
-def encode(model: Model, signal: Signal, effort: int | None = None) -> bytes:
+def encode(model: Model, signal: Signal, effort: int | None = None, show: Shown | None = None) -> bytes:
     """The stream of a signal: its codes, or the picture itself where that is shorter.
 
     Args:
       model: that the decoder will have.
       signal: as its modality has it.
       effort: steps with momentum that codes are refined by, see `refine.py`; None for the model's own number.
+      show: told how many parts are coded, of how many.
 
     Raises:
       ValueError: for a signal that the model cannot code.
     """
     coder, modality = model.coder, model.coder.modality
     coder = coder if effort is None else dataclasses.replace(coder, refined=effort)
-    codes, extent = coder.adapt(coder.split(signal)), modality.extent(signal)
+    codes, extent = coder.adapt(coder.split(signal), show), modality.extent(signal)
     coded = pack(model, codes, *extent)
     if modality is IMAGES and coder.channels == 3:
         pixels = plain.encode(signal, len(coded) - len(join(modality, plain.MODEL_ID, *extent, 0, b"")))
@@ -37,7 +39,13 @@ def encode(model: Model, signal: Signal, effort: int | None = None) -> bytes:
     return coded
 
 
-def decode(model: Model | None, data: bytes, cameras: Cameras | None = None, whole: bool = True) -> Signal:
+def decode(
+    model: Model | None,
+    data: bytes,
+    cameras: Cameras | None = None,
+    whole: bool = True,
+    show: Shown | None = None,
+) -> Signal:
     """The signal of a stream: the image, the field's values of maps or of a solid, or views of a scene.
 
     Args:
@@ -47,12 +55,13 @@ def decode(model: Model | None, data: bytes, cameras: Cameras | None = None, who
       whole: whether the stream must be whole and unaltered. Of a stream's first bytes (False) so many numbers of each
         part are read as they hold, the others are those of the mean: a lower rate. For models with contexts alone,
         whose payload has one number of all parts after the other.
+      show: told how many parts, or views, are decoded, of how many.
 
     Raises:
       ValueError: for what is no such stream of this model, or for cameras where it holds no scene.
     """
     stream = parse(data, whole)
-    if stream.lossless and not whole:
+    if stream.lossless and not stream.whole:
         raise ValueError("of a picture without loss nothing can be decoded but all")
     if stream.lossless:
         if cameras is not None:
@@ -61,14 +70,14 @@ def decode(model: Model | None, data: bytes, cameras: Cameras | None = None, who
     if model is None:
         raise ValueError(f"the stream needs model {stream.model_id.hex()}")
     coder, modality = model.coder, model.coder.modality
-    codes = unpack(model, stream, whole)
+    codes = unpack(model, stream)
 
     def stored(values):
         if not np.isfinite(values).all():
             raise ValueError("the model gives values that are not finite")
         return modality.stored(values)
 
-    values, cameras = coder.values(codes, stream.height, stream.width, cameras, stored)
+    values, cameras = coder.values(codes, stream.height, stream.width, cameras, stored, show)
     return modality.join(values, stream.height, stream.width, coder.side, cameras)
 
 
@@ -95,7 +104,7 @@ def _joined(model: Model, columns: list, parts: int, height: int, width: int) ->
     return join(model.coder.modality, bytes.fromhex(model.id)[:ID_BYTES], height, width, parts, payload)
 
 
-def unpack(model: Model, stream: Stream, whole: bool = True) -> Float[np.ndarray, "P *code"]:
+def unpack(model: Model, stream: Stream) -> Float[np.ndarray, "P *code"]:
     """The codes of a stream's parts; memory is within a constant factor of the payload's, where that must be whole.
 
     Raises:
@@ -103,7 +112,7 @@ def unpack(model: Model, stream: Stream, whole: bool = True) -> Float[np.ndarray
     """
     if stream.model_id != bytes.fromhex(model.id)[:ID_BYTES]:
         raise ValueError(f"the stream needs model {stream.model_id.hex()}, this is {model.id[: 2 * ID_BYTES]}")
-    coder, rows = model.coder, stream.parts
+    coder, rows, whole = model.coder, stream.parts, stream.whole
     if stream.modality is not coder.modality:
         raise ValueError(f"the stream holds a {stream.modality.noun}, the model another kind of signal")
     coder.modality.check_header(stream.height, stream.width, rows, coder.side)

@@ -16,6 +16,7 @@ from mscn_flax.gates import GateState
 from mscn_flax.learner import MetaLearner, Theta
 from mscn_flax.modalities import Cameras, Modality, Signal
 from mscn_flax.modalities.base import MAX_POINTS, Points
+from mscn_flax.progress import Shown
 from mscn_flax.rendering import points_per_coordinate
 from mscn_flax.siren import base_siren
 from mscn_flax.train_state import TrainState
@@ -113,21 +114,22 @@ class Coder:
         self.check_work(len(self.modality.values(parts)))
         return parts
 
-    def adapt(self, parts: Signal) -> Float[np.ndarray, "n *code"]:
-        """The gated codes of parts of one signal, or of many signals."""
+    def adapt(self, parts: Signal, show: Shown | None = None) -> Float[np.ndarray, "n *code"]:
+        """The gated codes of parts of one signal, or of many signals; `show` is told how many are done."""
         gates = self._gates()
 
         def encoder(mesh, chunk):
             encode = _encoder(self.learner, self.steps, self.refined, mesh, chunk)
             return lambda *rows: encode(self.theta, gates, *self._seen(rows))
 
-        return _in_blocks(encoder, self._chunk("encode"), self.modality.held(parts, self.side, self.steps))
+        return _in_blocks(encoder, self._chunk("encode"), self.modality.held(parts, self.side, self.steps), show)
 
     def render(
         self,
         codes: Float[np.ndarray, "P *code"],
         coords: Float[np.ndarray, "*V N d"] | None = None,
         finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+        show: Shown | None = None,
     ) -> np.ndarray:
         """The values [R, N, c] of one signal's codes: a function of them alone, to the last bit.
 
@@ -135,6 +137,7 @@ class Coder:
           codes: of all R parts, or of the only one, of which there are R views.
           coords: of all parts, or of each view; None for all points of a part.
           finish: applied to some of the values at a time.
+          show: told how many parts, or views, are done.
         """
         coords = self.modality.all_coordinates(self.side) if coords is None else coords
         shared, rows = (self.theta, coords), (codes,)
@@ -145,7 +148,7 @@ class Coder:
             render = _renderer(self.learner, mesh, chunk)
             return lambda *block: finish(np.asarray(render(*shared, *block)))
 
-        return _in_blocks(renderer, self._chunk("decode"), rows)
+        return _in_blocks(renderer, self._chunk("decode"), rows, show)
 
     def values(
         self,
@@ -154,6 +157,7 @@ class Coder:
         width: int,
         cameras: Cameras | None = None,
         finish: Callable[[np.ndarray], np.ndarray] = np.asarray,
+        show: Shown | None = None,
     ) -> tuple[np.ndarray, Cameras | None]:
         """The values of one signal's codes that `Modality.join` puts together, and the cameras of its views.
 
@@ -163,12 +167,13 @@ class Coder:
           width: likewise.
           cameras: as `Modality.rendered_at` takes them.
           finish: as `render` takes it.
+          show: likewise.
         """
         coords, cameras = self.modality.rendered_at(cameras, self.learner.field, self.side)
         if self.overlap:
-            wider = self.render(codes, self.modality.wider_coordinates(self.side), finish)
+            wider = self.render(codes, self.modality.wider_coordinates(self.side), finish, show)
             return self.modality.blended(wider, height, width, self.side), cameras
-        return self.render(codes, coords, finish), cameras
+        return self.render(codes, coords, finish, show), cameras
 
     def _chunk(self, task: str) -> int:
         """Parts that a device works on at a time, with `task` as `memory` has it."""
@@ -203,7 +208,7 @@ def _renderer(learner: MetaLearner, mesh: Mesh, chunk_size: int) -> Callable:
     return jax.jit(functools.partial(over_signals.decode, learner, mesh=mesh, chunk_size=chunk_size))
 
 
-def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -> np.ndarray:
+def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...], show: Shown | None = None) -> np.ndarray:
     """`compiled(mesh, chunk)(*block)` of blocks of rows: one compilation whatever their number, but for a few rows.
 
     These (a small image) are padded to a power of two. How many rows are worked on together depends on their number
@@ -221,4 +226,6 @@ def _in_blocks(compiled: Callable, largest: int, rows: tuple[np.ndarray, ...]) -
         short = block - len(parts[0])
         padded = [np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) for part in parts]
         results.append(np.asarray(fn(*padded))[: len(parts[0])])
+        if show:
+            show(min(start + block, count), count)
     return np.concatenate(results)

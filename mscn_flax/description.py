@@ -13,6 +13,7 @@ from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.contexts import Contexts
 from mscn_flax.curvature import Curvature
+from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import MODALITIES, Modality
 from mscn_flax.quantize import Quantizer
@@ -51,6 +52,15 @@ _MISFIT = "mask, quantiser and tables do not fit each other"
 
 _UNSAID = ("kind", "image")
 """What a model's description leaves out: its id depends on it."""
+
+
+def check_field(field: nn.Module | Camera | DeltaSiren, modality: Modality, side: int) -> None:
+    """Raises a ValueError for a field of other signals, or one whose layers would fill the memory."""
+    if isinstance(field, Camera) or isinstance(field, RadianceField) != bool(modality.extra_channels):
+        raise ValueError(f"a {type(field).__name__} is no field of a {modality.noun}")
+    points = math.prod(modality.shape(side)) * points_per_coordinate(field)
+    if points * base_siren(field).width > _MAX_ACTIVATIONS:
+        raise ValueError(f"{points:,} points of {base_siren(field).width} units are more than {_MAX_ACTIVATIONS:,}")
 
 
 def describe(coder: Coder, bits: int) -> str:
@@ -137,7 +147,7 @@ def _coder(told: dict, tensors: dict[str, np.ndarray]) -> Coder:
     modality = MODALITIES[told.get(*_UNSAID)]
     side, steps = (architecture.checked(name, told[name], int) for name in ("side", "steps"))
     learner = _learner(told["learner"], architecture.build(told["field"]), told["budget"])
-    _check_field(learner.field, modality, side)
+    check_field(learner.field, modality, side)
     theta = {name.removeprefix("theta."): each for name, each in tensors.items() if name.startswith("theta.")}
     wanted = jax.eval_shape(learner.init, jax.random.key(0), jax.ShapeDtypeStruct((1, modality.dims), np.float32))
     wanted = {name: leaf.shape for name, leaf in flatten_dict(wanted, sep=".").items()}
@@ -165,15 +175,6 @@ def _learner(told: dict, field: nn.Module | Camera, budget: int | None) -> MetaL
     if "curvature" in told:
         options["curvature"] = architecture.checked("curvature", architecture.build(told["curvature"]), Curvature)
     return MetaLearner(field=field, controller=controller, **options)
-
-
-def _check_field(field: nn.Module | Camera, modality: Modality, side: int) -> None:
-    """Raises a ValueError for a field of other signals, or one whose layers would fill the memory."""
-    if isinstance(field, Camera) or isinstance(field, RadianceField) != bool(modality.extra_channels):
-        raise ValueError(f"a {type(field).__name__} is no field of a {modality.noun}")
-    points = math.prod(modality.shape(side)) * points_per_coordinate(field)
-    if points * base_siren(field).width > _MAX_ACTIVATIONS:
-        raise ValueError(f"{points} points of {base_siren(field).width} units are more than {_MAX_ACTIVATIONS}")
 
 
 def _part(name: str, tensors: dict[str, np.ndarray], entries: int, tables: int) -> Transform | Contexts | None:

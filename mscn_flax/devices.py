@@ -101,7 +101,10 @@ def _keep_compiled() -> None:
     features = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
     machine = hashlib.sha256(repr((platform.machine(), platform.system(), features)).encode()).hexdigest()[:8]
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mscn_flax"
-    jax.config.update("jax_compilation_cache_dir", str(cache / f"compiled-{machine}"))
+    folder = cache / f"compiled-{machine}"
+    # Where nothing can be kept, JAX would complain of every program.
+    if os.access(next(path for path in (folder, *folder.parents) if path.exists()), os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def has_accelerator() -> bool:

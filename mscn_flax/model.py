@@ -12,7 +12,7 @@ import safetensors.numpy
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int, UInt32
 
-from mscn_flax import description, metrics
+from mscn_flax import architecture, description, metrics
 from mscn_flax.atomic import replaced
 from mscn_flax.coder import Coder
 from mscn_flax.contexts import Contexts
@@ -107,7 +107,12 @@ class Model:
         return values if self.transform is None else self.transform.backward(values)
 
     def save(self, path: pathlib.Path) -> None:
-        """Writes the file, atomically."""
+        """Writes the file, atomically.
+
+        Raises:
+          ValueError: for a network that a file cannot describe.
+        """
+        architecture.check_known(self.coder.learner.field)
         metadata = {"format": FORMAT, "architecture": self.described, "id": self.id}
         metadata |= {"gin": self.gin, "trained_on": self.trained_on, "held_out": self.held_out}
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in _tensors(self).items()}

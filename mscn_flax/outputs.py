@@ -15,7 +15,7 @@ def no_folder(path: pathlib.Path) -> bool:
 
 def pairs(
     inputs: list[pathlib.Path],
-    output: pathlib.Path | None,
+    output: str | None,
     ending: Callable[[pathlib.Path], str],
     takes: Callable[[pathlib.Path], bool],
     what: str,
@@ -24,8 +24,9 @@ def pairs(
     """Every input with its output; a folder that is not an input itself stands for the inputs in it.
 
     Args:
-      inputs: as given.
-      output: the one output, or the folder of all; None for outputs beside their inputs.
+      inputs: as given; what is there twice counts once.
+      output: the one output, or the folder of all, which one that ends in a slash is too; None for outputs beside their
+        inputs.
       ending: of an input -> what takes the place of its own, where an output has no other name.
       takes: whether a path looks like an input.
       what: an input is, for people.
@@ -42,16 +43,27 @@ def pairs(
         if not inside:
             raise ValueError(f"{given} has nothing that looks like {what}")
         sources += inside
-    if output is not None and sources == inputs[:1] and (replaceable(output) or not output.is_dir()):
-        return [(sources[0], output)]
-    beside = [source.with_name(f"{source.stem}{ending(source)}") for source in sources]
-    targets = beside if output is None else [output / path.name for path in beside]
+    sources = list(dict.fromkeys(sources))
+    target = None if output is None else pathlib.Path(output)
+    if target is not None and sources == inputs[:1]:
+        # A scene is a folder itself, slash or not.
+        new_folder = output.endswith(os.sep) and not target.exists() and replaceable(target)
+        if not new_folder and (replaceable(target) or not target.is_dir()):
+            return [(sources[0], target)]
+    beside = [_beside(source, ending(source)) for source in sources]
+    targets = beside if target is None else [target / path.name for path in beside]
     first: dict[pathlib.Path, pathlib.Path] = {}
     for source, target in zip(sources, targets, strict=True):
         other = first.setdefault(target.resolve(), source)
         if other is not source:
             raise ValueError(f"{other} and {source} would both become {target}; rename one")
     return list(zip(sources, targets, strict=True))
+
+
+def _beside(source: pathlib.Path, ending: str) -> pathlib.Path:
+    """The output beside an input; a folder has no ending, and `.` the name that it has from outside."""
+    named = source if source.name else source.resolve()
+    return named.with_name(f"{named.name if source.is_dir() else named.stem}{ending}")
 
 
 def check(

@@ -1,7 +1,9 @@
 """The progress of a run: a bar at a terminal, otherwise a line in the log every few seconds."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 import rich.progress
 
@@ -58,3 +60,33 @@ class Progress:
         if done := step - self._first:
             text += f"  ETA {(now - self._began) / done * (self._total - step):.0f} s"
         print(f"{self._label}  {self._unit} {step}/{self._total}  {text}", file=sys.stderr, flush=True)
+
+
+SOON_S = 2.0
+"""Seconds of work of which no progress is shown."""
+
+Shown = Callable[[int, int], None]
+"""Takes how many are done, and of how many."""
+
+
+@contextlib.contextmanager
+def shown_if_long(label: str, unit: str) -> Iterator[Shown]:
+    """What shows the progress of work that turns out to take longer than `SOON_S`; for one piece of work after another.
+
+    Args:
+      label: name of the work.
+      unit: what is counted.
+    """
+    began, bars = time.monotonic(), []
+
+    def show(done: int, total: int) -> None:
+        if not bars and done < total and time.monotonic() - began > SOON_S:
+            bars.append(Progress(label, total, done, unit=unit).__enter__())
+        for bar in bars:
+            bar.show(done, {})
+
+    try:
+        yield show
+    finally:
+        for bar in bars:
+            bar.__exit__()

@@ -26,6 +26,7 @@ class Stream(NamedTuple):
       parts: how many have codes of their own; 0 where the payload is the picture itself.
       payload: of the range coder, or the picture itself.
       header_bytes: all the others.
+      whole: whether all of it is there, unaltered.
     """
 
     modality: Modality
@@ -35,6 +36,7 @@ class Stream(NamedTuple):
     parts: int
     payload: bytes
     header_bytes: int
+    whole: bool
 
     @property
     def lossless(self) -> bool:
@@ -71,7 +73,8 @@ def parse(data: bytes, whole: bool = True) -> Stream:
 
     Args:
       data: the stream, or its first bytes.
-      whole: whether all of it must be there, unaltered; otherwise the header must, and no checksum is looked at.
+      whole: whether all of it must be there, unaltered; otherwise the header must, and of a stream that
+        is cut the last three bytes are left out: they may be the checksum's.
 
     Raises:
       ValueError: for what is not such a stream.
@@ -79,23 +82,24 @@ def parse(data: bytes, whole: bool = True) -> Stream:
     if data[:2] != MAGIC:
         raise ValueError("not an MSCN stream")
     fixed = 4 + ID_BYTES
-    if whole and (len(data) < fixed + 3 + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big")):
+    complete = len(data) >= fixed + 3 + 4 and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "big")
+    if whole and not complete:
         raise ValueError("the stream is truncated or altered: its checksum differs")
     if len(data) < fixed:
         raise ValueError("the stream ends within its header")
     if data[2] != VERSION or data[3] >= len(_MODALITIES):
         read = f"{VERSION} and kinds below {len(_MODALITIES)}"
         raise ValueError(f"the stream has version {data[2]} and kind {data[3]}, this decoder reads {read}")
-    numbers, position, body = [], fixed, data[:-4] if whole else data
+    numbers, position, body = [], fixed, data[:-4] if complete else data[:-3]
     for _ in range(3):
-        number, position = _read_varint(body, position)
+        number, position = _read_varint(body if complete else data, position)
         numbers.append(number)
     height, width, parts = numbers
     if not 1 <= height * width <= MAX_POINTS:
         raise ValueError(f"the stream claims {height}x{width} points, of at most {MAX_POINTS}")
-    stream = Stream(
-        _MODALITIES[data[3]], data[4:fixed], height, width, parts, body[position:], position + len(data) - len(body)
-    )
+    payload = body[position:]
+    others = len(data) - len(payload)
+    stream = Stream(_MODALITIES[data[3]], data[4:fixed], height, width, parts, payload, others, complete)
     if stream.lossless:
         if stream.modality is not IMAGES or parts:
             raise ValueError(f"the stream claims a {stream.modality.noun} of {parts} parts that needs no model")

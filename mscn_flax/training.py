@@ -10,7 +10,7 @@ import gin
 import jax
 import numpy as np
 
-from mscn_flax import codec, configuration, stream
+from mscn_flax import codec, configuration, description, stream
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
 from mscn_flax.fitting import fit_model, lattices_of
@@ -19,6 +19,7 @@ from mscn_flax.modalities import IMAGES, Modality
 from mscn_flax.modalities.images import PATCHES, pictures_in
 from mscn_flax.model import Model
 from mscn_flax.outer import OuterOptimizer
+from mscn_flax.progress import Progress
 from mscn_flax.quantize import check_bits
 from mscn_flax.siren import Siren
 from mscn_flax.text import first_line
@@ -75,18 +76,21 @@ def patches_of(folder: pathlib.Path | None, seed: int, side: int | None = None) 
     count = min(len(paths) - 1, max(1, len(paths) // 10), _HELD_OUT)
     held_out = sorted(np.random.default_rng([seed, len(paths)]).permutation(len(paths))[:count])
     crops, larger = [], []
-    for index, path in enumerate(paths):
-        picture, rng = IMAGES.read(path), np.random.default_rng([seed, index])
-        room = np.array(picture.shape[:2]) - side
-        if room.min() < 0:
-            raise ValueError(f"{path} is smaller than a patch of {side}x{side} pixels")
-        if index in held_out:
-            continue
-        for top, left in rng.integers(room + 1, size=(_CROPS, 2)):
-            crops.append(picture[top : top + side, left : left + side])
-        extent = np.minimum(np.array(picture.shape[:2]) // side, PATCHES) * side
-        for top, left in rng.integers(picture.shape[:2] - extent + 1, size=(_LARGER, 2)):
-            larger.append(picture[top : top + extent[0], left : left + extent[1]])
+    with Progress(f"reading {folder}", len(paths), unit="picture") as progress:
+        for index, path in enumerate(paths):
+            picture, rng = IMAGES.read(path), np.random.default_rng([seed, index])
+            progress.show(index + 1, {})
+            room = np.array(picture.shape[:2]) - side
+            if room.min() < 0:
+                raise ValueError(f"{path} is smaller than a patch of {side}x{side} pixels")
+            if index in held_out:
+                continue
+            # Copies: a part of a picture would keep the whole of it in memory.
+            for top, left in rng.integers(room + 1, size=(_CROPS, 2)):
+                crops.append(picture[top : top + side, left : left + side].copy())
+            extent = np.minimum(np.array(picture.shape[:2]) // side, PATCHES) * side
+            for top, left in rng.integers(picture.shape[:2] - extent + 1, size=(_LARGER, 2)):
+                larger.append(picture[top : top + extent[0], left : left + extent[1]].copy())
     name = f"{len(paths)} pictures of {folder.name}, {count} of them held out"
     return Signals(crops, name, IMAGES, map(IMAGES.read, [paths[index] for index in held_out]), larger)
 
@@ -230,7 +234,8 @@ def train_model(
     """Meta-learns on signals, and fits quantiser and tables to the codes of some of them.
 
     Args:
-      setup: what is trained, and how; the codes of its learner are modulations, latents or updates.
+      setup: what is trained, and how; the codes of its learner are modulations or latents. Where they are updates
+        of the weights, the model codes but cannot be saved.
       signals: training signals, `signals[i]` as the modality of the setup has them.
       network: a model that was trained so, in which case nothing is; None to train.
       bits: bits per quantised number.
@@ -248,9 +253,11 @@ def train_model(
 
     Raises:
       FloatingPointError: where the loss is not finite.
-      ValueError: for a number of bits that there cannot be, or too few signals, before anything is trained.
+      ValueError: for a number of bits that there cannot be, signals too large to be coded, or too few of them, before
+        anything is trained.
     """
     check_bits(bits)
+    description.check_field(setup.learner.field, setup.modality, setup.resolution)
     steps = setup.learner.inner_steps if encoding_steps is None else encoding_steps
     if network is None:
         state = train(setup, signals, checkpoints=checkpoints).state

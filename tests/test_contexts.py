@@ -116,13 +116,14 @@ def test_the_first_bytes_of_a_stream_hold_the_first_numbers_of_every_part(in_con
     held = []
     for length in range(all_of_it.header_bytes - 4, len(data) + 1):
         begun = stream.parse(data[:length], whole=False)
-        found = in_context.levels(codec.unpack(in_context, begun, whole=False))
+        found = in_context.levels(codec.unpack(in_context, begun))
         count = max((i for i in range(levels.shape[1] + 1) if (found[:, :i] == levels[:, :i]).all()), default=0)
         assert (found[:, count:] == mean).all()
+        assert begun.whole == (length == len(data))
         held.append(count)
         assert codec.decode(in_context, data[:length], whole=False).shape == signal.shape
     assert held == sorted(held)
-    assert held[0] < held[-1]
+    assert held[0] < held[-1] == levels.shape[1]
 
 
 def test_what_is_no_beginning_of_a_stream_is_refused(in_context):

@@ -240,7 +240,6 @@ def test_what_cannot_be_coded_is_refused_in_one_line(trained, tmp_path, name, ca
         (["encode", "a.png", "--model", "absent"], "there is no model"),
         (["decode", "a.png", "-o", "out.jpg", "--model", "model.safetensors"], "must end in one of"),
         (["info", "absent"], "there is no file"),
-        (["encode", ".", "a.png", "-o", "s", "--model", "model.safetensors"], "would both become s/a.mscn; rename one"),
         (["train", "-o", "x", "--pictures", "model.safetensors"], "no picture"),
         (["train", "-o", "x", "--bits=13", "--gin_param=codec/Training.outer_steps=6"], "1 to 12 bits"),
         (["train", "-o", "x", "--gin_param=codec.speed=3"], "doesn't have a parameter"),

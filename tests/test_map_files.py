@@ -248,7 +248,7 @@ def test_an_archive_of_netcdf_is_a_zip(tmp_path):
         archive.writestr("data.nc", b"CDF\x01")
     refused(tmp_path / "a.nc", "is a zip archive")
     refused(tmp_path / "absent.nc", "there is no file")
-    refused(tmp_path, "directory")
+    refused(tmp_path, "a folder")
 
 
 @EXAMPLES

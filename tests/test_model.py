@@ -9,7 +9,14 @@ import pytest
 import safetensors.numpy
 
 from mscn_flax import architecture, model
+from mscn_flax.delta import DeltaSiren
+from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import MODALITIES
+from mscn_flax.outer import OuterOptimizer
 from mscn_flax.rendering import Camera
+from mscn_flax.siren import Siren
+from mscn_flax.train import Setup, Training
+from mscn_flax.training import train_model
 
 FILE = pathlib.Path(__file__).parent / "golden" / "image.safetensors"
 
@@ -90,3 +97,15 @@ def test_the_id_covers_weights_mask_and_tables(mscn):
     tables[0, [tables[0].argmax(), tables[0].argmin()]] += np.array([-1, 1]).astype(np.uint32)
     others = [{"coder": coder}, {"tables": tables}, {"excess_table": np.roll(mscn.excess_table, 1)}]
     assert len({mscn.id, *(dataclasses.replace(mscn, **other).id for other in others)}) == 4
+
+
+def test_what_no_file_could_bring_back_is_refused_before_it_is_trained_or_saved(mscn, tmp_path):
+    field = DeltaSiren(Siren(depth=3, width=8, out_dim=3))
+    coder = dataclasses.replace(mscn.coder, learner=MetaLearner(field))
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(ValueError, match="no DeltaSiren"):
+        dataclasses.replace(mscn, coder=coder).save(path)
+    assert not path.exists()
+    setup = Setup(MetaLearner(Siren(out_dim=1)), OuterOptimizer(), Training(), MODALITIES["volume"], 192)
+    with pytest.raises(ValueError, match="7,077,888 points of 512 units are more"):
+        train_model(setup, [np.zeros((192, 192, 192, 1), np.float32)])

@@ -147,6 +147,7 @@ def test_whole_pictures_are_held_out_of_a_folder(tmp_path, count, held):
     for index in range(count):
         PIL.Image.fromarray(np.full((33, 32, 3), index, np.uint8)).save(tmp_path / f"{index}.png")
     found = training.patches_of(tmp_path, seed=0)
+    assert all(part.base is None for part in [*found.signals, *found.larger])  # No picture stays whole in memory.
     trained = {int(patch[0, 0, 0]) for patch in found.signals}
     held_out = [int(picture[0, 0, 0]) for picture in found.held_out]
     assert len(held_out) == held

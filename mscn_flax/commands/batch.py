@@ -62,7 +62,7 @@ def as_json(facts: dict) -> str:
     return json.dumps(known(facts))
 
 
-def said(error: BaseException, output: pathlib.Path | None) -> str:
+def said(error: BaseException, output: pathlib.Path | str | None) -> str:
     """An error in one line; where the system's does not name the file, it is about the output."""
     if isinstance(error, OSError) and error.strerror and (error.filename or output):
         return printable(f"{error.filename or output}: {error.strerror}")

@@ -7,6 +7,7 @@ import pathlib
 import time
 
 from mscn_flax.commands.batch import SUFFIX, Done, add_force, add_json, each
+from mscn_flax.inputs import check_file
 from mscn_flax.modalities import Modality
 
 DECODED = ".decoded"
@@ -17,9 +18,10 @@ def add(commands) -> None:
     decode = commands.add_parser("decode", help="streams to files")
     decode.add_argument("inputs", nargs="+", type=pathlib.Path, help="streams, or folders of them")
     help_output = f"file, or folder of NAME{DECODED}.png or the like (default: beside)"
-    decode.add_argument("-o", "--output", type=pathlib.Path, help=help_output)
+    decode.add_argument("-o", "--output", help=help_output)
     decode.add_argument("--model", help="file, or name of a model of the package (default: the one that is needed)")
-    decode.add_argument("--cameras", type=pathlib.Path, help="of scenes: folder with pose/ and intrinsics.txt")
+    help_cameras = "of scenes, with --model: folder with pose/ and intrinsics.txt"
+    decode.add_argument("--cameras", type=pathlib.Path, help=help_cameras)
     help_partial = "the first bytes of a stream are enough, for a lower quality; nothing is checked by a sum"
     decode.add_argument("--partial", action="store_true", help=help_partial)
     add_json(decode)
@@ -31,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
     """Decodes all streams."""
     from mscn_flax import codec, model, outputs, stream
     from mscn_flax.modalities.cameras import read_cameras
+    from mscn_flax.progress import shown_if_long
 
     shelf = options.shelf
     path = shelf.path(options.model) if options.model else None
@@ -69,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     def may_replace(modality: Modality | None):
         return modality.replaceable if modality else outputs.no_folder
 
-    takes, may = (lambda path: path.suffix == SUFFIX), may_replace(modality_of(options.inputs[0]))
+    takes, may = (lambda path: path.suffix.lower() == SUFFIX), may_replace(modality_of(options.inputs[0]))
     pairs = outputs.pairs(options.inputs, options.output, ending, takes, "a stream", may)
     read = [path or shelf.folder, *filter(None, [options.cameras]), *(source for source, _ in pairs)]
     for modality in {modality_of(source): None for source, _ in pairs}:
@@ -79,12 +82,13 @@ def run(options: argparse.Namespace) -> None:
         outputs.check(targets, read, force=options.force, replaceable=may_replace(modality))
 
     def work(source, target):
-        if not source.is_file():
-            raise ValueError(f"there is no file {source}")
+        check_file(source)
         began, data = time.perf_counter(), source.read_bytes()
         coded = stream.parse(data, not options.partial)
         shared = model_of(coded)
-        coded.modality.write(target, codec.decode(shared, data, cameras, not options.partial))
+        with shown_if_long(f"decoding {source.name}", coded.modality.part) as show:
+            decoded = codec.decode(shared, data, cameras, not options.partial, show)
+        coded.modality.write(target, decoded)
         name = None if coded.lossless else shelf.name_of(shared.id)
         seconds = time.perf_counter() - began
         facts = stream.facts(data, not options.partial) | {"seconds": seconds, "model_name": name}

@@ -20,7 +20,7 @@ def add(commands) -> None:
     """Adds the command to those that there are."""
     encode = commands.add_parser("encode", help="files to streams")
     encode.add_argument("inputs", nargs="+", type=pathlib.Path, help="files that the model takes, or folders of them")
-    encode.add_argument("-o", "--output", type=pathlib.Path, help="stream, or folder of NAME.mscn (default: beside)")
+    encode.add_argument("-o", "--output", help="stream, or folder of NAME.mscn (default: beside)")
     encode.add_argument("--model", help="file, or name of a model of the package (default: one for the kind of file)")
     low, high = min(shipped.QUALITIES), max(shipped.QUALITIES)
     help_quality = f"of pictures, {low} to {high} (default {shipped.DEFAULT_QUALITY}): how large and how good"
@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
     """Codes all files, each as well as its stream is decoded."""
     from mscn_flax import codec, model, outputs, stream
     from mscn_flax.atomic import replaced
+    from mscn_flax.progress import shown_if_long
 
     shelf, chosen = options.shelf, [name for name in ("model", "quality", "bpp") if getattr(options, name)]
     if len(chosen) > 1:
@@ -76,10 +77,12 @@ def run(options: argparse.Namespace) -> None:
         modality = shared.coder.modality
         signal = modality.read(source, shared.coder.side)
         began = time.perf_counter()
-        data = codec.encode(shared, signal, options.effort)
+        with shown_if_long(f"coding {source.name}", modality.part) as show:
+            data = codec.encode(shared, signal, options.effort, show)
         seconds = time.perf_counter() - began
         # Measured on what a decoder makes of the bytes.
-        errors = modality.errors(signal, codec.decode(shared, data, modality.cameras(signal)))
+        with shown_if_long(f"judging {source.name}", modality.part) as show:
+            errors = modality.errors(signal, codec.decode(shared, data, modality.cameras(signal), show=show))
         with replaced(target, "wb") as out:
             out.write(data)
         coded = stream.parse(data)

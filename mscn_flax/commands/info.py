@@ -4,6 +4,7 @@ import argparse
 
 from mscn_flax import shipped
 from mscn_flax.commands.batch import add_json, as_json
+from mscn_flax.inputs import check_file
 from mscn_flax.text import printable
 
 
@@ -23,8 +24,7 @@ def run(options: argparse.Namespace) -> None:
     from mscn_flax import model, stream
 
     path = options.shelf.path(options.input)
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+    check_file(path)
     with path.open("rb") as opened:
         is_stream = opened.read(2) == stream.MAGIC
     if is_stream:

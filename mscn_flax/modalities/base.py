@@ -213,7 +213,7 @@ class Modality(abc.ABC):
 
     def takes(self, path: pathlib.Path) -> bool:
         """Whether a path looks like one signal."""
-        return path.suffix.lower() in self.readable
+        return path.suffix.lower() in self.readable and not path.is_dir()
 
     @abc.abstractmethod
     def read(self, path: pathlib.Path, side: int | None = None) -> Signal:

@@ -1,5 +1,6 @@
 """Images [H, W, c] of 8 bits, from picture files, coded patch by patch (COIN++, appendix A of Dupont et al. 2022b)."""
 
+import io
 import math
 import pathlib
 
@@ -95,11 +96,15 @@ class Images(Grid):
         """Without loss, in the format of the path's ending."""
         self.check_writable(path)
         form = {".tif": "TIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
+        if form == "PNG":
+            content = _png(signal)
+        else:
+            # In memory first: into a file Pillow writes some formats past Python, and does not see that a disk is full.
+            file = io.BytesIO()
+            PIL.Image.fromarray(signal).save(file, format=form, **({"lossless": True} if form == "WEBP" else {}))
+            content = file.getvalue()
         with replaced(path, "wb") as out:
-            if form == "PNG":
-                out.write(_png(signal))
-            else:
-                PIL.Image.fromarray(signal).save(out, format=form, **({"lossless": True} if form == "WEBP" else {}))
+            out.write(content)
 
     def errors(self, signal: UInt8[np.ndarray, "H W c"], decoded: UInt8[np.ndarray, "H W c"]) -> dict[str, float]:
         return {"psnr_db": psnr_8_bit(decoded, signal)}

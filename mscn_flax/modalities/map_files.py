@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from jaxtyping import Float
 
+from mscn_flax.inputs import check_file
 from mscn_flax.modalities import map_axes
 from mscn_flax.modalities.base import MAX_POINTS
 
@@ -127,6 +128,7 @@ def opened(path: pathlib.Path) -> Iterator[Field]:
     Raises:
       ValueError: for a file that has no maps of temperature on a regular grid of the whole globe.
     """
+    check_file(path)
     with contextlib.ExitStack() as stack:
         with _reading(path):
             with path.open("rb") as file:
@@ -191,8 +193,6 @@ def _reading(path: pathlib.Path) -> Iterator[None]:
     with warnings.catch_warnings(action="ignore"):
         try:
             yield
-        except FileNotFoundError as error:
-            raise ValueError(f"there is no file {path}") from error
         except Exception as error:  # zipfile, h5py and scipy raise whatever their parsers do.
             says = next(iter(str(error).splitlines()), "") or type(error).__name__
             # What they half opened is closed here and now, and what that has to complain about is not printed.

@@ -11,6 +11,7 @@ import warnings
 import PIL.Image
 import PIL.ImageCms
 
+from mscn_flax.inputs import check_file
 from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.text import first_line, printable
 
@@ -49,8 +50,7 @@ def read_picture(path: pathlib.Path) -> PIL.Image.Image:
       ValueError: in one line with the file's name, for a file that is no whole picture, is larger than `MAX_POINTS`,
         has several frames or more than 8 bits per value.
     """
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+    check_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's: what matters is found, refused or logged here.
         try:

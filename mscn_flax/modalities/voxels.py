@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mscn_flax.atomic import replaced
+from mscn_flax.inputs import check_file
 from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.modalities.grids import Grid
 from mscn_flax.modalities.meshes import filled, surface
@@ -40,8 +41,7 @@ class Voxels(Grid):
         ending = path.suffix.lower()
         if ending not in self.readable:
             raise ValueError(f"{path} ends in none of {', '.join(self.readable)}")
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
+        check_file(path)
         try:
             if ending in (".npy", ".binvox"):
                 cube = _npy(path) if ending == ".npy" else _binvox(path)
