@@ -43,8 +43,12 @@ def main(argv: list[str]) -> None:
         elif command == "tune":
             if not more:
                 raise ValueError("name what to tune, for example: python -m benchmarks tune table1_modulations")
+            if flags.FLAGS.preset not in (None, "tuning"):
+                raise ValueError(f"a search is preset tuning's, not {preset}'s: leave --preset out")
             _tune(*more)
         elif command == "collect":
+            if not any((cli.runs_dir() / preset / name).is_dir() for name in names):
+                raise ValueError(f"there are no runs of preset {preset} in {cli.runs_dir()}")
             for name in names:
                 for path in collect.collect(name, preset, cli.runs_dir(), cli.results_dir()):
                     print(path)
@@ -62,14 +66,15 @@ def _list() -> None:
         table.add_column(column, no_wrap=column == "benchmark")
     for name, entry in CATALOGUE.items():
         times = "\n".join(f"{preset}: {expected}" for preset, expected in entry.expected.items())
-        rows = "\n".join(f"{preset}: {_rows(name, preset)}" for preset in entry.expected)
+        there = [preset for preset in cli.presets() if preset not in entry.expected and _rows(name, preset)]
+        rows = "\n".join(f"{preset}: {_rows(name, preset)}" for preset in [*entry.expected, *there])
         table.add_row(name, entry.paper, entry.datasets, entry.methods, times, rows)
     rich.console.Console(width=120).print(table)
 
 
 def _rows(name: str, preset: str) -> int:
     path = cli.results_dir() / preset / f"{name}.csv"
-    return sum(1 for _ in path.open()) - 1 if path.exists() else 0
+    return max(0, sum(1 for _ in path.open()) - 1) if path.exists() else 0
 
 
 def _run(names: list[str], preset: str) -> None:
@@ -158,4 +163,4 @@ def _path(text: str) -> str:
 
 
 if __name__ == "__main__":
-    cli.start(main)
+    cli.start(main, *cli.TUNING)

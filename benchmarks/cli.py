@@ -3,15 +3,18 @@
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import os
 import pathlib
 import sys
 import tempfile
 import traceback
+import typing
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
 from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
@@ -61,7 +64,7 @@ def presets() -> list[str]:
 
 def has_preset(name: str, chosen: str) -> bool:
     """Whether a benchmark has a preset."""
-    return (GIN / chosen / f"{name}.gin").is_file()
+    return chosen in presets() and (GIN / chosen / f"{name}.gin").is_file()
 
 
 def preset() -> str:
@@ -163,10 +166,10 @@ def main(name: str) -> None:
     start(run)
 
 
-def start(main: Callable[[list[str]], None]) -> None:
-    """Parses the command line and calls `main` with what is left of it."""
+def start(main: Callable[[list[str]], None], *more: flags.FlagHolder) -> None:
+    """Parses the command line, whose `--help` shows `more` flags too, and calls `main` with what is left of it."""
     # --help shows the flags of the module that was started, unless others are registered for it.
-    for holder in (_PRESET, *SHARED):
+    for holder in (_PRESET, *SHARED, *more):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
     app.run(main)
 
@@ -179,10 +182,27 @@ def jobs(name: str, more: Sequence[str] = ()) -> list:
     """
     module = _module(name)
     configuration.parse([*preset_files(name, _PRESET.value), *_overlays(name)], [*_GIN_PARAM.value, *more])
+    _check_kinds(module)
     with configuration.scope(module.SCOPE):
         made = module.jobs()
     configuration.check()
     return made
+
+
+_KINDS = {list: ((list, tuple), "list, such as [1, 2]"), dict: (dict, 'dict, such as {"cifar10": [1, 2]}')}
+"""Kind of a grid's parameter -> the types that it takes, and what to say of others."""
+
+
+def _check_kinds(module) -> None:
+    """Raises a ValueError where a grid has a number, text or the like where a list or a dict belongs."""
+    for name, parameter in inspect.signature(module.jobs).parameters.items():
+        kind = typing.get_origin(parameter.annotation)
+        for scope in ((), (module.SCOPE,)) if kind in _KINDS else ():
+            value = configuration.bound(f"{module.SCOPE}.{name}", *scope)
+            types, said = _KINDS[kind]
+            # Not what gin looks up later, as it does a macro.
+            if isinstance(value, (str, int, float, list, tuple, dict)) and not isinstance(value, types):
+                raise ValueError(f"{module.SCOPE}.{name} is {value!r}, and not a {said}")
 
 
 def preset_files(name: str, chosen: str | None) -> list[str]:
@@ -204,6 +224,8 @@ def _overlays(name: str) -> list[str]:
     files = []
     for given in _GIN_FILE.value:
         folders = [folder for folder in (pathlib.Path(given), configuration.ROOT / given) if folder.is_dir()]
+        if folders and not any((folders[0] / f"{one}.gin").is_file() for one in CATALOGUE):
+            raise ValueError(f"{given} has no gin file of a benchmark, such as {name}.gin")
         files += [str(path) for path in [folders[0] / f"{name}.gin"] if path.is_file()] if folders else [given]
     return files
 

@@ -34,18 +34,15 @@ def _finished(run: Run) -> str:
 
 
 def latest(runs: Iterable[Run]) -> list[Run]:
-    """The runs that count, oldest first: of each family (a cell, whatever its seed) those of the latest configuration.
+    """The runs that count, oldest first: of each family (a cell, whatever its seed) those of one configuration.
 
-    A mean over seeds of different configurations would mean nothing.
+    It is the one that was last asked for. A mean over seeds of different configurations would mean nothing.
     """
-    chosen: dict[str, dict[str, Run]] = {}
-    for run in sorted(runs, key=_finished):
-        run_id = run.provenance["run_id"]
-        same = chosen.setdefault(_family(run_id), {})
-        if same and _digest(next(iter(same))) != _digest(run_id):
-            same.clear()
-        same[run_id] = run
-    return sorted((run for same in chosen.values() for run in same.values()), key=_finished)
+    runs, counting = sorted(runs, key=_finished), {}
+    for run in sorted(runs, key=lambda run: run.asked):
+        counting[_family(run.provenance["run_id"])] = _digest(run.provenance["run_id"])
+    ids = [run.provenance["run_id"] for run in runs]
+    return [run for run, run_id in zip(runs, ids, strict=True) if counting[_family(run_id)] == _digest(run_id)]
 
 
 def merged(committed: Sequence[dict], new: Sequence[dict], new_ids: Collection[str]) -> list[dict]:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+KEYS = frozenset({"dataset", "source", "method", "seed"})
+"""Columns that say what a row is of; none of them may be empty."""
+
+
 def as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:
     """Rows as the text of a CSV."""
     text = io.StringIO()
@@ -19,6 +23,12 @@ def as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:
     writer.writerow(columns)
     writer.writerows([row[name] for name in columns] for row in rows)
     return text.getvalue()
+
+
+def header(path: pathlib.Path) -> list[str]:
+    """The names of a CSV's columns."""
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])
 
 
 def read_rows(path: pathlib.Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
@@ -47,7 +57,8 @@ def read(path: pathlib.Path, columns: Iterable[str] = records.COLUMNS) -> "pd.Da
     """The rows of a CSV that has at least `columns`, empty where there is no such file yet.
 
     Raises:
-      ValueError: where the file is damaged, a column is missing, or something else stands where a number belongs.
+      ValueError: where the file is damaged, a column is missing, something else stands where a number belongs, a row
+        does not say what it is of, or is there twice.
     """
     import pandas as pd  # Takes half a second, which those who only run jobs need not wait.
 
@@ -55,13 +66,19 @@ def read(path: pathlib.Path, columns: Iterable[str] = records.COLUMNS) -> "pd.Da
     if not path.exists():
         return pd.DataFrame(columns=columns)
     read_rows(path)
-    rows = pd.read_csv(path, low_memory=False)  # A column has one type, however long the file.
+    # A column has one type, however long the file, and texts are texts where all of them are empty.
+    rows = pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(records.TEXTS, "str"))
     if missing := [column for column in columns if column not in rows]:
         raise ValueError(_damaged(path, f"it has no column {missing[0]!r}"))
     for column in set(columns).difference(records.TEXTS):
         garbled = rows.loc[pd.to_numeric(rows[column], errors="coerce").isna(), column].dropna()
         if len(garbled):
             raise ValueError(_damaged(path, f"{column} is {garbled.iloc[0]!r}, not a number"))
+    for column in KEYS.intersection(columns):
+        if rows[column].isna().any():
+            raise ValueError(_damaged(path, f"line {rows[column].isna().argmax() + 2} has no {column}"))
+    if (twice := rows.duplicated()).any():
+        raise ValueError(_damaged(path, f"line {twice.argmax() + 2} is there twice"))
     if "source" in rows and (wrong := set(rows["source"].dropna()) - {"real", "subset", "standin"}):
         raise ValueError(_damaged(path, f"source is {wrong.pop()!r}, not real, subset or standin"))
     return rows

@@ -1,6 +1,5 @@
 """Where jobs run: in this process one after the other, or on a Ray cluster (`ray_engine`); what they give is stored."""
 
-import datetime
 import importlib.metadata
 import os
 import pathlib
@@ -73,15 +72,23 @@ def _check_splits(jobs: Sequence[Job]) -> None:
 
 
 def done(job: Job) -> bool:
-    """Whether the job's run folder is whole, which is said; where it is damaged, that is said, and it is not done."""
+    """Whether the job has been done, which is said, on the signals that there are now.
+
+    Where its run folder is damaged, or the signals are others, that is said, and it is not done.
+    """
     try:
-        found = run_folder.load(job.folder) is not None
+        run = run_folder.load(job.folder)
+        if run and job.data and (before := run.provenance.get("data", job.data)) != job.data:
+            raise ValueError(f"{job.id} was trained on {before}, and here are {job.data}")
+        found = run is not None
     except ValueError as error:
         print(f"{error}; the run is done again", file=sys.stderr)
         found = False
     found = bool(devices.agreed(found))
     if found:
         print(f"{job.id}: done before")
+        if devices.is_first():
+            run_folder.ask_again(job.folder)
     return found
 
 
@@ -104,7 +111,7 @@ def compute(job: Job) -> Result:
         "commit": at,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES if _installed(name)},
         "gin": job.gin,
-    }
+    } | ({"data": job.data} if job.data else {})
     return result._replace(files=dict(result.files), provenance=said | dict(result.provenance))
 
 
@@ -112,7 +119,7 @@ def store(job: Job, result: Result) -> None:
     """Writes the run folder of a job; of several processes the first does."""
     if not devices.is_first():
         return
-    said = {"finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")}
+    said = {"finished": run_folder.now()}
     if job.look is not None:
         said["look"] = {"method": job.method} | job.look._asdict()
     run_folder.store(job.folder, job.benchmark, result, dict(result.provenance) | said)

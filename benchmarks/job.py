@@ -68,6 +68,11 @@ class Job:
         return None
 
     @property
+    def data(self) -> str:
+        """The signals that it is trained on, for people; empty where nothing is trained."""
+        return ""
+
+    @property
     def training(self) -> str:
         """Id of the training that this job shares with others, which must run one after the other; else its own id."""
         return self.id
@@ -164,9 +169,16 @@ class TrainingJob(Job):
         return (*self._trained, self.stop_step, self.evaluation)
 
     @property
+    def data(self) -> str:
+        """See `Job.data`: an id says where these come from, but not what they are and how many."""
+        found = self.signals("train")
+        return f"{len(found):,} signals of {found.name} ({found.source})"
+
+    @property
     def training(self) -> str:
-        """See `Job.training`; another evaluation of the same training finds its checkpoints."""
-        return f"{self._cell(self.trained_as or f'{self.method}-{self.budget:g}')}-{digest_of(self._trained)}"
+        """See `Job.training`; another evaluation of the same training finds its checkpoints, other signals do not."""
+        digest = digest_of((*self._trained, self.data))
+        return f"{self._cell(self.trained_as or f'{self.method}-{self.budget:g}')}-{digest}"
 
     def run(self) -> Result:
         """Trains, from the last checkpoint where there is one, and evaluates."""

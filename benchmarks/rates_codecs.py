@@ -69,7 +69,10 @@ class CodecJob(Job):
         revision = f" (options {codec.revision})" if codec.revision > 1 else ""
         noun = f"{data.DATA_SETS[self.dataset].modality.name}s"
         count = min(len(self.judged), self.limit or len(self.judged))
-        return f"{self.method}{revision}: {codec.settings}, the first {count} {self.split} {noun}, {codecs.versions()}"
+        usual = data.DATA_SETS[self.dataset].resolution
+        at = "" if self.resolution == usual else f" at resolution {self.resolution}"
+        signals = f"the first {count} {self.split} {noun}{at}"
+        return f"{self.method}{revision}: {codec.settings}, {signals}, {codecs.versions()}"
 
     @property
     def digest(self) -> str:

@@ -3,11 +3,13 @@
     runs/<preset>/<benchmark>/<run id>/table.csv, table_masks.csv, ...   rows
                                       /images/..., values/...            files of figures
                                       /run.json                          provenance, size of each of these
+                                      /asked                             when it was asked for again
                                       /checkpoints                       of its training
 
 A job is done when `run.json` is there and whole: readable, and everything that it lists has the size it says.
 """
 
+import datetime
 import hashlib
 import json
 import pathlib
@@ -21,6 +23,9 @@ from benchmarks import csv_files, records
 from mscn_flax.atomic import replaced
 
 RUN = "run.json"
+
+ASKED = "asked"
+"""Name of the file that says when a run that was done was asked for again."""
 
 
 class Result(NamedTuple):
@@ -45,12 +50,14 @@ class Run(NamedTuple):
       provenance: what is needed to judge or repeat it; `run_id`, `finished`, `gin` and more.
       tables: suffixes of its tables.
       files: paths of its files below `folder`.
+      asked: when it was last asked for, as text that sorts by time.
     """
 
     folder: pathlib.Path
     provenance: dict
     tables: tuple[str, ...]
     files: tuple[str, ...]
+    asked: str
 
     def rows(self, suffix: str) -> list[dict[str, str]]:
         """The rows of one table, as text."""
@@ -84,7 +91,7 @@ def load(folder: pathlib.Path) -> Run | None:
     """The run of a folder; None where there is no `run.json`, which means that it is not done.
 
     Raises:
-      ValueError: where `run.json`, or something that it lists, is damaged.
+      ValueError: where `run.json`, or something that it lists, is damaged, or a table is of an earlier version.
     """
     path = folder / RUN
     if not path.is_file():
@@ -99,8 +106,24 @@ def load(folder: pathlib.Path) -> Run | None:
         file = folder / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             raise ValueError(f"{file} is damaged or missing")
+    for suffix, columns in records.TABLES.get(folder.parent.name, {}).items():
+        if suffix in tables and csv_files.header(folder / _table(suffix)) != list(columns):
+            raise ValueError(f"{folder / _table(suffix)} has the columns of another version")
     files = tuple(name for name in contents if name not in {_table(suffix) for suffix in tables})
-    return Run(folder, provenance, tables, files)
+    again = folder / ASKED
+    asked = again.read_text() if again.is_file() else provenance["finished"]
+    return Run(folder, provenance, tables, files, max(asked, provenance["finished"]))
+
+
+def ask_again(folder: pathlib.Path) -> None:
+    """Notes that a run that is done has been asked for: its configuration is the one that counts, see `collect`."""
+    with replaced(folder / ASKED) as out:
+        out.write(now())
+
+
+def now() -> str:
+    """The time, as text that sorts by it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def _table(suffix: str) -> str:

@@ -16,8 +16,8 @@ class Search:
 
     Attributes:
       space: binding, e.g. "OuterOptimizer.learning_rate" -> ("log", low, high), ("uniform", low, high), ("choice", one,
-        another, ...), or ("gin", ...) with texts of gin, e.g. "@FullCurvature()", the preset's own first. A name may
-        hold several bindings, divided by commas; the values are tuples then.
+        another, ...), or ("gin", ...) with texts of gin, e.g. "@FullCurvature()". A name may hold several bindings,
+        divided by commas; the values are tuples then.
       first: what is tried after the preset's own values, in place of some of them; a value as the space has it.
       budget: of the jobs that are trained; what is found holds for all budgets. None for a method that is not tuned.
       judged_by: column of the rows whose mean is to be large.

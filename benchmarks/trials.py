@@ -29,6 +29,12 @@ def best(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def scopes(text: str) -> list[str]:
+    """The scopes that gin text of `best` binds something in."""
+    lines = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
+    return list(dict.fromkeys(line.partition(" = ")[0].rpartition("/")[0] for line in lines))
+
+
 def counts(results_dir: pathlib.Path, benchmark: str) -> dict[str, dict[str, int]]:
     """Data set -> method, and what is equal besides the network -> number of trials; empty where there is no file.
 

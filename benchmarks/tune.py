@@ -31,13 +31,12 @@ class Study:
     Attributes:
       job: as the preset has it.
       search: what may change.
-      first: values that the first trials have.
+      first: values that the first trials have, those of the preset before all.
       study: Optuna's.
     """
 
-    def __init__(self, job: TrainingJob, search: Search, storage: str):
+    def __init__(self, job: TrainingJob, search: Search, of_preset: dict, storage: str):
         self.job, self.search = job, search
-        of_preset = self._of_preset()
         some = {name: _texts(name, kind, option) for name, (kind, option, *_) in search.space.items()}
         # What decides the trials besides the values that the space has.
         same = digest_of((self._with(some).decides, tuple(search.space.items()), search.stages, search.judged_by))
@@ -129,19 +128,19 @@ class Study:
         (job,) = (job for job in cli.jobs(self.job.benchmark, bound) if job.cell == self.job.cell)
         return job
 
-    def _of_preset(self) -> dict:
-        """What the preset has of the values of the space, as far as the space has them too."""
-        found = {}
-        for name, (kind, *options) in self.search.space.items():
-            bound = [configuration.used(each.strip(), *self.job.scope) for each in name.split(",")]
-            value = bound[0] if len(bound) == 1 else tuple(bound)
-            if kind == "gin":
-                found[name] = options[0]
-            elif kind == "choice" and value in options:
-                found[name] = repr(value)
-            elif kind in ("log", "uniform") and options[0] <= value <= options[1]:
-                found[name] = value
-        return found
+
+def of_preset(job: TrainingJob, search: Search) -> dict:
+    """What the job as it was last built has of the values of the space, as far as the space has them too."""
+    found = {}
+    for name, (kind, *options) in search.space.items():
+        bound = [configuration.used(each.strip(), *job.scope) for each in name.split(",")]
+        value = bound[0] if len(bound) == 1 else tuple(bound)
+        # Gin writes a reference as its text.
+        if kind in ("choice", "gin") and (value in options if kind == "choice" else repr(value) in options):
+            found[name] = repr(value)
+        elif kind in ("log", "uniform") and options[0] <= value <= options[1]:
+            found[name] = value
+    return found
 
 
 def _suggested(trial: optuna.Trial, name: str, spec: tuple) -> list[tuple[str, str]]:
@@ -179,7 +178,10 @@ def main(argv: list[str]) -> None:
             return
         folder = cli.runs_dir() / "tuning" / name
         folder.mkdir(parents=True, exist_ok=True)
-        studies = [Study(job, search, f"sqlite:///{folder / 'trials.db'}") for job, search in found]
+        # All before the first study: to see what decides its trials, it binds values that hold for others too.
+        presets = [of_preset(job, search) for job, search in found]
+        storage = f"sqlite:///{folder / 'trials.db'}"
+        studies = [Study(job, search, own, storage) for (job, search), own in zip(found, presets, strict=True)]
         _check_nothing_is_lost(name, studies)
         for count in range(cli.trials()):
             # In turns: a search that is stopped leaves every method as many trials.
@@ -196,7 +198,8 @@ def _check_nothing_is_lost(name: str, studies: list[Study]) -> None:
     """Keeps trials that the search would replace by fewer, by those of a stand-in, or by those of another space.
 
     Raises:
-      ValueError: where the file has trials of these scopes that the searches' own store does not have.
+      ValueError: where the file has trials of these scopes that the searches' own store does not have, or the file of
+        the best has scopes of which there would be no trials.
     """
     scopes = {study.scope for study in studies}
     known = {(row["study"], str(row["trial"])) for study in studies for row in study.rows()}
@@ -205,6 +208,13 @@ def _check_nothing_is_lost(name: str, studies: list[Study]) -> None:
         raise ValueError(
             f"{trials.path(cli.results_dir(), name)} has {len(others)} trials that this search does not have, of "
             f"{others[0]['study']} and the like; delete them, or give --results_dir and --tuned_dir of your own"
+        )
+    tuned = cli.tuned_dir() / f"{name}.gin"
+    bound = trials.scopes(tuned.read_text()) if tuned.exists() else []
+    if lost := [scope for scope in bound if scope not in scopes | {row["scope"] for row in _stored(name)}]:
+        raise ValueError(
+            f"{tuned} has what was found for {lost[0]}, of which {trials.path(cli.results_dir(), name)} has no trials; "
+            "give a --tuned_dir of your own too"
         )
 
 
@@ -225,4 +235,4 @@ def _store(name: str, rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    cli.start(main)
+    cli.start(main, *cli.TUNING)

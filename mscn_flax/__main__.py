@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 
 from mscn_flax import garbage, shipped
 from mscn_flax.commands import batch, decode, encode, info, train
@@ -14,13 +15,16 @@ def main(arguments: list[str] | None = None, models: pathlib.Path = shipped.FOLD
     """Parses and runs a command; an error is one line.
 
     Exits with status 1 where a file could not be coded, once all others are; with status 2 where nothing could be
-    begun, and with 130 where it was interrupted.
+    begun, with 130 where it was interrupted and with 143 where it was ended.
 
     Args:
       arguments: of the command line; None for those of this process.
       models: folder of the models that come with the package.
     """
     garbage.collect_seldom()
+    if threading.current_thread() is threading.main_thread():
+        # As an interruption does, so that no unfinished file stays behind.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(prog="python -m mscn_flax", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="train | encode | decode | info | models")
     for command in (train, encode, decode, info):

@@ -128,7 +128,7 @@ def bound(name: str, *names: str) -> object | None:
     """What `Configurable.parameter` is bound to inside `scope(*names)`, None without a binding; nothing is consumed."""
     with scope(*names):
         try:
-            return gin.query_parameter(f"{'/'.join(names)}/{name}")
+            return gin.query_parameter("/".join([*names, name]))
         except ValueError:
             return None
 

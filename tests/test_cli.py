@@ -42,7 +42,9 @@ def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
         ("--gin_file=gin/no_such_file.gin", "gin/no_such_file.gin"),
         ("--gin_param=table1.standins={'cifar10': ['photoz']}", "valid: photos"),
         ("--gin_param=table1.methods=[]", "empty; valid: functa, mscn"),
-        ("--gin_param=table1.budgets=64", "not iterable"),
+        ("--gin_param=table1.budgets=64", "table1.budgets is 64, and not a list"),
+        ("--gin_param=table1.equal=['parameters']", "table1.equal is ['parameters'], and not a dict"),
+        ("--preset=wide", "no preset 'wide'"),
         ("--gin_param=table1/Training.outer_steps='x'", "outer_steps must be at least 1 and whole, got 'x'"),
     ],
 )
@@ -87,7 +89,9 @@ def test_missing_data_names_the_remedy(build, tmp_path, capsys):
     [
         (["tune"], "name what to tune"),
         (["tune", "nothing"], "unexpected 'tune nothing'"),
+        (["tune", "table1_modulations", "--preset=paper"], "preset tuning's, not paper's"),
         (["collect", "--dry_run"], "--dry_run is for what trains"),
+        (["collect", "--preset=quik"], "no runs of preset quik"),
     ],
 )
 def test_a_command_that_cannot_be_ends_in_one_line(arguments, says):
@@ -153,6 +157,9 @@ def test_a_folder_of_gin_files_has_one_for_each_benchmark(build, tmp_path):
     (tmp_path / "growth.gin").write_text("growth.grows = {'depth': [3]}\n")
     assert len(build("growth", files=[tmp_path])) == 1
     assert len(build("codec_robustness", files=[tmp_path])) == len(build("codec_robustness"))
+    (tmp_path / "growth.gin").rename(tmp_path / "own.gin")
+    with pytest.raises(ValueError, match=r"has no gin file of a benchmark, such as growth\.gin"):
+        build("growth", files=[tmp_path])
 
 
 # Of the others the stand-ins take long to make.

@@ -43,8 +43,8 @@ def ids(folder, suffix="") -> list[str]:
     return list(dict.fromkeys(r["run_id"] for r in csv_files.read_rows(folder / f"results/quick/{NAME}{suffix}.csv")))
 
 
-def run(run_id, finished):
-    return Run(pathlib.Path(run_id), {"run_id": run_id, "finished": finished}, (), ())
+def run(run_id, finished, asked=None):
+    return Run(pathlib.Path(run_id), {"run_id": run_id, "finished": finished}, (), (), asked or finished)
 
 
 def test_the_latest_configuration_of_a_cell_and_of_all_its_seeds_counts():
@@ -54,8 +54,10 @@ def test_the_latest_configuration_of_a_cell_and_of_all_its_seeds_counts():
     assert collect.latest([later, *first]) == [first[2], later]
     again = run("a-64-s1-22", "3")
     assert collect.latest([again, *first, later]) == [first[2], later, again]
-    # What was configured first counts again once it has run again.
+    # What was configured first counts again, and all of it, once it has run or is asked for again.
     assert collect.latest([*first[1:], again, later, run("a-64-s0-11", "4")])[-1].provenance["finished"] == "4"
+    asked = run("a-64-s0-11", "1", "4")
+    assert collect.latest([asked, *first[1:], again, later]) == [asked, *first[1:]]
 
 
 def test_new_rows_take_the_place_of_their_cell_and_of_other_configurations_of_its_family():
@@ -190,6 +192,41 @@ def test_a_damaged_run_is_named_and_done_again(name, damage, tmp_path, capsys):
     assert not (tmp_path / "results").exists()
     stored(tmp_path, "a-64-s0-11", files={"values/picture.npz": b"bits"})
     assert engine.done(job)
+
+
+def test_what_was_asked_for_last_counts(tmp_path):
+    first = stored(tmp_path, "a-64-s0-11")
+    stored(tmp_path, "a-64-s0-22", "2026-01-02")
+    collected(tmp_path)
+    assert ids(tmp_path) == ["a-64-s0-22"]
+    assert engine.done(StoredJob(benchmark=NAME, preset="quick", where=first))
+    collected(tmp_path)
+    assert ids(tmp_path) == ["a-64-s0-11"]
+
+
+def test_a_run_on_other_signals_is_done_again(tmp_path, capsys):
+    folder = stored(tmp_path, "a-64-s0-11")
+
+    class OnSignals(StoredJob):
+        data = "12,800 signals of cid22 (standin)"
+
+    job = OnSignals(benchmark=NAME, preset="quick", where=folder)
+    assert engine.done(job)  # An earlier version did not say.
+    said = {"run_id": "a-64-s0-11", "finished": "2026-01-01", "data": "2,280 signals of photos (standin)"}
+    run_folder.store(folder, NAME, Result({"": [row("a-64-s0-11")]}), said)
+    assert not engine.done(job)
+    says = "was trained on 2,280 signals of photos (standin), and here are 12,800 signals of cid22 (standin)"
+    assert f"{says}; the run is done again" in capsys.readouterr().err
+
+
+def test_a_run_of_a_version_with_other_columns_is_named(tmp_path, monkeypatch, capsys):
+    folder = stored(tmp_path, "a-64-s0-11")
+    columns = {"": (*records.MODULATION_COLUMNS, "newer"), "_masks": records.MASK_COLUMNS}
+    monkeypatch.setitem(records.TABLES, NAME, columns)
+    with pytest.raises(ValueError, match=r"table\.csv has the columns of another version; delete .*run\.json"):
+        collected(tmp_path)
+    assert not engine.done(StoredJob(benchmark=NAME, preset="quick", where=folder))
+    assert "the run is done again" in capsys.readouterr().err
 
 
 def test_a_run_without_its_record_is_not_done(tmp_path):

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -216,6 +217,30 @@ def test_titles_name_the_data_set_and_its_source():
     rows = pd.DataFrame({"dataset": ["kodak"], "trained_on": ["cid22 (standin)"]})
     assert style.trained_elsewhere(rows) == "trained on CID22 (stand-in)"
     assert style.trained_elsewhere(rows, str) == "trained on cid22 (stand-in)"
+
+
+def test_each_data_set_of_the_outer_loop_is_compared_with_its_own_base(tmp_path):
+    rows = pd.read_csv(records.REPOSITORY / "results" / "quick" / "outer_loop.csv", low_memory=False)
+    others = rows.assign(dataset="photos", source="standin", psnr_db=rows["psnr_db"] + 6)
+    (tmp_path / "quick").mkdir()
+    pd.concat([rows, others]).to_csv(tmp_path / "quick" / "outer_loop.csv", index=False)
+    drawn = outer_loop.draw(Results(tmp_path / "quick"))
+    assert {"outer_loop_cifar10_subset_64", "outer_loop_photos_standin_64"} < set(drawn)
+    one, two = drawn["outer_loop.md"].split("photos (stand-in)")
+    alone = outer_loop.draw(Results(records.REPOSITORY / "results" / "quick"))["outer_loop.md"]
+    assert one.splitlines()[2:-2] == alone.splitlines()[2:]
+    assert two.count("| +0.00 |") == alone.count("| +0.00 |")
+    plt.close("all")
+
+
+def test_rows_trained_on_different_data_are_not_averaged(tmp_path, capsys):
+    write_table1(tmp_path, ("mscn", 0, 16, 0, 0.01), ("mscn", 1, 16, 0, 0.01), ("pca", 0, 16, 0, 0.01))
+    path = tmp_path / "quick" / "table1_modulations.csv"
+    rows = pd.read_csv(path).assign(trained_on=["photos (standin)", "div2k (real)", None])
+    rows.to_csv(path, index=False)
+    found = Results(tmp_path / "quick").rows("table1_modulations")
+    assert list(found["trained_on"].fillna("")) == ["div2k (real)", ""]
+    assert "left out are those trained on photos (standin)" in capsys.readouterr().err
 
 
 def test_variants_without_a_panel_are_in_the_last():

@@ -4,13 +4,16 @@ import errno
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from mscn_flax import atomic, outputs
+from mscn_flax import __main__ as cli
+from mscn_flax import atomic, devices, outputs
 from mscn_flax.inputs import check_file
 from mscn_flax.modalities import IMAGES, SCENES
 
@@ -100,6 +103,24 @@ def test_a_file_is_as_open_as_the_user_has_it(tmp_path, monkeypatch):
     assert mode() == 0o640
     path.chmod(0o600)
     assert mode() == 0o600
+
+
+def test_a_program_that_is_ended_leaves_no_unfinished_file(tmp_path, monkeypatch, capsys):
+    def half_written():
+        with atomic.replaced(tmp_path / "a") as out:
+            out.write("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(devices, "choose", lambda: None)  # JAX has its devices already.
+    try:
+        cli.main(["models"])
+        with pytest.raises(SystemExit, match="143"):
+            half_written()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

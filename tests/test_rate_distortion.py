@@ -233,6 +233,19 @@ def test_the_strip_shows_what_is_nearest_in_rate(tmp_path):
     assert [path.suffix for path in written] == [".pdf", ".png"]
     (folder / "fig7_rate_distortion_images" / "14_mscn_64_5b.png").unlink()
     assert fig7_strip.draw(Results(folder)) == {}  # Rows whose pictures are elsewhere.
+    # Rows of other images, or of a method less, than those that pictures were kept of.
+    for left in (pd.DataFrame(rows).assign(signal_id=3), pd.DataFrame(rows).query("bits != 5 or method == 'mscn'")):
+        left.to_csv(folder / "fig7_rate_distortion.csv", index=False)
+        assert fig7_strip.draw(Results(folder)) == {}
+
+
+def test_file_formats_alone_ask_for_networks(tmp_path):
+    rows = pd.read_csv(records.REPOSITORY / "results" / "quick" / "fig7_rate_distortion.csv", low_memory=False)
+    rows = rows[(rows["dataset"] == "cifar10") & rows["method"].isin(["jpeg", "jpeg2000"]) & (rows["signal_id"] < 20)]
+    (tmp_path / "quick").mkdir()
+    rows.to_csv(tmp_path / "quick" / "fig7_rate_distortion.csv", index=False)
+    with pytest.raises(ValueError, match="has rows of JPEG, JPEG 2000 alone; run networks too"):
+        fig7_rate_distortion.draw(Results(tmp_path / "quick"))
 
 
 def test_damage_changes_streams_and_repairs_checksums():

@@ -106,6 +106,29 @@ def test_trials_that_a_search_does_not_have_are_not_replaced(search, tmp_path, c
     assert csv_files.read_rows(trials.path(tmp_path / "results", NAME), records.TRIAL_COLUMNS) == before
 
 
+def test_bindings_that_would_be_lost_are_not_replaced(search, tmp_path, capsys):
+    tuned = tmp_path / "tuned" / f"{NAME}.gin"
+    tuned.parent.mkdir()
+    tuned.write_text("# Kept.\nbest/era5/mscn/OuterOptimizer.learning_rate = 0.002\n")
+    before = tuned.read_text()
+    with pytest.raises(SystemExit):
+        search(1)
+    assert "what was found for best/era5/mscn" in capsys.readouterr().err
+    assert tuned.read_text() == before
+
+
+def test_the_first_trial_is_the_preset_whatever_else_is_searched(search, build):
+    grid = (*GRID, "table1.equal={'cifar10': ['network', 'parameters']}", "table1.methods=['mscn']")
+    own = ["--gin_param=best/cifar10/mscn/MetaLearner.curvature=@FullCurvature()"]
+    found = {row["scope"]: json.loads(row["bindings"]) for row in search(1, grid=grid, more=own)}
+    jobs = {"/".join(job.scope[1:]): job for job in build(NAME, *grid, preset="tuning", flags=own)}
+    assert set(found) == {"best/cifar10/mscn", "best/cifar10/mscn/parameters"}
+    for scope, bindings in found.items():
+        setup = jobs[scope].setup
+        assert float(bindings["OuterOptimizer.learning_rate"]) == setup.optimizer.learning_rate
+        assert bindings["MetaLearner.curvature"] == "@FullCurvature()"
+
+
 def test_poor_trials_end_early_and_count(search, tmp_path):
     rows = search(12, of=lambda job: -abs(np.log(job.setup.optimizer.learning_rate / 1e-3)))
     assert trials.counts(tmp_path / "results", NAME) == {name: {"functa": 12, "mscn": 12} for name in ASKED}

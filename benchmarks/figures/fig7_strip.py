@@ -20,8 +20,10 @@ def draw(results: Results) -> Drawn:
     if not indices or not len(rows) or not set(METHODS) <= set(rows["method"]):
         return {}
     shown = {index: chosen(rows[rows["signal_id"] == index]) for index in indices}
-    if not all((folder / f"{index}_{name}.png").is_file() for index, of in shown.items() for name in of.values()):
-        return {}  # Rows came back from another machine without their pictures.
+    names = [f"{index}_{name}.png" for index, of in shown.items() for name in of.values()]
+    # Rows may be of fewer images or bits than the pictures of an earlier run, or have come without theirs.
+    if not all(shown.values()) or not all((folder / name).is_file() for name in names):
+        return {}
     columns = len(METHODS) + 1
     figure, axes = style.grid(len(indices), columns, 1.75 * columns, 2.2 * len(indices))
     for line, index in zip(axes, indices, strict=True):
@@ -36,11 +38,16 @@ def draw(results: Results) -> Drawn:
 
 
 def chosen(rows: pd.DataFrame) -> dict[str, str]:
-    """Title -> name of the picture's file: MSCN at its middle budget, the others at the nearest rates."""
+    """Title -> name of the picture's file: MSCN at its middle budget, the others at the nearest rates.
+
+    Nothing where a method has no row that a picture was kept of.
+    """
     coding = rows["coding"].fillna("plain")
     full = rows["method"].isin(rows.loc[coding == list(records.SHOWN_BITS)[-1], "method"])
     shown = (rows["bits"] == coding.map(records.SHOWN_BITS)) & ((coding != "plain") | ~full)
     rows = rows[~rows["method"].isin(NETWORKS) | shown]
+    if not set(METHODS) <= set(rows["method"]):
+        return {}
     mine = rows[rows["method"] == "mscn"].sort_values("bpp")
     rate = mine.iloc[len(mine) // 2]["bpp"]
     found = {f"original, image {int(rows.iloc[0]['signal_id']) + 1:02d}": "original"}

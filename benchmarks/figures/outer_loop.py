@@ -56,16 +56,21 @@ LOOKS += "#252525 -. >|#bdbdbd - *"
 
 
 def draw(results: Results) -> Drawn:
-    """The table and the figure; another of two versions of the code, where there are rows of them."""
-    rows = results.rows("outer_loop", COLUMNS)
-    drawn = {"outer_loop.md": _markdown(ends(rows), rows, results), "outer_loop": _figure(rows, results)}
+    """The table and a figure for each data set; another of two versions of the code, where there are rows of them."""
+    parts = results.rows("outer_loop", COLUMNS).groupby(["dataset", "source", "budget"], sort=False)
+    drawn = {"outer_loop.md": "\n".join(_markdown(ends(part), part, results) for _, part in parts)}
+    for index, part in parts:
+        drawn["outer_loop" if len(parts) == 1 else f"outer_loop_{'_'.join(map(str, index))}"] = _figure(part, results)
     if results.has(VERSIONS):
         drawn[VERSIONS] = _versions(results.rows(VERSIONS, ("version", *COLUMNS)), results)
     return drawn
 
 
 def ends(rows: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each run, with `gain`: its PSNR minus that of `base` for the same method and seed."""
+    """The last row of each run, with `gain`: its PSNR minus that of `base` for the same method and seed.
+
+    The rows are of one data set and budget.
+    """
     last = rows[rows["step"] == rows["outer_steps"]]
     base = last.loc[last["variant"] == "base", ["method", "seed", "psnr_db"]]
     joined = last.merge(base, how="left", on=["method", "seed"], suffixes=("", "_base"))

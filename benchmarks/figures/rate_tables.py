@@ -10,10 +10,18 @@ _RATES = "Rate saved step by step, in bits per pixel; fixed length is that of sy
 
 
 def markdown(points: pd.DataFrame, heading: str, noun: str) -> str:
-    """The tables of every data set; `noun` says what a signal is, "image" or "map"."""
+    """The tables of every data set; `noun` says what a signal is, "image" or "map".
+
+    Raises:
+      ValueError: for a data set without any network whose codes are quantised, which is what all is compared with.
+    """
     lines = [f"{heading}, means over {noun}s, then over seeds.", ""]
     for (dataset, source), part in points.groupby(["dataset", "source"]):
         networks = coded(part)
+        if not (networks["outer_steps"] > 0).any():
+            there = ", ".join(style.label(method) for method in part["method"].unique())
+            named = style.named(dataset, source)
+            raise ValueError(f"{named} has rows of {there} alone; run networks too, which these are compared with")
         steps, on = networks["outer_steps"].max(), ", ".join(sorted(networks["trained_on"].dropna().unique()))
         lines += [f"## {dataset}{style.SOURCES[source]}, {part['images'].max()} test {noun}s", ""]
         lines += [f"Trained on {on}, {steps:.0f} outer steps, {seeds(networks)}.", ""]

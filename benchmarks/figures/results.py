@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Callable, Hashable, Iterable
 
 import matplotlib.pyplot as plt
@@ -59,11 +60,13 @@ class Results:
     def rows(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
         """The rows of a benchmark, which have at least `columns`; a file is read once.
 
+        Of networks for a data set that were trained on several others, those of the one that is most real alone.
+
         Raises:
           ValueError: where there are no rows, or the file is damaged.
         """
         path = self.folder / f"{name}.csv"
-        rows = self.once((name, tuple(columns)), lambda: csv_files.read(path, columns))
+        rows = self.once((name, tuple(columns)), lambda: _trained_alike(csv_files.read(path, columns), path))
         if not len(rows):
             raise ValueError(f"no rows to draw: {path} {'has none' if path.exists() else 'is missing'}")
         return rows
@@ -73,6 +76,26 @@ class Results:
         if key not in self._known:
             self._known[key] = make()
         return self._known[key].copy(deep=False)
+
+
+def _trained_alike(rows: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
+    """The rows without those of networks that were trained on something else than others; it says which it leaves out.
+
+    A mean over both would mean nothing. What is no network was trained on nothing.
+    """
+    if "trained_on" not in rows:
+        return rows
+    kept = pd.Series(True, rows.index)
+    for (dataset, source), part in rows.groupby(["dataset", "source"]):
+        on = part["trained_on"].value_counts()
+        if len(on) > 1:
+            rank = {f"({source})": index for index, source in enumerate(style.SOURCES)}
+            most = min(on.index, key=lambda name: (rank.get(name.rpartition(" ")[2], len(rank)), -on[name]))
+            left_out = sorted(set(on.index) - {most})
+            kept[part.index[part["trained_on"].isin(left_out)]] = False
+            about = f"{dataset} ({source}) has rows trained on {most}; left out are those trained on"
+            print(f"{path}: {about} {', '.join(left_out)}", file=sys.stderr)
+    return rows[kept]
 
 
 def of_recipe(rows: pd.DataFrame, which: int = -1) -> pd.DataFrame:
