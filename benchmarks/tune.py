@@ -35,7 +35,7 @@ class Study:
       study: Optuna's.
     """
 
-    def __init__(self, job: TrainingJob, search: Search, of_preset: dict, storage: str):
+    def __init__(self, job: TrainingJob, search: Search, preset: dict, storage: str):
         self.job, self.search = job, search
         some = {name: _texts(name, kind, option) for name, (kind, option, *_) in search.space.items()}
         # What decides the trials besides the values that the space has.
@@ -48,7 +48,7 @@ class Study:
             load_if_exists=True,
         )
         self.first = [
-            of_preset | {name: repr(v) if search.space[name][0] == "choice" else v for name, v in changed.items()}
+            preset | {name: repr(v) if search.space[name][0] == "choice" else v for name, v in changed.items()}
             for changed in ({}, *search.first)
         ]
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):

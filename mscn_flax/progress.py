@@ -5,8 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import rich.progress
-
 
 class Progress:
     """Shows the step, the time left and the latest values; a context manager."""
@@ -28,6 +26,8 @@ class Progress:
         self._every, self._began, self._last = every_s, time.monotonic(), time.monotonic()
         self._bar = None
         if sys.stderr.isatty() and not self.quiet:
+            import rich.progress  # Takes a tenth of a second, which a short command need not wait.
+
             self._bar = rich.progress.Progress(
                 rich.progress.TextColumn("{task.description}"),
                 rich.progress.BarColumn(),

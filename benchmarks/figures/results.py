@@ -89,7 +89,7 @@ def _trained_alike(rows: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
         on = part["trained_on"].value_counts()
         if len(on) > 1:
-            rank = {f"({source})": index for index, source in enumerate(style.SOURCES)}
+            rank = {f"({one})": index for index, one in enumerate(style.SOURCES)}
             most = min(on.index, key=lambda name: (rank.get(name.rpartition(" ")[2], len(rank)), -on[name]))
             left_out = sorted(set(on.index) - {most})
             kept[part.index[part["trained_on"].isin(left_out)]] = False
