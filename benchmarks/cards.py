@@ -6,6 +6,7 @@ import sys
 import pandas as pd
 
 from benchmarks import cli, csv_files, records, shipped_models
+from benchmarks.figures.shipped_models import psnr_column
 from mscn_flax import shipped
 from mscn_flax.model import load_model
 
@@ -22,7 +23,7 @@ def judged(rows: pd.DataFrame, name: str, model_id: str) -> dict:
     if not len(ours):
         raise ValueError(f"no rows of {name} {model_id[:8]}; run python -m benchmarks run --only shipped_models first")
     said = {"judged_on": dataset, "files": len(ours)}
-    said |= {"rate": _rounded(ours["bpp"]), "psnr_db": _rounded(ours["psnr8_db"])}
+    said |= {"rate": _rounded(ours["bpp"]), "psnr_db": _rounded(ours[psnr_column(name)])}
     accuracy = ours["voxel_accuracy"].dropna()
     return said | ({"voxel_accuracy": _rounded(accuracy)} if len(accuracy) else {})
 

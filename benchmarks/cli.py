@@ -171,7 +171,15 @@ def start(main: Callable[[list[str]], None], *more: flags.FlagHolder) -> None:
     # --help shows the flags of the module that was started, unless others are registered for it.
     for holder in (_PRESET, *SHARED, *more):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
-    app.run(main)
+
+    def interruptible(argv: list[str]) -> None:
+        try:
+            main(argv)
+        except KeyboardInterrupt:
+            print("interrupted; what is done is kept, and the same command goes on from there", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(interruptible)
 
 
 def jobs(name: str, more: Sequence[str] = ()) -> list:

@@ -46,7 +46,9 @@ def run(benchmark: str, jobs: list[Job]) -> None:
             collect.collect(benchmark, cli.preset(), cli.runs_dir(), cli.results_dir())
     devices.together()  # The first may write for longer than JAX waits at the end.
     if count > 1:
-        print(f"part {index} of {count} is done; once all are: python -m benchmarks collect --preset={cli.preset()}")
+        folders = f"--runs_dir={cli.runs_dir()} --results_dir={cli.results_dir()}"
+        collect_all = f"python -m benchmarks collect --preset={cli.preset()} {folders}"
+        print(f"part {index} of {count} is done; once all are: {collect_all}")
 
 
 def part(jobs: Sequence[Job], index: int, count: int) -> list[Job]:
@@ -79,7 +81,7 @@ def done(job: Job) -> bool:
     try:
         run = run_folder.load(job.folder)
         if run and job.data and (before := run.provenance.get("data", job.data)) != job.data:
-            raise ValueError(f"{job.id} was trained on {before}, and here are {job.data}")
+            raise ValueError(f"{job.id} was trained on {before}; now there are {job.data}")
         found = run is not None
     except ValueError as error:
         print(f"{error}; the run is done again", file=sys.stderr)

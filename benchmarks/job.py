@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
+import sys
 from collections.abc import Callable, Hashable
 
 import flax.linen as nn
@@ -69,7 +70,7 @@ class Job:
 
     @property
     def data(self) -> str:
-        """The signals that it is trained on, for people; empty where nothing is trained."""
+        """The signals that it is trained and judged on, for people; empty where nothing is trained."""
         return ""
 
     @property
@@ -160,8 +161,15 @@ class TrainingJob(Job):
         return f"{self.dataset}-{self.signals('train').source}-{name}-s{self.seed}"
 
     @property
+    def own_code(self) -> tuple[str, ...]:
+        """See `digests_of_own_code`: of the data set and the method."""
+        known = METHODS.get(self.method)
+        parts = (data.DATA_SETS[self.dataset].reader, *((known.field, known.learner) if known else ()))
+        return digests_of_own_code(*parts)
+
+    @property
     def _trained(self) -> tuple:
-        return self.setup.resolution, self.setup.learner, self.setup.optimizer, self.setup.training
+        return self.setup.resolution, self.setup.learner, self.setup.optimizer, self.setup.training, *self.own_code
 
     @property
     def decides(self) -> tuple:
@@ -171,13 +179,13 @@ class TrainingJob(Job):
     @property
     def data(self) -> str:
         """See `Job.data`: an id says where these come from, but not what they are and how many."""
-        found = self.signals("train")
-        return f"{len(found):,} signals of {found.name} ({found.source})"
+        count = min(len(self.judged), self.setup.training.test_signals or len(self.judged))
+        return f"{_told(self.signals('train'))}, judged on {count:,} of {_told(self.judged)}"
 
     @property
     def training(self) -> str:
         """See `Job.training`; another evaluation of the same training finds its checkpoints, other signals do not."""
-        digest = digest_of((*self._trained, self.data))
+        digest = digest_of((*self._trained, _told(self.signals("train"))))
         return f"{self._cell(self.trained_as or f'{self.method}-{self.budget:g}')}-{digest}"
 
     def run(self) -> Result:
@@ -200,6 +208,30 @@ class TrainingJob(Job):
         return result._replace(provenance=times | dict(result.provenance))
 
 
+_fingerprints: dict[int, tuple[data.Signals, str]] = {}
+"""By the identity of signals, which `data.load` keeps: the signals, and what tells them from others."""
+
+
+def _told(signals: data.Signals) -> str:
+    if id(signals) not in _fingerprints:
+        _fingerprints[id(signals)] = (signals, data.fingerprint(signals))
+    return f"{len(signals):,} signals of {signals.name} ({signals.source}, {_fingerprints[id(signals)][1]})"
+
+
+def digests_of_own_code(*parts: object) -> tuple[str, ...]:
+    """Eight hexadecimal digits for each file from outside these packages that a part, a function or not, is written in.
+
+    Who changes a method or a data set of their own changes no configuration.
+    """
+    found = []
+    for part in (getattr(part, "func", part) for part in parts):  # Of a partial function.
+        module = sys.modules.get(getattr(part, "__module__", None) or "")
+        file = getattr(module, "__file__", None)
+        if callable(part) and file and module.__name__.partition(".")[0] not in ("benchmarks", "mscn_flax"):
+            found.append(hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()[:8])
+    return tuple(dict.fromkeys(found))
+
+
 def digest_of(decides: tuple) -> str:
     """Eight hexadecimal digits that name a configuration."""
     return hashlib.sha256(choices(decides).encode()).hexdigest()[:8]
@@ -213,9 +245,17 @@ def choices(value) -> str:
         return repr(value)
     chosen = {}
     for field in dataclasses.fields(value):
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         now = getattr(value, field.name)
-        if now != default and not (isinstance(value, nn.Module) and field.name in ("name", "parent")):
+        if isinstance(value, nn.Module) and field.name in ("name", "parent"):
+            continue
+        if field.default_factory is dataclasses.MISSING:
+            default = now == field.default
+        elif dataclasses.is_dataclass(now):
+            # Not what the factory makes now: gin may have bound something for it.
+            default = choices(now) == f"{field.default_factory.__name__}()"
+        else:
+            default = now == field.default_factory()
+        if not default:
             # A renamed option goes by its first name, so that ids of runs stay as they are.
             chosen[field.metadata.get("id", field.name)] = choices(now)
     return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"

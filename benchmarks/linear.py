@@ -45,8 +45,8 @@ class LinearJob(TrainingJob):
     @property
     def decides(self) -> tuple:
         """See `Job.decides`."""
-        training = self.setup.training
-        return self.setup.resolution, self.setup.learner, training.test_signals, self.split, self.evaluation
+        setup, signals = self.setup, self.setup.training.test_signals
+        return setup.resolution, setup.learner, signals, self.split, self.evaluation, *self.own_code
 
     @property
     def training(self) -> str:

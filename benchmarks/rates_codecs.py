@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from benchmarks import cli, codecs, rates
-from benchmarks.job import Job
+from benchmarks.job import Job, digests_of_own_code
 from benchmarks.looks import Look
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data
@@ -77,7 +77,11 @@ class CodecJob(Job):
     @property
     def digest(self) -> str:
         """See `Job.digest`."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:8]
+        codec = codecs.CODECS[self.method]
+        # Which programs ours are made by, the text says.
+        parts = (codec.encoder, codec.decoder) if codec.look else ()
+        own = digests_of_own_code(data.DATA_SETS[self.dataset].reader, *parts)
+        return hashlib.sha256("".join((self.text, *own)).encode()).hexdigest()[:8]
 
     def run(self) -> Result:
         """One row per signal and setting."""

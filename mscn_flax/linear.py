@@ -75,6 +75,8 @@ def principal_components(
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "n D"]]:
     """The mean of signals and their first principal components, orthonormal, the largest first; float32.
 
+    Zero where the signals have fewer.
+
     They are eigenvectors of the covariance matrix [D, D], or follow from those of the Gram matrix [S, S] where that is
     smaller.
 
@@ -94,6 +96,8 @@ def principal_components(
     components = vectors[:, ::-1].T
     if by_signals:
         components = components @ centred
-        # Signals that are alike leave components of no length.
-        components /= np.maximum(np.linalg.norm(components, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        # Signals that are alike leave components of no length but for rounding, which are none.
+        lengths = np.linalg.norm(components, axis=1, keepdims=True)
+        there = lengths > 1e-6 * lengths.max()
+        components = np.where(there, components / np.where(there, lengths, 1), 0)
     return np.float32(mean), np.float32(components)

@@ -69,6 +69,10 @@ class OuterOptimizer:
         schedule = self._cycle(outer_steps)
         if self.restart_at is not None:
             first = round(self.restart_at * outer_steps)
+            if not 0 < first < outer_steps:
+                raise ValueError(
+                    f"OuterOptimizer.restart_at {self.restart_at} leaves no step before or after, of {outer_steps}"
+                )
             schedule = optax.join_schedules([self._cycle(first), self._cycle(outer_steps - first)], [first])
 
         def scheduled(name, factor=1.0):

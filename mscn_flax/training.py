@@ -13,6 +13,7 @@ import numpy as np
 from mscn_flax import codec, configuration, description, stream
 from mscn_flax.budget import BudgetController
 from mscn_flax.coder import Coder
+from mscn_flax.data.reading import fingerprint
 from mscn_flax.fitting import fit_model, lattices_of
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import IMAGES, Modality
@@ -96,7 +97,7 @@ def patches_of(folder: pathlib.Path | None, seed: int, side: int | None = None) 
 
 
 def signals_of(name: str, resolution: int | None) -> Signals:
-    """Training signals of a data set, in memory, and the first of its validation split, where that is here.
+    """Training signals of a data set, in memory, and some of its validation split, where that is here.
 
     Raises:
       ValueError: for a data set that there is not.
@@ -109,7 +110,7 @@ def signals_of(name: str, resolution: int | None) -> Signals:
     resolution = resolution or known.modality.patch_side or known.resolution
     found = data.load(name, "train", resolution=resolution)
     count = min(len(found), known.modality.in_memory)
-    title = f"{found.name} ({found.source})" + (f", the first {count:,}" if count < len(found) else "")
+    title = f"{found.name} ({found.source})" + (f", {count:,} of them" if count < len(found) else "")
 
     def there(split, resolution):
         try:
@@ -118,9 +119,14 @@ def signals_of(name: str, resolution: int | None) -> Signals:
             return ()
 
     validation = there("validation", resolution)
-    held_out = [validation[i] for i in range(min(len(validation), _HELD_OUT))]
+    held_out = _spread(validation, _HELD_OUT)
     larger = there("train", PATCHES * resolution) if known.crops else ()
-    return Signals([found[i] for i in range(count)], title, known.modality, held_out, larger)
+    return Signals(_spread(found, count), title, known.modality, held_out, larger)
+
+
+def _spread(signals: Sequence, count: int) -> list:
+    """So many of the signals, or all, at even distances: data sets are in order, of classes or of time."""
+    return [signals[i] for i in np.linspace(0, len(signals) - 1, min(count, len(signals))).astype(int)]
 
 
 def judged(model: Model, signals: Iterable) -> str:
@@ -181,7 +187,8 @@ def train_codec(
     )
     setup = Setup(learner, OuterOptimizer(), Training(), modality, modality.extent(first)[0], seed)
     if checkpoints is not None:
-        decides = hashlib.sha256(repr((setup, trained_on, len(signals))).encode()).hexdigest()[:8]
+        seen = (setup, trained_on, len(signals), fingerprint(signals), *([fingerprint(larger)] if larger else []))
+        decides = hashlib.sha256(repr(seen).encode()).hexdigest()[:8]
         checkpoints = checkpoints / decides
     configuration.check()
     trained_on = f"{trained_on}, {setup.training.outer_steps} outer steps, seed {seed}"

@@ -100,6 +100,16 @@ def test_a_command_that_cannot_be_ends_in_one_line(arguments, says):
     assert says in done.stderr.strip().splitlines()[-1]
 
 
+def test_an_interruption_is_one_line(build, monkeypatch, capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.app, "run", lambda main: main([]))
+    with pytest.raises(SystemExit, match="130"):
+        cli.start(interrupted)
+    assert capsys.readouterr().err == "interrupted; what is done is kept, and the same command goes on from there\n"
+
+
 def test_the_list_names_every_benchmark(tmp_path):
     done = python_m("benchmarks", f"--results_dir={tmp_path}", COLUMNS="200")
     assert done.returncode == 0, done.stderr

@@ -215,7 +215,7 @@ def test_a_run_on_other_signals_is_done_again(tmp_path, capsys):
     said = {"run_id": "a-64-s0-11", "finished": "2026-01-01", "data": "2,280 signals of photos (standin)"}
     run_folder.store(folder, NAME, Result({"": [row("a-64-s0-11")]}), said)
     assert not engine.done(job)
-    says = "was trained on 2,280 signals of photos (standin), and here are 12,800 signals of cid22 (standin)"
+    says = "was trained on 2,280 signals of photos (standin); now there are 12,800 signals of cid22 (standin)"
     assert f"{says}; the run is done again" in capsys.readouterr().err
 
 

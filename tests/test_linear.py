@@ -111,3 +111,11 @@ def test_streams_decode_to_the_values_that_were_measured(build, waves, monkeypat
     assert quality[32] - 0.2 < quality[6] < quality[32] + 0.05
     assert quality[4] < quality[32]
     assert IMAGES.split(test[0], 8, 3).shape == (2, 8, 8, 3)
+
+
+def test_signals_that_are_alike_have_no_components_of_rounding():
+    signals = np.repeat(np.random.default_rng(0).normal(size=(10, 40)), 3, axis=0).astype(np.float32)
+    mean, components = linear.principal_components(signals, 20)
+    assert not components[9:].any()
+    np.testing.assert_allclose(components[:9] @ components[:9].T, np.eye(9), atol=1e-5)
+    np.testing.assert_allclose(mean + (signals - mean) @ components.T @ components, signals, atol=1e-5)

@@ -148,12 +148,33 @@ def test_looks_reach_the_results_and_come_back_with_them(folder, tmp_path):
 def test_the_example_is_the_preset_with_one_more_method(build):
     text = (EXAMPLES / "per_signal_top_n.py").read_text()
     assert len(text.splitlines()) <= 40
-    with_it = build("table1_modulations", files=[EXAMPLES / "per_signal_top_n.gin", "gin/wide"], preset=None)
+    with_it = build("table1_modulations", files=["gin/wide", EXAMPLES / "per_signal_top_n.gin"], preset="quick")
     without = build("table1_modulations", preset="quick", files=["gin/wide"])
     assert [job for job in with_it if job.method == "per_signal_top_n"]
     others = [job.setup for job in with_it if job.method != "per_signal_top_n"]
     assert others == [job.setup for job in without]
     assert configuration.unused() == []
+
+
+def test_what_a_changed_file_has_made_is_made_again(build, tmp_path, monkeypatch):
+    for name in [*methods.METHODS, "edited"]:
+        monkeypatch.setitem(methods.METHODS, name, methods.METHODS.get(name))
+    del methods.METHODS["edited"]
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "edited.py"
+    file.write_text((EXAMPLES / "per_signal_top_n.py").read_text().replace('"per_signal_top_n"', '"edited"'))
+    (tmp_path / "own.gin").write_text("import edited\ntable1.methods = ['mscn', 'edited']\n")
+
+    def ids() -> dict[str, tuple[str, str]]:
+        jobs = build("table1_modulations", "table1.datasets=['photos']", files=[tmp_path / "own.gin"])
+        return {job.method: (job.id, job.training) for job in jobs}
+
+    before = ids()
+    file.write_text(file.read_text() + "# Changed.\n")
+    after = ids()
+    assert after["mscn"] == before["mscn"]
+    assert after["edited"][0] != before["edited"][0]
+    assert after["edited"][1] != before["edited"][1]
 
 
 def test_names_that_are_taken_or_no_scope_are_refused(monkeypatch):

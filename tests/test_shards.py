@@ -52,7 +52,8 @@ def test_parts_run_apart_are_collected_into_what_one_run_gives(tmp_path):
     short = "--gin_param=Training.outer_steps=3"
     program, name, plots = ["benchmarks", "run"], "--only=sparsity_forms", f"--plots_dir={tmp_path / 'plots'}"
     said = run("parts", *program, name, "--shard=1/2", short, plots)
-    assert "python -m benchmarks collect --preset=smoke" in said
+    folders = f"--runs_dir={tmp_path / 'parts' / 'runs'} --results_dir={tmp_path / 'parts' / 'results'}"
+    assert f"python -m benchmarks collect --preset=smoke {folders}" in said
     assert not (tmp_path / "plots").exists()
     run("parts", "benchmarks.sparsity_forms", "--shard=0/2", short)
     assert not (tmp_path / "parts" / "results").exists()

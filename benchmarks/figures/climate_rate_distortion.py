@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import published_curves, rate_tables, style
-from benchmarks.figures.rate_distortion import about, coded, curve, shown_published, summary
+from benchmarks.figures.rate_distortion import CURVES, about, coded, curve, shown_published, summary
 from benchmarks.figures.results import Drawn, Results
 from mscn_flax.modalities import maps
 
@@ -65,7 +65,7 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
             line[0].set_ylabel("PSNR (dB)")
             _kelvin(line[-1])
     on = "; ".join(about(part, "map").replace("\n", ", ") for _, part in parts)
-    on += "\nmeans over maps and seeds; thin lines without markers: published"
+    on += f"\nmeans over maps and seeds; thin lines without markers: published; {CURVES}"
     figure.suptitle(f"Rate and quality of codecs of temperature maps · preset {results.preset}\n{on}", fontsize=10)
     style.legend(figure, 4, handles)
     for axis, curves in named:

@@ -58,7 +58,8 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
         axes[0][column].set_title(f"{100 * budget:.3g}% surviving")
     for axis, of in zip(axes[:, 0], ("weights", "biases"), strict=True):
         axis.set_ylabel(f"share kept of {of} (%)")
-    axes[0][0].set(yscale="log", ylim=(0.1, 150))
+    shares = 100 * layers["kept"] / layers["size"]
+    axes[0][0].set(yscale="log", ylim=(min(0.1, shares[shares > 0].min() / 4), 150))
     style.plain_numbers(axes[0][0].yaxis)
     seeds = style.count(layers["seed"].nunique(), "seed")
     figure.suptitle(

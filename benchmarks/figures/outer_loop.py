@@ -132,6 +132,8 @@ def _figure(rows: pd.DataFrame, results: Results) -> plt.Figure:
     title = f"Variants of the outer loop against seconds of training: {style.named(first['dataset'], first['source'])}"
     about = f"{first['budget']} numbers per signal, means over {_seeds(rows)}, {first['device']}"
     about += f"; what is more than {DEPTH_DB} dB below the best is cut off"
+    if "mscn" in methods:
+        about += "\nbefore MSCN's gates freeze, all numbers of its codes count"
     figure.suptitle(f"{title} · preset {results.preset}\n{about}", fontsize=10)
     return figure
 

@@ -25,6 +25,9 @@ PUBLISHED = {
 SHOWN = {"cifar10": ("COIN++", "COIN", "BPG", "BMS", "RECOMBINER"), "kodak": ("MSCN", "VC-INR", "COIN++", "C3", "VTM")}
 """Our data set -> those of `PUBLISHED` that figures show, where not all; tables compare with all."""
 
+CURVES = "what a lower rate betters is left out"
+"""What titles say of `curve`."""
+
 CELL = ["dataset", "source", "method", "coding", "budget", "bits"]
 
 

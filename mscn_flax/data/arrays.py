@@ -43,7 +43,9 @@ def write(target: pathlib.Path, signals: Signals, limit: int | None = None) -> i
     content = _pictures(found) if _are_pictures(found[0]) else _stacked(found)
     target.parent.mkdir(parents=True, exist_ok=True)
     with replaced(target, "wb") as out:
-        np.savez_compressed(out, name=name, source=signals.source, **content)
+        # A part of what is real is a subset; stand-ins and subsets stay what they are.
+        source = "subset" if signals.source == "real" and count < len(signals) else signals.source
+        np.savez_compressed(out, name=name, source=source, **content)
     return count
 
 

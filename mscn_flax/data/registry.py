@@ -95,7 +95,18 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
     exported = arrays.path(folder / arrays.FOLDER, name, resolution, split) if folder else None
     if exported and exported.is_file():
         return arrays.read(exported)
+    try:
+        return _read(name, split, resolution, folder)
+    except MissingDataError as error:
+        there = "not set" if folder is None else f"{folder}" + ("" if folder.is_dir() else ", which is no folder")
+        raise MissingDataError(f"{error} ($MSCN_DATA_DIR is {there}.)") from error
+
+
+def _read(name: str, split: str, resolution: int, folder: pathlib.Path | None) -> Signals:
+    """See `load`; what is not exported."""
     reader = DATA_SETS[name].reader
+    # TFDS warns of every folder it looks into in vain; what matters is in the errors raised here.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     if callable(reader):
         return reader(split, resolution, folder)
     module, function = reader.split(".")
@@ -107,6 +118,4 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
             f"{error.name}, with which it is prepared, is not installed. Install it, or export the data set where it "
             f"is: `python -m mscn_flax.data export {name} --resolution {resolution} -o FOLDER`."
         ) from error
-    # TFDS warns of every folder it looks into in vain; what matters is in the errors raised here.
-    logging.getLogger("absl").setLevel(logging.ERROR)
     return read(split, resolution, folder)

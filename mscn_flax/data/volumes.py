@@ -31,7 +31,9 @@ def shapenet10(split: str, resolution: int, data_dir: pathlib.Path | None) -> Vo
             "$MSCN_DATA_DIR/shapenet10/{train,validation,test}/<class>/<model>/; closed meshes and .npy of voxels will "
             "do too (its own .obj are not closed). Without: use `kaykit_voxels`, or the embedded stand-in `solids`."
         )
-    digest = files_digest([path for part in sorted(found) for path in found[part]])
+    # ShapeNet's files all have one name: which is of which split, and in which folder, is told besides.
+    paths = [path for part in sorted(found) for path in found[part]]
+    digest = files_digest(paths, "\n".join(str(path.relative_to(folder)) for path in paths))
     solids = {part: _read(paths, resolution) for part, paths in found.items()}
     return _volumes("shapenet10", "real", f"{resolution}_{digest}", split, resolution, solids)
 

@@ -119,7 +119,7 @@ def _binvox(path: pathlib.Path) -> Bool[np.ndarray, "D D D"]:
 
 def _check_cube(shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or len(set(shape)) != 1 or not 1 <= shape[0] ** 3 <= MAX_POINTS:
-        raise ValueError(f"it has voxels of shape {shape}, needed is a cube of at most {MAX_POINTS}")
+        raise ValueError(f"it has voxels of shape {shape}, needed is a cube of at most {MAX_POINTS:,} voxels")
 
 
 def _resized(cube: np.ndarray, side: int) -> Bool[np.ndarray, "s s s"]:

@@ -12,7 +12,7 @@ from benchmarks.figures.results import Results
 
 
 def _differences(results: Results, rivals: Sequence[str]) -> pd.DataFrame:
-    """Least, mean and greatest difference of MSCN's curve to those of rivals, and that at the lowest common rate."""
+    """Least, mean (BD-PSNR) and greatest difference of MSCN's curve to rivals', and that at the lowest common rate."""
     points = rate_distortion.summary(results.compared("fig7_rate_distortion", records.RATE_COLUMNS))
     lines = []
     for (dataset, source), part in points.groupby(["dataset", "source"]):
@@ -20,13 +20,15 @@ def _differences(results: Results, rivals: Sequence[str]) -> pd.DataFrame:
             recipe = method.partition(style.RECIPE)[2]
             # File formats have no recipe.
             other = rival if (part["method"] == rival).any() else f"{rival}{style.RECIPE}{style.recipe(method)}"
-            each = rate_distortion.differences(*(rate_distortion.curve(part, one) for one in (method, other)))
+            curves = [rate_distortion.curve(part, one) for one in (method, other)]
+            each = rate_distortion.differences(*curves)
             if len(each):
+                _, mean = rate_distortion.deltas(*curves)
                 about = style.dataset(dataset) + (f" ({recipe})" if recipe else "")
                 own = recipe == style.recipe(method)  # Not a network as large as a rival's.
                 trained = part[part["method"].isin([method, other]) & (part["outer_steps"] > 0)]
                 fewest = trained["seeds"].min()
-                lines.append([dataset, source, about, own, rival, fewest, each.min(), each.mean(), each.max(), each[0]])
+                lines.append([dataset, source, about, own, rival, fewest, each.min(), mean, each.max(), each[0]])
     columns = ["dataset", "source", "about", "own", "rival", "seeds", "least", "mean", "most", "lowest"]
     return pd.DataFrame(lines, columns=columns)
 

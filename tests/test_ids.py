@@ -1,0 +1,39 @@
+"""What the id of a run says: everything that decides its rows, and nothing else."""
+
+import numpy as np
+import pytest
+
+from benchmarks import job as jobs
+from mscn_flax import data
+
+TABLE1 = ["table1.datasets=['photos']", "table1.methods=['mscn']"]
+
+
+def _job(build, *parameters):
+    (job,) = build("table1_modulations", *TABLE1, *parameters)
+    return job
+
+
+@pytest.mark.parametrize("binding", ["HardConcrete.beta=0.3", "table1/HardConcrete.beta=0.3", "Siren.w0=7.0"])
+def test_a_binding_with_or_without_a_scope_is_another_run(build, binding):
+    usual = _job(build)
+    usual_ids = usual.id, usual.training
+    other = _job(build, binding)
+    assert other.id != usual_ids[0]
+    assert other.training != usual_ids[1]
+    # Whatever is bound by the time that an id is asked for.
+    assert (jobs.digest_of(usual.decides), usual.training) == (usual_ids[0].rpartition("-")[2], usual_ids[1])
+
+
+def test_signals_are_told_apart_by_what_they_are(build):
+    pictures = list(np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3), np.uint8))
+    told = data.fingerprint(pictures)
+    assert data.fingerprint(list(map(np.array, pictures))) == told
+    for others in (pictures[:-1], [255 - each for each in pictures], pictures[1:] + pictures[:1]):
+        assert data.fingerprint(others) != told
+    assert data.fingerprint([each + np.float32(1e-6) for each in pictures]) == told
+    scene = {"views": np.ones((2, 4, 4, 3), np.uint8), "poses": np.eye(4)[None]}
+    assert data.fingerprint([scene]) != data.fingerprint([scene | {"poses": 2 * np.eye(4)[None]}])
+    job = _job(build)
+    assert data.fingerprint(job.signals("train")) in job.data
+    assert f"judged on {job.setup.training.test_signals} of " in job.data
