@@ -104,18 +104,22 @@ class Scenes(Signals):
         return {name: record[name] for name in ("views", "poses", "intrinsics")}
 
 
-_SAMPLED = 256
-"""Signals, at even distances, that a fingerprint is made of."""
+_FEWEST, _MOST, _NUMBERS = 8, 256, 1 << 24
+"""How many signals a fingerprint is made of: fewer of large ones, whose numbers are about so many together."""
 
 
 def fingerprint(signals: Sequence) -> str:
-    """Eight hexadecimal digits that tell signals from others: by shape, mean and spread of up to `_SAMPLED` of them.
+    """Eight hexadecimal digits that tell signals from others: by shape, mean and spread of some at even distances.
 
     Three digits of these are the same on every machine.
     """
-    told = []
-    for index in np.unique(np.linspace(0, len(signals) - 1, _SAMPLED).astype(int)):
-        signal = signals[int(index)]
-        for part in signal.values() if isinstance(signal, dict) else [signal]:
-            told.append(f"{np.shape(part)} {np.mean(part):.3g} {np.std(part):.3g}")
+
+    def parts(index: int) -> list[np.ndarray]:
+        signal = signals[index]
+        return [np.asarray(part) for part in (signal.values() if isinstance(signal, dict) else [signal])]
+
+    size = sum(part.size for part in parts(0))
+    count = min(_MOST, max(_FEWEST, _NUMBERS // size))
+    chosen = np.unique(np.linspace(0, len(signals) - 1, count).astype(int))
+    told = [f"{part.shape} {part.mean():.3g} {part.std():.3g}" for index in chosen for part in parts(int(index))]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
