@@ -13,7 +13,7 @@ import rich.console
 import rich.table
 from absl import flags
 
-from benchmarks import cli, collect, launch, records
+from benchmarks import cli, collect, launch, records, run_folder
 from benchmarks.catalogue import CATALOGUE
 from mscn_flax import cores, devices
 
@@ -47,8 +47,9 @@ def main(argv: list[str]) -> None:
                 raise ValueError(f"a search is preset tuning's, not {preset}'s: leave --preset out")
             _tune(*more)
         elif command == "collect":
-            if not any((cli.runs_dir() / preset / name).is_dir() for name in names):
-                raise ValueError(f"there are no runs of preset {preset} in {cli.runs_dir()}")
+            if not any(any((cli.runs_dir() / preset / name).glob(f"*/{run_folder.RUN}")) for name in names):
+                of = f" of {', '.join(names)}" if _ONLY.value else ""
+                raise ValueError(f"no run{of} at preset {preset} is done in {cli.runs_dir()}")
             for name in names:
                 for path in collect.collect(name, preset, cli.runs_dir(), cli.results_dir()):
                     print(path)

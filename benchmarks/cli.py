@@ -156,6 +156,10 @@ def main(name: str) -> None:
                 raise ValueError(f"unexpected argument {argv[1]!r}; see --help")
             choose_devices()
             engine.run(name, jobs(name))
+        except KeyboardInterrupt:
+            kept = "" if dry_run() else "; what is done is kept, and the same command goes on from there"
+            print(f"{name}: interrupted{kept}", file=sys.stderr)
+            sys.exit(130)
         except MISTAKES as error:
             log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
             with contextlib.suppress(OSError):
@@ -176,7 +180,7 @@ def start(main: Callable[[list[str]], None], *more: flags.FlagHolder) -> None:
         try:
             main(argv)
         except KeyboardInterrupt:
-            print("interrupted; what is done is kept, and the same command goes on from there", file=sys.stderr)
+            print("interrupted", file=sys.stderr)
             sys.exit(130)
 
     app.run(interruptible)

@@ -80,11 +80,11 @@ def done(job: Job) -> bool:
     """
     try:
         run = run_folder.load(job.folder)
-        if run and job.data and (before := run.provenance.get("data", job.data)) != job.data:
-            raise ValueError(f"{job.id} was trained on {before}; now there are {job.data}")
-        found = run is not None
+        found, wrong = run is not None, run and _other_signals(job, run.provenance.get("data"))
     except ValueError as error:
-        print(f"{error}; the run is done again", file=sys.stderr)
+        found, wrong = False, str(error)
+    if wrong:
+        print(f"{wrong}; the run is done again", file=sys.stderr)
         found = False
     found = bool(devices.agreed(found))
     if found:
@@ -92,6 +92,17 @@ def done(job: Job) -> bool:
         if devices.is_first():
             run_folder.ask_again(job.folder)
     return found
+
+
+def _other_signals(job: Job, before: str | None) -> str:
+    """Says that a job was done on other signals than there are now; empty where it was not, or nobody knows."""
+    if before is None:
+        return ""
+    try:
+        now = job.data
+    except (ValueError, OSError):  # They are not here any more.
+        return ""
+    return "" if now == before else f"{job.id} was trained on {before}; now there are {now}"
 
 
 def compute(job: Job) -> Result:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import pathlib
 import sys
+import types
 from collections.abc import Callable, Hashable
 
 import flax.linen as nn
@@ -228,8 +229,15 @@ def digests_of_own_code(*parts: object) -> tuple[str, ...]:
         module = sys.modules.get(getattr(part, "__module__", None) or "")
         file = getattr(module, "__file__", None)
         if callable(part) and file and module.__name__.partition(".")[0] not in ("benchmarks", "mscn_flax"):
-            found.append(hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()[:8])
+            found.append(_digest_of_file(file, module))
     return tuple(dict.fromkeys(found))
+
+
+@functools.cache
+def _digest_of_file(file: str, module: types.ModuleType) -> str:
+    """Of a module's file as it was when this was first asked: what has been imported stays, whatever is edited."""
+    del module
+    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()[:8]
 
 
 def digest_of(decides: tuple) -> str:

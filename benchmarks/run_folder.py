@@ -2,11 +2,11 @@
 
     runs/<preset>/<benchmark>/<run id>/table.csv, table_masks.csv, ...   rows
                                       /images/..., values/...            files of figures
-                                      /run.json                          provenance, size of each of these
+                                      /run.json                          provenance, digest of each of these
                                       /asked                             when it was asked for again
                                       /checkpoints                       of its training
 
-A job is done when `run.json` is there and whole: readable, and everything that it lists has the size it says.
+A job is done when `run.json` is there and whole: readable, and everything that it lists has the digest it says.
 """
 
 import datetime

@@ -75,7 +75,7 @@ def principal_components(
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "n D"]]:
     """The mean of signals and their first principal components, orthonormal, the largest first; float32.
 
-    Zero where the signals have fewer.
+    Zero where they follow from the Gram matrix and the signals have fewer.
 
     They are eigenvectors of the covariance matrix [D, D], or follow from those of the Gram matrix [S, S] where that is
     smaller.

@@ -25,15 +25,15 @@ def pairs(
 
     Args:
       inputs: as given; what is there twice counts once.
-      output: the one output, or the folder of all, which one that ends in a slash is too; None for outputs beside their
-        inputs.
+      output: the one output, or the folder of all; a path that ends in a slash is a folder. None for outputs beside
+        their inputs.
       ending: of an input -> what takes the place of its own, where an output has no other name.
       takes: whether a path looks like an input.
       what: an input is, for people.
       replaceable: whether a path may be an output, where it exists already.
 
     Raises:
-      ValueError: for a folder without any input, and for two inputs with one output.
+      ValueError: for a folder without any input, for two inputs with one output, and for a file with a slash.
     """
     sources = []
     for given in inputs:
@@ -43,9 +43,11 @@ def pairs(
         if not inside:
             raise ValueError(f"{given} has nothing that looks like {what}")
         sources += inside
-    sources = list(dict.fromkeys(sources))
+    sources = list({os.path.abspath(source): source for source in reversed(sources)}.values())[::-1]
     target = None if output is None else pathlib.Path(output)
-    if target is not None and sources == inputs[:1]:
+    if target is not None and output.endswith(os.sep) and target.is_file():
+        raise ValueError(f"{target} is a file, no folder")
+    if target is not None and set(map(os.path.abspath, inputs)) == {os.path.abspath(sources[0])}:
         # A scene is a folder itself, slash or not.
         new_folder = output.endswith(os.sep) and not target.exists() and replaceable(target)
         if not new_folder and (replaceable(target) or not target.is_dir()):
@@ -61,8 +63,8 @@ def pairs(
 
 
 def _beside(source: pathlib.Path, ending: str) -> pathlib.Path:
-    """The output beside an input; a folder has no ending, and `.` the name that it has from outside."""
-    named = source if source.name else source.resolve()
+    """The output beside an input; a folder has no ending, and `.` or `..` the name that it has from outside."""
+    named = source.resolve() if source.name in ("", "..") else source
     return named.with_name(f"{named.name if source.is_dir() else named.stem}{ending}")
 
 

@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from mscn_flax.text import printable
+
 
 class Progress:
     """Shows the step, the time left and the latest values; a context manager."""
@@ -22,6 +24,7 @@ class Progress:
           every_s: seconds between two lines in the log.
           unit: what the log calls a step.
         """
+        label = printable(label)
         self._label, self._total, self._first, self._unit = label, total, start, unit
         self._every, self._began, self._last = every_s, time.monotonic(), time.monotonic()
         self._bar = None
@@ -29,7 +32,7 @@ class Progress:
             import rich.progress  # Takes a tenth of a second, which a short command need not wait.
 
             self._bar = rich.progress.Progress(
-                rich.progress.TextColumn("{task.description}"),
+                rich.progress.TextColumn("{task.description}", markup=False),  # It may be the name of a file.
                 rich.progress.BarColumn(),
                 rich.progress.MofNCompleteColumn(),
                 rich.progress.TimeRemainingColumn(),

@@ -91,7 +91,7 @@ def test_missing_data_names_the_remedy(build, tmp_path, capsys):
         (["tune", "nothing"], "unexpected 'tune nothing'"),
         (["tune", "table1_modulations", "--preset=paper"], "preset tuning's, not paper's"),
         (["collect", "--dry_run"], "--dry_run is for what trains"),
-        (["collect", "--preset=quik"], "no runs of preset quik"),
+        (["collect", "--preset=quik"], "no run at preset quik is done"),
     ],
 )
 def test_a_command_that_cannot_be_ends_in_one_line(arguments, says):
@@ -107,7 +107,13 @@ def test_an_interruption_is_one_line(build, monkeypatch, capsys):
     monkeypatch.setattr(cli.app, "run", lambda main: main([]))
     with pytest.raises(SystemExit, match="130"):
         cli.start(interrupted)
-    assert capsys.readouterr().err == "interrupted; what is done is kept, and the same command goes on from there\n"
+    assert capsys.readouterr().err == "interrupted\n"
+    monkeypatch.setattr(cli, "choose_devices", lambda: interrupted([]))
+    build("growth", flags=[])
+    with pytest.raises(SystemExit, match="130"):
+        cli.main("growth")
+    says = "growth: interrupted; what is done is kept, and the same command goes on from there\n"
+    assert capsys.readouterr().err == says
 
 
 def test_the_list_names_every_benchmark(tmp_path):

@@ -29,7 +29,8 @@ def test_signals_are_told_apart_by_what_they_are(build):
     pictures = list(np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3), np.uint8))
     told = data.fingerprint(pictures)
     assert data.fingerprint(list(map(np.array, pictures))) == told
-    for others in (pictures[:-1], [255 - each for each in pictures], pictures[1:] + pictures[:1]):
+    turned = [each[::-1, ::-1] for each in pictures]
+    for others in (pictures[:-1], [255 - each for each in pictures], pictures[1:] + pictures[:1], turned):
         assert data.fingerprint(others) != told
     assert data.fingerprint([each + np.float32(1e-6) for each in pictures]) == told
     scene = {"views": np.ones((2, 4, 4, 3), np.uint8), "poses": np.eye(4)[None]}

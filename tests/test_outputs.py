@@ -35,6 +35,9 @@ def test_a_slash_asks_for_a_folder(folder):
     assert paired([pathlib.Path("a.png")], "new") == [("a.png", "new")]
     (folder / "new").mkdir()
     assert paired([pathlib.Path("a.png")], "new") == [("a.png", "new/a.mscn")]
+    (folder / "file").touch()
+    with pytest.raises(ValueError, match="file is a file, no folder"):
+        paired([pathlib.Path("a.png")], "file/")
     # What is decoded of a scene is a folder itself.
     stream = pathlib.Path("car.mscn")
     assert paired([stream], "seen/", replaceable=SCENES.replaceable) == [("car.mscn", "seen")]
@@ -42,6 +45,11 @@ def test_a_slash_asks_for_a_folder(folder):
 
 def test_what_is_given_twice_is_done_once(folder):
     assert paired([pathlib.Path("a.png"), pathlib.Path("a.png")], None) == [("a.png", "a.mscn")]
+    assert paired([pathlib.Path("a.png"), folder / "b" / ".." / "a.png"], None) == [("a.png", "a.mscn")]
+    (folder / "one").mkdir()
+    (folder / "one" / "a.png").touch()
+    both = [pathlib.Path("one/a.png"), pathlib.Path("one")]
+    assert paired(both, "out") == paired(both[::-1], "out") == [("a.png", "out/a.mscn")]
     with pytest.raises(ValueError, match="would both become"):
         paired([pathlib.Path("a.png"), pathlib.Path("a.jpg")], None)
 
@@ -54,6 +62,9 @@ def test_a_folder_keeps_its_whole_name(folder, monkeypatch):
     assert found == [("car.v1", "out/car.v1.mscn"), ("car.v2", "out/car.v2.mscn")]
     monkeypatch.chdir(folder / "car.v1")
     assert paired([pathlib.Path()], None, SCENES) == [("", str(folder / "car.v1.mscn"))]
+    (folder / "car.v1" / "rgb").mkdir()
+    monkeypatch.chdir(folder / "car.v1" / "rgb")
+    assert paired([pathlib.Path("..")], None, SCENES) == [("..", str(folder / "car.v1.mscn"))]
 
 
 def test_a_folder_may_be_called_as_a_picture_is(folder):

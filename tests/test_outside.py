@@ -171,6 +171,8 @@ def test_what_a_changed_file_has_made_is_made_again(build, tmp_path, monkeypatch
 
     before = ids()
     file.write_text(file.read_text() + "# Changed.\n")
+    assert ids() == before  # What this process has imported is what it was.
+    del sys.modules["edited"], methods.METHODS["edited"]
     after = ids()
     assert after["mscn"] == before["mscn"]
     assert after["edited"][0] != before["edited"][0]

@@ -25,7 +25,7 @@ PUBLISHED = {
 SHOWN = {"cifar10": ("COIN++", "COIN", "BPG", "BMS", "RECOMBINER"), "kodak": ("MSCN", "VC-INR", "COIN++", "C3", "VTM")}
 """Our data set -> those of `PUBLISHED` that figures show, where not all; tables compare with all."""
 
-CURVES = "what a lower rate betters is left out"
+CURVES = "points that a lower rate surpasses are left out"
 """What titles say of `curve`."""
 
 CELL = ["dataset", "source", "method", "coding", "budget", "bits"]

@@ -60,7 +60,7 @@ class Results:
     def rows(self, name: str, columns: Iterable[str] = records.COLUMNS) -> pd.DataFrame:
         """The rows of a benchmark, which have at least `columns`; a file is read once.
 
-        Of networks for a data set that were trained on several others, those of the one that is most real alone.
+        Of a method for a data set that was trained on several others, those of the one that is most real alone.
 
         Raises:
           ValueError: where there are no rows, or the file is damaged.
@@ -79,21 +79,21 @@ class Results:
 
 
 def _trained_alike(rows: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
-    """The rows without those of networks that were trained on something else than others; it says which it leaves out.
+    """The rows without those of a method that was trained on something else besides; it says which it leaves out.
 
-    A mean over both would mean nothing. What is no network was trained on nothing.
+    A mean over both would mean nothing.
     """
     if "trained_on" not in rows:
         return rows
     kept = pd.Series(True, rows.index)
-    for (dataset, source), part in rows.groupby(["dataset", "source"]):
+    for (dataset, source, method), part in rows.groupby(["dataset", "source", "method"]):
         on = part["trained_on"].value_counts()
         if len(on) > 1:
             rank = {f"({one})": index for index, one in enumerate(style.SOURCES)}
             most = min(on.index, key=lambda name: (rank.get(name.rpartition(" ")[2], len(rank)), -on[name]))
             left_out = sorted(set(on.index) - {most})
             kept[part.index[part["trained_on"].isin(left_out)]] = False
-            about = f"{dataset} ({source}) has rows trained on {most}; left out are those trained on"
+            about = f"{dataset} ({source}) has rows of {method} trained on {most}; left out are those trained on"
             print(f"{path}: {about} {', '.join(left_out)}", file=sys.stderr)
     return rows[kept]
 

@@ -98,8 +98,9 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
     try:
         return _read(name, split, resolution, folder)
     except MissingDataError as error:
-        there = "not set" if folder is None else f"{folder}" + ("" if folder.is_dir() else ", which is no folder")
-        raise MissingDataError(f"{error} ($MSCN_DATA_DIR is {there}.)") from error
+        looked = "$MSCN_DATA_DIR is not set" if folder is None else f"Looked for in {folder}"
+        none = "" if folder is None or folder.is_dir() else ", which is no folder"
+        raise MissingDataError(f"{error} ({looked}{none}.)") from error
 
 
 def _read(name: str, split: str, resolution: int, folder: pathlib.Path | None) -> Signals:
