@@ -46,7 +46,7 @@ def _figure(points: pd.DataFrame, results: Results) -> plt.Figure:
             xlim=(0.7 * drawn(part)["bpp"].min(), 20), title=f"{style.named(dataset, source)}\n{about(part, 'image')}"
         )
     style.legend(figure, 5, handles)
-    about_all = f"means over images and seeds; thin lines without markers: published; {CURVES}"
+    about_all = f"means over images and seeds; thin lines without markers: published\n{CURVES}"
     figure.suptitle(f"Rate and quality of image codecs · preset {results.preset}\n{about_all}", fontsize=10)
     for axis, lines in named:
         published_curves.name_ends(axis, lines)
