@@ -124,7 +124,8 @@ def compute(job: Job) -> Result:
         "commit": at,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES if _installed(name)},
         "gin": job.gin,
-    } | ({"data": job.data} if job.data else {})
+    }
+    said |= {"data": job.data} if job.data else {}
     return result._replace(files=dict(result.files), provenance=said | dict(result.provenance))
 
 

@@ -10,7 +10,8 @@ import time
 import numpy as np
 
 from benchmarks import cli, codecs, rates
-from benchmarks.job import Job, digests_of_own_code
+from benchmarks.ids import digests_of_own_code
+from benchmarks.job import Job
 from benchmarks.looks import Look
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, data

@@ -9,9 +9,10 @@ import gin
 import numpy as np
 
 from benchmarks import cli, codecs, grid, rates, rates_codecs, records
-from benchmarks.job import Job, digest_of
+from benchmarks.ids import digest_of
+from benchmarks.job import Job
 from benchmarks.run_folder import Result
-from mscn_flax import codec, configuration, data, metrics, shipped, training
+from mscn_flax import codec, configuration, data, metrics, shipped, training_signals
 from mscn_flax.fitting import fit_model
 from mscn_flax.modalities import IMAGES
 from mscn_flax.modalities.values import array_to_targets
@@ -122,7 +123,7 @@ def _changes(model: Model, change: str) -> bool:
 
 def _without_contexts(model: Model, entry: shipped.Entry) -> Model:
     """The model with tables that are fitted to training pictures of its own, and look at nothing around."""
-    found = training.patches_of(shipped.pictures_of(entry), 0, entry.resolution)
+    found = training_signals.patches_of(shipped.pictures_of(entry), 0, entry.resolution)
     chosen = np.random.default_rng(0).permutation(len(found.signals))[:_FITTED]
     codes = model.coder.adapt(np.stack([found.signals[index] for index in chosen]))
     return fit_model(model.coder, codes, model.quantizer.bits, transform=model.transform, trained_on=model.trained_on)

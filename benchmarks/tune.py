@@ -19,7 +19,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks import cli, csv_files, dry_run, engine, evaluation, records, trials
-from benchmarks.job import TrainingJob, digest_of
+from benchmarks.ids import digest_of
+from benchmarks.job import TrainingJob
 from benchmarks.search import Search, searches
 from mscn_flax import configuration
 from mscn_flax.atomic import replaced

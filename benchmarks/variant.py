@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks import engine, evaluation, table1_modulations
-from benchmarks.job import TrainingJob, choices
+from benchmarks.ids import choices
+from benchmarks.job import TrainingJob
 from mscn_flax import data, metrics
 
 

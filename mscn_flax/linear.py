@@ -75,10 +75,8 @@ def principal_components(
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "n D"]]:
     """The mean of signals and their first principal components, orthonormal, the largest first; float32.
 
-    Zero where they follow from the Gram matrix and the signals have fewer.
-
     They are eigenvectors of the covariance matrix [D, D], or follow from those of the Gram matrix [S, S] where that is
-    smaller.
+    smaller: those are zero that signals which are alike do not have.
 
     Raises:
       ValueError: for more components than the signals have.

@@ -87,8 +87,8 @@ WITHOUT_LARGER = """
 import sys
 for name in ("tensorflow", "tensorflow_datasets"):
     sys.modules[name] = None
-from mscn_flax import training
-found = training.signals_of("photos", 16)
+from mscn_flax import training_signals
+found = training_signals.signals_of("photos", 16)
 print(len(found.signals), len(found.held_out), len(found.larger))
 """
 

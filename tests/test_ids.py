@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import job as jobs
+from benchmarks import ids
 from mscn_flax import data
 
 TABLE1 = ["table1.datasets=['photos']", "table1.methods=['mscn']"]
@@ -22,7 +22,7 @@ def test_a_binding_with_or_without_a_scope_is_another_run(build, binding):
     assert other.id != usual_ids[0]
     assert other.training != usual_ids[1]
     # Whatever is bound by the time that an id is asked for.
-    assert (jobs.digest_of(usual.decides), usual.training) == (usual_ids[0].rpartition("-")[2], usual_ids[1])
+    assert (ids.digest_of(usual.decides), usual.training) == (usual_ids[0].rpartition("-")[2], usual_ids[1])
 
 
 def test_signals_are_told_apart_by_what_they_are(build):

@@ -13,7 +13,7 @@ import rooms
 import skimage.data
 
 from mscn_flax import __main__ as cli
-from mscn_flax import codec, devices, picture_formats, training
+from mscn_flax import codec, devices, picture_formats, training, training_signals
 from mscn_flax.modalities import IMAGES, MODALITIES
 from mscn_flax.modalities.values import psnr_8_bit
 from mscn_flax.model import load_model
@@ -146,7 +146,7 @@ def test_other_signals_are_compared_with_nothing(folder, capsys):
 def test_whole_pictures_are_held_out_of_a_folder(tmp_path, count, held):
     for index in range(count):
         PIL.Image.fromarray(np.full((33, 32, 3), index, np.uint8)).save(tmp_path / f"{index}.png")
-    found = training.patches_of(tmp_path, seed=0)
+    found = training_signals.patches_of(tmp_path, seed=0)
     assert all(part.base is None for part in [*found.signals, *found.larger])  # No picture stays whole in memory.
     trained = {int(patch[0, 0, 0]) for patch in found.signals}
     held_out = [int(picture[0, 0, 0]) for picture in found.held_out]
@@ -154,7 +154,7 @@ def test_whole_pictures_are_held_out_of_a_folder(tmp_path, count, held):
     assert trained | set(held_out) == set(range(count))
     assert not trained & set(held_out)
     assert f"{count} pictures of {tmp_path.name}, {held} of them held out" == found.name
-    assert [int(picture[0, 0, 0]) for picture in training.patches_of(tmp_path, seed=0).held_out] == held_out
+    assert [int(picture[0, 0, 0]) for picture in training_signals.patches_of(tmp_path, seed=0).held_out] == held_out
 
 
 @pytest.mark.parametrize("name", MODALITIES)
@@ -183,7 +183,7 @@ def test_the_rate_of_what_was_held_out_stays_with_the_model_and_leaves_its_id(tm
     rooms.train("-o", str(path), "--pictures", str(tmp_path), *small, "--gin_param=Training.outer_steps=3")
     shared = load_model(path)
     assert re.fullmatch(r"1 file: [\d.]+ bpp, PSNR [\d.]+ dB", shared.held_out)
-    assert training.judged(shared, training.patches_of(tmp_path, seed=0).held_out) == shared.held_out
+    assert training.judged(shared, training_signals.patches_of(tmp_path, seed=0).held_out) == shared.held_out
     assert dataclasses.replace(shared, held_out="").id == shared.id
     cli.main(["info", str(path)])
     assert f"held out   {shared.held_out}" in capsys.readouterr().out

@@ -32,7 +32,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Trains, goes on where it was stopped, and saves the model."""
-    from mscn_flax import configuration, model, outputs, training
+    from mscn_flax import configuration, model, outputs, training, training_signals
     from mscn_flax.modalities.images import pictures_in
 
     shelf, entry, files = options.shelf, shipped.ENTRIES.get(options.shipped), options.gin_file
@@ -58,9 +58,9 @@ def run(options: argparse.Namespace) -> None:
         network, read = model.load_model(options.network), [options.network, *read]
     outputs.check([options.output], read, force=options.force)
     if options.data:
-        found = training.signals_of(options.data, options.resolution)
+        found = training_signals.signals_of(options.data, options.resolution)
     else:
-        found = training.patches_of(options.pictures, options.seed, options.resolution)
+        found = training_signals.patches_of(options.pictures, options.seed, options.resolution)
     print(f"{len(found.signals):,} signals of {found.name}", flush=True)
     began, checkpoints = time.perf_counter(), options.output.with_name(f".{options.output.name}.checkpoints")
     chosen = {name: value for name in ("modulations", "bits") if (value := getattr(options, name)) is not None}

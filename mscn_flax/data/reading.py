@@ -1,6 +1,7 @@
 """Random access to the signals of a data set."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -39,6 +40,11 @@ class Signals(Sequence):
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} signals here, there is none at {index}")
         return self._read(self.records[index % len(self)])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """See the function of this name."""
+        return fingerprint(self)
 
     def _read(self, record: dict):
         raise NotImplementedError
