@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.job import choices
+from benchmarks.ids import choices
 from mscn_flax.outer import OuterOptimizer
 from mscn_flax.rendering import Camera
 from mscn_flax.siren import Siren
