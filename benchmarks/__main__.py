@@ -16,6 +16,7 @@ from absl import flags
 from benchmarks import cli, collect, launch, records, run_folder
 from benchmarks.catalogue import CATALOGUE
 from mscn_flax import cores, devices
+from mscn_flax.text import first_line
 
 _ONLY = flags.DEFINE_multi_enum("only", [], list(CATALOGUE), "Benchmark to run; repeatable. All by default.")
 _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(records.HOME / "plots"), "Where figures and tables go.")
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> None:
         else:
             _list()
     except cli.MISTAKES as error:
-        print(f"error: {cli.in_one_line(error)}", file=sys.stderr)
+        print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -18,6 +18,7 @@ from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
 from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
+from mscn_flax.text import first_line
 
 GIN = configuration.ROOT / "gin"
 
@@ -164,7 +165,7 @@ def main(name: str) -> None:
             log = pathlib.Path(tempfile.gettempdir()) / "mscn_error.log"
             with contextlib.suppress(OSError):
                 log.write_text(traceback.format_exc())
-            print(f"error: {in_one_line(error)}  (traceback in {log})", file=sys.stderr)
+            print(f"error: {first_line(error)}  (traceback in {log})", file=sys.stderr)
             sys.exit(2)
 
     start(run)
@@ -258,11 +259,6 @@ def choose_devices() -> None:
         if not devices.is_first():
             Progress.quiet = True
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the end
-
-
-def in_one_line(error: Exception) -> str:
-    """What went wrong: the message's first line, behind which gin says where a configurable was called."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _module(name: str):

@@ -42,7 +42,9 @@ class CostJob(TrainingJob):
     def digest(self) -> str:
         """See `Job.digest`."""
         setup = self.setup
-        return digest_of((setup.learner, setup.optimizer, setup.training, setup.resolution, self.repeats))
+        return digest_of(
+            (setup.learner, setup.optimizer, setup.training, setup.resolution, self.repeats, *self.own_code)
+        )
 
     def run(self) -> Result:
         """One row."""

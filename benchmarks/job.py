@@ -103,7 +103,7 @@ class TrainingJob(Job):
       evaluation: what it needs besides the job; its repr is part of the run's id.
       stop: outer steps after which the state is evaluated: fewer or more than `setup.training.outer_steps`, to which
         the schedules refer; None for just as many.
-      trained_as: name that jobs with one training in common share; None for a training of its own.
+      trained_as: name that jobs with one training in common share; None for the method, or a training of its own.
       equal: what it has as much of as the method that it is compared with, of `records.EQUAL`, or empty: see there.
     """
 
@@ -144,6 +144,11 @@ class TrainingJob(Job):
         return self.signals(self.setup.training.evaluate_on)
 
     @property
+    def limit(self) -> int | None:
+        """How many of these, from the first; None for all."""
+        return self.setup.training.test_signals
+
+    @property
     def stop_step(self) -> int:
         """Outer steps after which the state is evaluated."""
         return self.setup.training.outer_steps if self.stop is None else self.stop
@@ -176,14 +181,20 @@ class TrainingJob(Job):
     @property
     def data(self) -> str:
         """See `Job.data`: an id says where these come from, but not what they are and how many."""
-        count = min(len(self.judged), self.setup.training.test_signals or len(self.judged))
+        count = min(len(self.judged), self.limit or len(self.judged))
         return f"{_told(self.signals('train'))}, judged on {count:,} of {_told(self.judged)}"
 
     @property
     def training(self) -> str:
         """See `Job.training`; another evaluation of the same training finds its checkpoints, other signals do not."""
         digest = digest_of((*self._trained, _told(self.signals("train"))))
-        return f"{self._cell(self.trained_as or f'{self.method}-{self.budget:g}')}-{digest}"
+        known = METHODS.get(self.method)
+        shared = self.trained_as or (self.method if known and known.serves_all else f"{self.method}-{self.budget:g}")
+        return f"{self._cell(shared)}-{digest}"
+
+    def at_budget(self, state: TrainState) -> TrainState:
+        """A trained state with the gates of the job's budget, where one training serves several."""
+        return state if state.gates is None else state.replace(gates=state.gates.at_budget(self.budget))
 
     def run(self) -> Result:
         """Trains, from the last checkpoint where there is one, and evaluates."""
@@ -201,7 +212,7 @@ class TrainingJob(Job):
             "train_s": round(trained.train_s, 3),
             "resumed_at_step": trained.start,
         }
-        result = self.evaluate(self, trained.state)
+        result = self.evaluate(self, self.at_budget(trained.state))
         return result._replace(provenance=times | dict(result.provenance))
 
 

@@ -13,6 +13,7 @@ from benchmarks import cli, evaluation, grid
 from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from benchmarks.variant import VariantJob, distinct, inherited, row
+from mscn_flax import data
 from mscn_flax.train import train
 
 NAME, SCOPE = "outer_loop", "outer_loop"
@@ -41,12 +42,22 @@ class CurveJob(VariantJob):
     def decides(self) -> tuple:
         """See `Job.decides`."""
         judged = (self.judged_at, self.signals_judged, self.inner_steps)
-        return self.setup.learner, self.setup.optimizer, self.setup.training, judged
+        return self.setup.learner, self.setup.optimizer, self.setup.training, judged, *self.own_code
+
+    @property
+    def judged(self) -> data.Signals:
+        """See `TrainingJob.judged`; whatever gin says, as `VariantJob.split` has it."""
+        return self.signals("validation")
+
+    @property
+    def limit(self) -> int:
+        """See `TrainingJob.limit`."""
+        return self.signals_judged
 
     def run(self) -> Result:
         """Trains from the start, as seconds of a run that was stopped are lost, and judges on the way."""
         setup, rows, train_s, compile_s = self.setup, [], 0.0, 0.0
-        held_out = evaluation.stacked(self.signals("validation"), self.signals_judged)
+        held_out = evaluation.stacked(self.judged, self.limit)
         judge = dataclasses.replace(setup, learner=dataclasses.replace(setup.learner, inner_steps=self.inner_steps))
         checkpoints = self.folder / "checkpoints"
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -54,7 +65,7 @@ class CurveJob(VariantJob):
             stop = round(share * setup.training.outer_steps)
             trained = train(setup, self.signals("train"), stop=stop, checkpoints=checkpoints, label=self.id)
             train_s, compile_s = train_s + trained.train_s, compile_s + trained.compile_s
-            fitted = evaluation.fit_signals(judge, trained.state, held_out)
+            fitted = evaluation.fit_signals(judge, self.at_budget(trained.state), held_out)
             rows.append(row(self, fitted) | {"step": stop, "train_s": f"{train_s:.2f}"})
         return Result({"": rows}, provenance={"train_s": round(train_s, 2), "compile_s": round(compile_s, 2)})
 

@@ -4,7 +4,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
-import os
 import time
 
 import numpy as np
@@ -14,7 +13,7 @@ from benchmarks.ids import digests_of_own_code
 from benchmarks.job import Job
 from benchmarks.looks import Look
 from benchmarks.run_folder import Result
-from mscn_flax import configuration, data
+from mscn_flax import configuration, cores, data
 from mscn_flax.modalities.values import array_to_targets
 from mscn_flax.progress import Progress
 from mscn_flax.train import Training
@@ -90,7 +89,10 @@ class CodecJob(Job):
         for index, signal in enumerate(tested):
             files |= rates.shown_part(self, index, signal, "original")
         # Pillow and imagecodecs let other threads run while they code.
-        with Progress(self.id, len(tested)) as progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with (
+            Progress(self.id, len(tested)) as progress,
+            concurrent.futures.ThreadPoolExecutor(len(cores.available())) as pool,
+        ):
             coded = pool.map(functools.partial(_coded, self), range(len(tested)), tested)
             for done, (of_signal, shown) in enumerate(coded, start=1):
                 rows, files = rows + of_signal, files | shown

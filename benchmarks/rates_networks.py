@@ -13,7 +13,6 @@ import numpy as np
 
 from benchmarks import cli, grid, linear, networks, rates, records
 from benchmarks.job import TrainingJob
-from benchmarks.methods import METHODS
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, metrics
 from mscn_flax.coder import Coder
@@ -123,7 +122,6 @@ def jobs(
                 evaluation=coding,
                 recipe=recipe,
                 shown=seed == 0 and recipe == recipes[-1] and at_equal == "network",
-                trained_as=name if METHODS[name].serves_all else None,
                 equal=at_equal,
             )
         )
@@ -180,8 +178,6 @@ def _fields(job: TrainingJob, coder: Coder) -> list[np.ndarray]:
 def evaluate(job: TrainingJob, state: TrainState) -> Result:
     """One row per signal and number of bits, and one for float32 codes, which 32 bits stand for."""
     how = job.evaluation
-    if state.gates is not None:
-        state = state.replace(gates=state.gates.at_budget(int(job.budget)))
     coder = Coder.of(job.setup.learner, state, job.setup.resolution, how.steps, job.setup.modality)
     coder = dataclasses.replace(coder, refined=how.refined)
     train = job.signals("train")
@@ -201,7 +197,9 @@ def evaluate(job: TrainingJob, state: TrainState) -> Result:
     # The file of a model says nothing of a learner from outside the repository.
     for (coding, bits), shared in models.items() if type(job.setup.learner) is MetaLearner else ():
         shared.save(job.folder / f"model_{coding}_{bits}b.safetensors")
-    coder.render(codes[0])  # Compiled before anything is timed.
+    decoders = {decoder.overlap: decoder for decoder in (coder, *(shared.coder for shared in models.values()))}
+    for decoder in decoders.values():  # Compiled before anything is timed.
+        decoder.values(codes[0], *job.setup.modality.extent(tested[0]))
 
     # Of a patch: 4 bytes per number, and one bit per entry where the mask is its own.
     exact_bytes = 4 * job.budget + (-(-coder.size // 8) if coder.mask is None else 0)
@@ -210,12 +208,13 @@ def evaluate(job: TrainingJob, state: TrainState) -> Result:
         size = job.setup.modality.extent(signal)
         for coding, bits in [("plain", 32), *models]:
             shared, began = models.get((coding, bits)), time.perf_counter()
+            decoder = coder if shared is None else shared.coder
             if bits != 32:
                 stream, estimate = codec.pack_with_estimate(shared, codes[index], *size)
             packed = time.perf_counter()
             # What a decoder makes of the bytes.
             seen = codes[index] if bits == 32 else codec.unpack(shared, parse(stream))
-            values, _ = (coder if shared is None else shared.coder).values(seen, *size)
+            values, _ = decoder.values(seen, *size)
             values = job.setup.modality.join(values, *size, coder.side).reshape(-1, coder.channels)
             done = time.perf_counter()
             length = len(parts[index]) * exact_bytes if bits == 32 else len(stream)
@@ -225,7 +224,7 @@ def evaluate(job: TrainingJob, state: TrainState) -> Result:
                     "budget": job.budget,
                     "budget_unit": job.unit,
                     "shared_parameters": metrics.shared_parameters(coder.theta["field"]),
-                    "decode_flops": len(parts[index]) * coder.flops,
+                    "decode_flops": len(parts[index]) * decoder.flops,
                     "inner_steps": how.steps + how.refined,
                     "inner_optimizer": "meta_sgd" if job.setup.learner.meta_sgd else "sgd",
                     "bits": bits,

@@ -24,6 +24,7 @@ from benchmarks.records import REPOSITORY
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
+from mscn_flax.text import first_line
 
 RETRIES = 20
 """How often a task is sent again; a task that takes down every worker shall end some time."""
@@ -151,7 +152,7 @@ def _options(needs: dict[str, float]) -> dict:
 
 def _reason(error: Exception) -> str:
     """Why a task has failed, in one line."""
-    return cli.in_one_line(getattr(error, "cause", error))
+    return first_line(getattr(error, "cause", error))
 
 
 def _compute(jobs: list[Job], runs_dir: str, modules: list[str]) -> Iterator[tuple[str, Result]]:
@@ -175,5 +176,5 @@ def _compute(jobs: list[Job], runs_dir: str, modules: list[str]) -> Iterator[tup
             with contextlib.redirect_stdout(said), filelock.FileLock(folder / "training.lock"):
                 result = engine.compute(job)
         except cli.MISTAKES as error:
-            raise RuntimeError(cli.in_one_line(error)) from error
+            raise RuntimeError(first_line(error)) from error
         yield said.getvalue(), result

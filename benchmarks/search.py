@@ -38,6 +38,6 @@ def searches(jobs: Iterable) -> list[tuple]:
         if job.recipe == "best" and job.seed == 0:
             with configuration.scope(*job.scope):
                 search = Search()
-            if search.space and math.isclose(search.budget, job.budget):
+            if search.space and search.budget is not None and math.isclose(search.budget, job.budget):
                 found.setdefault(job.scope, (job, search))
     return list(found.values())

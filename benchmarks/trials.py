@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 from benchmarks import csv_files, records
+from mscn_flax.configuration import ROOT
 
 
 def path(results_dir: pathlib.Path, benchmark: str) -> pathlib.Path:
@@ -62,5 +63,5 @@ def per_method(folder: pathlib.Path, benchmark: str, dataset: str) -> list[int]:
 
 def used_by(preset: str, benchmark: str) -> bool:
     """Whether a preset has what the search has found: its gin file includes that of the search."""
-    file = records.REPOSITORY / "gin" / preset / f"{benchmark}.gin"
+    file = ROOT / "gin" / preset / f"{benchmark}.gin"
     return file.is_file() and f"include 'gin/tuned/{benchmark}.gin'" in file.read_text()

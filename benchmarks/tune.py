@@ -24,6 +24,7 @@ from benchmarks.job import TrainingJob
 from benchmarks.search import Search, searches
 from mscn_flax import configuration
 from mscn_flax.atomic import replaced
+from mscn_flax.text import first_line
 
 
 class Study:
@@ -191,7 +192,7 @@ def main(argv: list[str]) -> None:
                     study.run_one()
                     _store(name, [row for each in studies for row in each.rows()])
     except cli.MISTAKES as error:
-        print(f"error: {cli.in_one_line(error)}", file=sys.stderr)
+        print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -11,14 +11,14 @@ os.umask(_UMASK)  # To ask for it is to set it.
 
 
 @contextlib.contextmanager
-def replaced(path: pathlib.Path, mode: str = "w") -> Iterator:
+def replaced(path: str | os.PathLike, mode: str = "w") -> Iterator:
     """A file, text ("w") or binary ("wb"), that takes the place of `path` once it is complete.
 
     Raises:
       OSError: with the name of `path`, where it cannot be written or no space is left.
     """
     try:
-        with _temporary(path, mode) as out:
+        with _temporary(pathlib.Path(path), mode) as out:
             yield out
     except OSError as error:
         # The system names no file or the unfinished one, of which nobody has heard.

@@ -1,5 +1,6 @@
 """Training checkpoints by Orbax: atomic, written in the background, the last few kept."""
 
+import os
 import pathlib
 import sys
 from types import TracebackType
@@ -7,6 +8,8 @@ from types import TracebackType
 import jax
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
+
+from mscn_flax.text import first_line
 
 
 class Checkpoints:
@@ -16,7 +19,7 @@ class Checkpoints:
     checkpoint as the latest.
     """
 
-    def __init__(self, folder: pathlib.Path | None, *, keep: int = 2, keep_period: int | None = None):
+    def __init__(self, folder: str | os.PathLike | None, *, keep: int = 2, keep_period: int | None = None):
         """Opens a folder of checkpoints.
 
         Args:
@@ -27,6 +30,7 @@ class Checkpoints:
         self._manager = None
         if folder is None:
             return
+        folder = pathlib.Path(folder)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, keep_period=keep_period, create=True, cleanup_tmp_directories=True
         )
@@ -73,8 +77,8 @@ class Checkpoints:
             except _Mismatch as error:
                 raise ValueError(str(error)) from error
             except Exception as error:  # Orbax and TensorStore raise whatever they meet.
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-                print(f"checkpoint of step {step} is damaged, going on from the one before: {reason}", file=sys.stderr)
+                said = f"checkpoint of step {step} is damaged, going on from the one before: {first_line(error)}"
+                print(said, file=sys.stderr)
                 self._manager.delete(step)
         return 0, like
 

@@ -22,13 +22,16 @@ def encode(model: Model, signal: Signal, effort: int | None = None, show: Shown 
     Args:
       model: that the decoder will have.
       signal: as its modality has it.
-      effort: steps with momentum that codes are refined by, see `refine.py`; None for the model's own number.
+      effort: steps with momentum that codes are refined by, see `refine.py`; None for the model's own number. Of
+        no effect on scenes, each of whose steps sees other rays.
       show: told how many parts are coded, of how many.
 
     Raises:
       ValueError: for a signal that the model cannot code.
     """
     coder, modality = model.coder, model.coder.modality
+    if effort is not None and not (isinstance(effort, int) and effort >= 0):
+        raise ValueError(f"effort is a number of steps, 0 or more, not {effort!r}")
     coder = coder if effort is None else dataclasses.replace(coder, refined=effort)
     codes, extent = coder.adapt(coder.split(signal), show), modality.extent(signal)
     coded = pack(model, codes, *extent)

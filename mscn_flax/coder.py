@@ -94,7 +94,8 @@ class Coder:
     @property
     def flops(self) -> int:
         """Floating-point operations of decoding one part of a signal, see `metrics.decode_flops`."""
-        points = math.prod(self.modality.shape(self.side))
+        wider = self.modality.wider_coordinates(self.side) if self.overlap else None
+        points = math.prod(self.modality.shape(self.side)) if wider is None else len(wider)
         return metrics.decode_flops(self.learner.field, self.theta["field"], self.modality.in_dim, points)
 
     def check_work(self, parts: int) -> None:

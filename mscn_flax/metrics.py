@@ -1,9 +1,8 @@
-"""All measures of quality and cost, each defined once."""
+"""Measures of quality and of cost; those of one kind of signal alone are in `modalities`."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, PyTree
 
@@ -13,7 +12,15 @@ from mscn_flax.siren import Siren, base_siren
 
 
 def mse(values: Float[Array, "*B N c"], targets: Float[Array, "*B N c"]) -> Float[Array, "*B"]:
-    """Mean squared error over points and channels (eq. 1 has the sum in place of the mean)."""
+    """Mean squared error over points and channels (eq. 1 has the sum in place of the mean).
+
+    Raises:
+      ValueError: where one has other points or channels than the other, which would be broadcast.
+    """
+    if values.shape[-2:] != targets.shape[-2:]:
+        (points, channels), (others, given) = values.shape[-2:], targets.shape[-2:]
+        has = f"the field gives {points} points of {channels} values (Siren.out_dim)"
+        raise ValueError(f"{has}, the signals have {others} of {given}")
     return jnp.mean(jnp.square(values - targets), axis=(-2, -1))
 
 
@@ -33,11 +40,6 @@ def to_8_bit(values: Float[Array, "..."]) -> Float[Array, "..."]:
     [0, 127, 255]
     """
     return jnp.round(jnp.clip(values, 0, 1) * 255) / 255
-
-
-def voxel_accuracy(values: Float[np.ndarray, "N 1"], targets: Float[np.ndarray, "N 1"]) -> float:
-    """Fraction of voxels whose value is on the same side of 0.5 as its target."""
-    return float(np.mean((values > 0.5) == (targets > 0.5)))
 
 
 def siren_flops(points: int, in_dim: int, width: int, depth: int, out_dim: int) -> int:

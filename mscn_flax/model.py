@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-import pathlib
+import os
 
 import numpy as np
 import safetensors
@@ -17,6 +17,7 @@ from mscn_flax.atomic import replaced
 from mscn_flax.coder import Coder
 from mscn_flax.contexts import Contexts
 from mscn_flax.quantize import Quantizer
+from mscn_flax.shipped import Shelf
 from mscn_flax.siren import base_siren
 from mscn_flax.text import first_line, printable
 from mscn_flax.transform import Transform
@@ -106,7 +107,7 @@ class Model:
         values = self.quantizer.dequantize(levels)
         return values if self.transform is None else self.transform.backward(values)
 
-    def save(self, path: pathlib.Path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Writes the file, atomically.
 
         Raises:
@@ -127,12 +128,13 @@ def levels_of(
     return quantizer.quantize(values if transform is None else transform.forward(values))
 
 
-def load_model(path: pathlib.Path) -> Model:
-    """Reads a file of `Model.save`.
+def load_model(path: str | os.PathLike) -> Model:
+    """Reads a file of `Model.save`, or a model of the package by its name, such as "photos_2".
 
     Raises:
       ValueError: in one line, for a file that is not a whole and unaltered model of this format.
     """
+    path = Shelf().path(os.fspath(path))
     try:
         with safetensors.safe_open(path, framework="numpy") as opened:
             metadata = opened.metadata() or {}

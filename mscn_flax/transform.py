@@ -23,7 +23,8 @@ _CODES = 64
 """Codes at which a network's derivative is taken."""
 
 _POINTS = 1024
-"""Points of a signal at which it is taken, at even distances where there are more."""
+"""Points of a signal at which it is taken, where there are more drawn once for all: evenly distant ones of a grid that
+is read row by row lie in one column, or in one face of a solid."""
 
 _ROWS = 256
 """Codes that are taken back at a time, which a processor's cache holds."""
@@ -91,7 +92,8 @@ def gram(coder: Coder, codes: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "n 
     coords = coder.modality.rendered_at(None, field, coder.side)[0]
     coords = coords.reshape(-1, coords.shape[-1])
     if not isinstance(field, LinearField):
-        coords = coords[:: -(-len(coords) * points_per_coordinate(field) // _POINTS)]
+        count = min(len(coords), max(1, _POINTS // points_per_coordinate(field)))
+        coords = coords[np.sort(np.random.default_rng(0).choice(len(coords), count, replace=False))]
 
     theta, coords = jax.tree.map(jnp.asarray, (coder.theta, coords))
 

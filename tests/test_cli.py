@@ -11,6 +11,7 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import cli, records
 from benchmarks.catalogue import CATALOGUE
+from mscn_flax.text import first_line
 
 TABLE1 = ["benchmarks.table1_modulations", "--preset=smoke"]
 
@@ -51,7 +52,7 @@ def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
 def test_a_mistake_ends_with_what_is_valid(build, mistake, says):
     with pytest.raises(cli.MISTAKES) as caught:
         build("table1_modulations", flags=[mistake])
-    assert says in cli.in_one_line(caught.value)
+    assert says in first_line(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,16 @@ import rooms
 import safetensors
 import safetensors.numpy
 
-from mscn_flax import codec, model, stream
+from mscn_flax import codec, model, stream, transform
+from mscn_flax.coder import Coder
 from mscn_flax.contexts import Contexts, class_tables, stacked
 from mscn_flax.entropy import TOTAL
 from mscn_flax.fitting import fit_model, lattices_of
+from mscn_flax.learner import MetaLearner
+from mscn_flax.modalities import VOXELS
+from mscn_flax.outer import OuterOptimizer
+from mscn_flax.siren import LatentModulatedSiren, Siren
+from mscn_flax.train import Setup, Training, devices_for, first_state
 from mscn_flax.transform import Transform, gram
 
 LIMIT = 16
@@ -98,6 +104,17 @@ def test_the_gram_matrix_says_what_small_errors_cost():
         change = coder.render(moved.reshape(codes.shape)) - coder.render(codes)
         costs.append((np.square(change).mean(), error @ found @ error))
     np.testing.assert_allclose(*zip(*costs, strict=True), rtol=0.05)
+
+
+def test_of_a_large_signal_points_from_everywhere_count(monkeypatch):
+    learner = MetaLearner(LatentModulatedSiren(Siren(depth=3, width=16, out_dim=1, w0=20.0), latent_dim=6))
+    setup = Setup(learner, OuterOptimizer(), Training(outer_steps=1, batch_size=1), VOXELS, 16)
+    coder = Coder.of(learner, first_state(setup, devices_for(1)), 16, 3, VOXELS)
+    codes = np.random.default_rng(0).normal(0, 0.1, (4, 6)).astype(np.float32)
+    some = gram(coder, codes)
+    monkeypatch.setattr(transform, "_POINTS", 16**3)
+    all_points = gram(coder, codes)
+    assert np.abs(some - all_points).max() < 0.2 * np.abs(all_points).max()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from mscn_flax import data
+from mscn_flax.data import registry
 from mscn_flax.data.photos import PATCHES, PHOTOGRAPHS
 
 
@@ -170,9 +171,9 @@ def test_downloaded_data_sets_are_cut_and_split(name, shape, splits, counts, bri
         tfds, "builder", lambda config, **kwargs: small(data_dir=tmp_path, **{"file_format": "array_record"})
     )
     small(data_dir=tmp_path).download_and_prepare(file_format="array_record")
-    data.load.cache_clear()
+    registry.cached.cache_clear()
     found = [data.load(name, split, resolution=178) for split in ("train", "validation", "test")]
-    data.load.cache_clear()
+    registry.cached.cache_clear()
     assert tuple(map(len, found)) == counts
     for images, low in zip(found, brightest, strict=True):
         assert images.source == "real"

@@ -1,10 +1,12 @@
 """What the id of a run says: everything that decides its rows, and nothing else."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from benchmarks import ids
 from mscn_flax import data
+from mscn_flax.train_state import TrainState
 
 TABLE1 = ["table1.datasets=['photos']", "table1.methods=['mscn']"]
 
@@ -38,3 +40,20 @@ def test_signals_are_told_apart_by_what_they_are(build):
     job = _job(build)
     assert data.fingerprint(job.signals("train")) in job.data
     assert f"judged on {job.setup.training.test_signals} of " in job.data
+
+
+def test_one_training_that_serves_all_budgets_is_judged_at_that_of_each_job(build):
+    nested = ["table1.datasets=['photos']", "table1.methods=['mscn_nested']", "table1.budgets=[4, 8]"]
+    small, large = build("table1_modulations", *nested, "BudgetController.nested=(4, 8)")
+    assert small.training == large.training
+    assert small.id != large.id
+    controller = small.setup.learner.controller
+    gates = controller.start((16,)).replace(mask=jnp.arange(16) < 8, rank=jnp.arange(16), frozen=jnp.ones((), bool))
+    state = TrainState(jnp.zeros((), jnp.int32), {}, gates, ())
+    assert [int(job.at_budget(state).gates.at_test_time().mask.sum()) for job in (small, large)] == [4, 8]
+
+
+def test_variants_say_what_they_are_judged_on(build):
+    for job in build("outer_loop"):
+        assert "judged on 8 of " in job.data
+        assert data.fingerprint(job.signals("validation")) in job.data.partition("judged")[2]

@@ -7,6 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from mscn_flax import data
+from mscn_flax.data import registry
 from mscn_flax.data.crops import crops
 from mscn_flax.data.photos import PATCHES
 
@@ -40,7 +41,7 @@ def test_kodak_of_other_files_is_another_data_set(tmp_path):
     images = data.load("kodak", "test", resolution=32, data_dir=str(tmp_path))
     assert [image[0, 0, 0] for image in images] == list(range(1, 25))
     PIL.Image.new("RGB", (512, 768), (99, 0, 0)).save(folder / "kodim07.png")
-    data.load.cache_clear()
+    registry.cached.cache_clear()
     changed = data.load("kodak", "test", resolution=32, data_dir=str(tmp_path))
     assert changed[6].shape == (768, 512, 3)
     assert [image[0, 0, 0] for image in changed] == [*range(1, 7), 99, *range(8, 25)]
@@ -161,9 +162,9 @@ def test_kodak_is_trained_on_div2k_where_it_is_prepared(data_dir, tmp_path, monk
         return SmallDiv2k(data_dir=tmp_path, file_format="array_record")
 
     monkeypatch.setattr(tfds, "builder", builder)
-    data.load.cache_clear()
+    registry.cached.cache_clear()
     found = {split: data.load("kodak", split, resolution=16, data_dir=data_dir) for split in ("train", "validation")}
-    data.load.cache_clear()
+    registry.cached.cache_clear()
     assert set(asked) == {"div2k/bicubic_x2"}
     assert {split: len(images) for split, images in found.items()} == {"train": 3800, "validation": 200}
     seen = {}

@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from benchmarks import rates_networks, records
 from mscn_flax import codec, data, linear
+from mscn_flax.data import registry
 from mscn_flax.modalities import IMAGES
 
 COUNT = 40
@@ -37,7 +38,7 @@ def waves(monkeypatch):
         known = data.DataSet(_read, resolution=resolution, embedded=True)
         monkeypatch.setitem(data.DATA_SETS, name, known)
     yield
-    data.load.cache_clear()
+    registry.cached.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(50, 12), (12, 50), (20, 20)])

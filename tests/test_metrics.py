@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import math
 
 import jax
@@ -89,3 +90,10 @@ def test_a_latent_map_is_shared_too():
     network, whole = (metrics.shared_parameters(each["params"]) for each in shapes)
     assert network == 2 * 6 + 6 + 2 * (6 * 6 + 6) + 6 * 3 + 3
     assert whole - network == (5 + 1) * 3 * 6
+
+
+@pytest.mark.parametrize("shape", [(64, 1), (16, 3)])
+def test_values_and_targets_of_other_points_or_channels_are_refused(shape):
+    with pytest.raises(ValueError, match=r"64 points of 3 values \(Siren.out_dim\), the signals have"):
+        # Without the tests' own checks of shapes.
+        inspect.unwrap(metrics.mse)(jnp.zeros((2, 64, 3)), jnp.zeros((2, *shape)))

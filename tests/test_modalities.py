@@ -83,8 +83,8 @@ def test_what_is_written_is_read(name, tmp_path):
 def test_a_signal_has_no_error_and_another_has_one(name):
     modality = MODALITIES[name]
     signal, other = rooms.signal(name), rooms.signal(name, seed=1)
-    assert "inf dB" in (said := modality.error(signal, signal)) or "0.00" in said
-    assert "inf" not in (said := modality.error(signal, other))
+    assert "inf dB" in (said := modality.described(modality.errors(signal, signal))) or "0.00" in said
+    assert "inf" not in (said := modality.described(modality.errors(signal, other)))
     assert " 0.00" not in f" {said}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from mscn_flax import architecture, model
+from mscn_flax import architecture, codec, model, shipped
 from mscn_flax.delta import DeltaSiren
 from mscn_flax.learner import MetaLearner
 from mscn_flax.modalities import MODALITIES
@@ -109,3 +109,16 @@ def test_what_no_file_could_bring_back_is_refused_before_it_is_trained_or_saved(
     setup = Setup(MetaLearner(Siren(out_dim=1)), OuterOptimizer(), Training(), MODALITIES["volume"], 192)
     with pytest.raises(ValueError, match="7,077,888 points of 512 units are more"):
         train_model(setup, [np.zeros((192, 192, 192, 1), np.float32)])
+
+
+def test_paths_are_texts_or_paths_and_models_of_the_package_have_names(mscn, tmp_path):
+    mscn.save(str(tmp_path / "m.safetensors"))
+    assert model.load_model(str(tmp_path / "m.safetensors")).id == mscn.id
+    assert model.load_model("photos_2").id == model.load_model(shipped.Shelf().file("photos_2")).id
+    with pytest.raises(ValueError, match="there is no model photos_9"):
+        model.load_model("photos_9")
+
+
+def test_effort_is_a_number_of_steps(mscn):
+    with pytest.raises(ValueError, match="effort is a number of steps, 0 or more, not -1"):
+        codec.encode(mscn, np.zeros((8, 8, 3), np.uint8), -1)

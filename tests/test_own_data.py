@@ -69,3 +69,15 @@ def test_real_maps_stand_beside_those_they_are_trained_on(data_dir):
     january = to_kelvin(test[1][..., 0])
     assert january[5].mean() < january[40].mean()
     assert np.mean(january) == pytest.approx(np.mean(to_kelvin(train[0][..., 0])), abs=4)
+
+
+def test_another_folder_of_local_copies_is_another_data_set(tmp_path, monkeypatch):
+    for seed, name in enumerate("ab"):
+        for split in ("train", "validation", "test"):
+            MAPS.write(tmp_path / name / "era5" / split / "a.nc", rooms.signal("map", seed))
+    found = []
+    for name in "aba":
+        monkeypatch.setenv("MSCN_DATA_DIR", str(tmp_path / name))
+        found.append(data.load("era5", "test", resolution=10)[0])
+    assert not np.array_equal(found[0], found[1])
+    assert found[0] is found[2] or np.array_equal(found[0], found[2])

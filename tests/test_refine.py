@@ -83,6 +83,8 @@ def test_inner_points_are_a_patch_s_own_and_borders_are_mixed():
     # Row 2 of the first patch at its right border, and of the second at its left.
     np.testing.assert_allclose(met[2, SIDE - 1], 0.75 * wider[0, 3, SIDE] + 0.25 * wider[1, 3, 0], atol=1e-6)
     np.testing.assert_allclose(met[2, SIDE], 0.75 * wider[1, 3, 1] + 0.25 * wider[0, 3, SIDE + 1], atol=1e-6)
+    per_point = dataclasses.replace(coder, overlap=False).flops / SIDE**2
+    assert dataclasses.replace(coder, overlap=True).flops == pytest.approx(per_point * (SIDE + 2) ** 2, rel=0.05)
     jumps = [np.abs(np.diff(each, axis=1)[:, SIDE - 1 :: SIDE]).mean() for each in (met, apart)]
     assert jumps[0] < jumps[1]
 

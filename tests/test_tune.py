@@ -1,13 +1,16 @@
 """The search for recipe "best": every method has as many trials, a search that was stopped goes on as if it had not."""
 
 import json
+import types
 
+import gin
 import numpy as np
 import PIL.Image
 import pytest
 
 from benchmarks import cli, csv_files, engine, records, trials, tune
 from benchmarks.run_folder import Result
+from benchmarks.search import searches
 
 NAME = "table1_modulations"
 ASKED = ("cifar10", "photos")
@@ -178,3 +181,12 @@ def test_a_preset_has_what_a_search_found_where_its_gin_says_so():
     assert trials.used_by("quick", "table1_modulations")
     assert not trials.used_by("medium", "table1_modulations")
     assert not trials.used_by("mine", "table1_modulations")
+
+
+def test_a_space_without_a_budget_is_not_searched():
+    job = types.SimpleNamespace(recipe="best", seed=0, scope=("mscn",), budget=64)
+    gin.parse_config("Search.space = {'Siren.w0': ('uniform', 10.0, 30.0)}")
+    assert not searches([job])
+    gin.parse_config("mscn/Search.budget = 64")
+    assert [found for found, _ in searches([job])] == [job]
+    gin.clear_config()

@@ -23,7 +23,7 @@ def test_voxel_accuracy_counts_the_right_side():
     targets = np.array([[0.0], [1.0], [1.0], [0.0]], np.float32)
     values = np.array([[0.49], [0.51], [0.2], [-3.0]], np.float32)
     assert VOXELS.measured(values, targets, 1) == {"voxel_accuracy": 0.75}
-    assert VOXELS.error(targets, values) == "25.00% of voxels wrong"
+    assert VOXELS.described(VOXELS.errors(targets, values)) == "25.00% of voxels wrong"
 
 
 def test_the_solids_of_most_surface_are_shown():

@@ -6,6 +6,7 @@ import pathlib
 from mscn_flax import data
 from mscn_flax.data import arrays
 from mscn_flax.data.reading import SPLITS
+from mscn_flax.text import first_line
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _export(options)
     except (ValueError, OSError) as error:
-        parser.exit(2, f"error: {str(error).splitlines()[0]}\n")
+        parser.exit(2, f"error: {first_line(error)}\n")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -72,7 +72,6 @@ def register(name: str, data_set: DataSet) -> None:
     DATA_SETS[name] = data_set
 
 
-@functools.cache
 def load(name: str, split: str, *, resolution: int, data_dir: str | None = None) -> Signals:
     """The signals of one split: exported arrays if there are any, else what TFDS has prepared or prepares now.
 
@@ -91,7 +90,12 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}; there are {', '.join(SPLITS)}")
     named = data_dir or os.environ.get("MSCN_DATA_DIR")
-    folder = pathlib.Path(named).expanduser() if named else None
+    return cached(name, split, resolution, pathlib.Path(named).expanduser() if named else None)
+
+
+@functools.cache
+def cached(name: str, split: str, resolution: int, folder: pathlib.Path | None) -> Signals:
+    """See `load`; read once in a process, for as long as the folder of local copies is the same."""
     exported = arrays.path(folder / arrays.FOLDER, name, resolution, split) if folder else None
     if exported and exported.is_file():
         return arrays.read(exported)

@@ -244,10 +244,6 @@ class Modality(abc.ABC):
     def described(self, errors: dict[str, float]) -> str:
         """The numbers of `errors`, for people."""
 
-    def error(self, signal: Signal, decoded: Signal) -> str:
-        """How far a decoded signal is off, for people."""
-        return self.described(self.errors(signal, decoded))
-
     # What Table 1 keeps for its figures.
 
     def shown(self, targets: Float[np.ndarray, "B *V N c"], side: int, count: int) -> Int[np.ndarray, " n"]:

@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from mscn_flax.modalities.base import MAX_POINTS, Cameras, Modality, Points, Sampling, Signal
 from mscn_flax.modalities.cameras import camera_rays, pixels_of, read_cameras, ring, turntable, visible
 from mscn_flax.modalities.values import psnr_8_bit, targets_to_8_bit
+from mscn_flax.text import first_line
 
 Scene = dict[str, np.ndarray]
 """One scene, or several with an axis in front."""
@@ -215,8 +216,7 @@ def _read_view(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:
                 raise ValueError("it has more than 8 bits per value; save it with 8 first")
             view = opened.convert("RGBA")
     except Exception as error:  # Pillow raises whatever its decoders do.
-        reason = str(error).strip() or type(error).__name__
-        raise ValueError(f"{path} cannot be read: {reason.splitlines()[0]}") from error
+        raise ValueError(f"{path} cannot be read: {first_line(error)}") from error
     white = PIL.Image.new("RGBA", view.size, "white")
     return np.asarray(PIL.Image.alpha_composite(white, view).convert("RGB"))
 

@@ -10,6 +10,7 @@ from mscn_flax.inputs import check_file
 from mscn_flax.modalities.base import MAX_POINTS
 from mscn_flax.modalities.grids import Grid
 from mscn_flax.modalities.meshes import filled, surface
+from mscn_flax.text import first_line
 
 
 class Voxels(Grid):
@@ -54,8 +55,7 @@ class Voxels(Grid):
             if not inside.any():
                 raise ValueError(f"it is empty: none of {len(inside)}^3 voxels is inside")
         except Exception as error:  # trimesh raises whatever its parsers do.
-            reason = str(error).strip() or type(error).__name__
-            raise ValueError(f"{path} cannot be read as {ending[1:]}: {reason.splitlines()[0]}") from error
+            raise ValueError(f"{path} cannot be read as {ending[1:]}: {first_line(error)}") from error
         return inside[..., None].astype(np.float32)
 
     def write(self, path: pathlib.Path, signal: Float[np.ndarray, "D D D 1"]) -> None:
