@@ -20,6 +20,7 @@ def draw(results: Results) -> Drawn:
     rows = results.rows("codec_robustness", columns).astype({"peak_kib": "Int64"})
     # Of several runs the one of most streams counts.
     rows = rows[rows["mutations"] == rows.groupby(["model", "checksum"], dropna=False)["mutations"].transform("max")]
-    table = tables.formatted(rows, CELLS).replace("<NA>", "–")
+    known = rows["peak_kib"].astype(object).where(rows["peak_kib"].notna(), "–")
+    table = tables.formatted(rows.assign(peak_kib=known), CELLS)
     heading = f"Damaged streams and changed models, preset {results.preset}. No other outcome than these two."
     return {"codec_robustness.md": f"{heading}\n\n{table}"}

@@ -9,7 +9,7 @@ CELLS = [
     ("command", "mscn {task}"),
     ("picture", "{width} x {height}"),
     ("seconds (median)", "{step_s:.2f}"),
-    ("megapixels/s", "{megapixels_per_s:.2f}"),
+    ("megapixels/s", "{megapixels_per_s:.2g}"),
     ("most memory (MiB)", "{peak_mib:.0f}"),
 ]
 

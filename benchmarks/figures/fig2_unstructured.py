@@ -79,6 +79,9 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
     for column, ((dataset, source), of_dataset) in enumerate(datasets):
         for axis, (regime, recipe) in zip(axes[:, column], rows, strict=True):
             part = _of(of_dataset, regime, recipe)
+            if part.empty:
+                axis.remove()
+                continue
             axis.set_xscale("log")
             if regime == "adam":
                 theirs = published(dataset).sort_values("surviving_fraction").groupby("method", sort=False)
@@ -89,11 +92,9 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
             for index, method in enumerate(there):
                 curve = part[part["method"] == method]
                 aside = np.exp(style.dodge(index, len(there), 0.05 * len(there)))  # The axis is logarithmic.
-                look = style.look(method, capsize=2, markersize=4, linewidth=1.0, elinewidth=0.8)
-                drawn = axis.errorbar(
-                    100 * curve["surviving_fraction"] * aside, curve["psnr"], curve["psnr_ci95"], **look
-                )
-                handles[style.label(method)] = drawn
+                at = 100 * curve["surviving_fraction"]
+                of_cell, look = (curve["psnr"], curve["psnr_ci95"], method), {"markersize": 4, "linewidth": 1.0}
+                handles[style.label(method)] = style.curve(axis, at, at * aside, *of_cell, **look)
             axis.set(xlabel="surviving fraction (% of all weights)", ylabel="PSNR (dB)")
             axis.set_xticks([1, 2, 5, 10, 20, 40])
             if named and named[-1][0] is axis and named[-1][1]:
@@ -107,7 +108,7 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
                 counts += [f"{style.counts(tried, 'trial')} of each method"] if tried else []
             axis.set_title(f"{what}\n{how}\n{', '.join(counts)}")
     style.legend(figure, 3, {style.label(method): handles[style.label(method)] for method in methods})
-    about = f"means, {style.INTERVALS};\nmarkers of one fraction are drawn side by side"
+    about = f"means, {style.INTERVALS};\nintervals of one fraction are drawn side by side"
     about += "\nthin grey lines without markers: published, digitised" if any(lines for _, lines in named) else ""
     figure.suptitle(f"Sparse networks at a surviving fraction · preset {results.preset}\n{about}", fontsize=10)
     for axis, lines in named:

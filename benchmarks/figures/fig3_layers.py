@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmarks import csv_files, records
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results, of_recipe
+from benchmarks.figures.results import Drawn, Results, of_recipe, told_recipe
 
 METHOD, COLOUR = "mscn_meta_sgd", "#2171b5"
 
@@ -15,7 +15,7 @@ def draw(results: Results) -> Drawn:
     """One figure for each data set."""
     layers = of_recipe(csv_files.read(results.folder / "fig2_unstructured_layers.csv", records.LAYER_COLUMNS), which=0)
     return {
-        f"fig3_layers_{dataset}_{source}": _figure(part, results.title(dataset, source))
+        f"fig3_layers_{dataset}_{source}": _figure(part, results.title(dataset, source, told_recipe(part)))
         for (dataset, source), part in layers[layers["method"] == METHOD].groupby(["dataset", "source"])
     }
 
@@ -57,7 +57,7 @@ def _figure(layers: pd.DataFrame, title: str) -> plt.Figure:
         axes[0][column].plot(np.arange(len(size)) + 1.2, 100 * random, "kx", label="Erdős–Rényi, as many weights")
         axes[0][column].set_title(f"{100 * budget:.3g}% surviving")
     for axis, of in zip(axes[:, 0], ("weights", "biases"), strict=True):
-        axis.set_ylabel(f"share kept of {of} (%)")
+        axis.set_ylabel(f"{of} kept (%)")
     shares = 100 * layers["kept"] / layers["size"]
     axes[0][0].set(yscale="log", ylim=(min(0.1, shares[shares > 0].min() / 4), 150))
     style.plain_numbers(axes[0][0].yaxis)

@@ -8,7 +8,7 @@ import pandas as pd
 import PIL.Image
 
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results, of_recipe
+from benchmarks.figures.results import Drawn, Results, of_recipe, told_recipe
 
 FIELDS = ("sdf2d",)
 """Data sets whose pictures are distances, 0.5 on the boundary (`mscn_flax/data/sdf.py`): drawn by contours."""
@@ -30,7 +30,7 @@ def draw(results: Results) -> Drawn:
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
         name = f"{dataset}_{source}"
         if (folder / f"{name}_original.png").exists():
-            about = f"Reconstructions · {results.title(dataset, source)} · one test signal, seed 0"
+            about = f"Reconstructions · {results.title(dataset, source, told_recipe(part))} · one test signal, seed 0"
             about += "\ncolumns: surviving fraction, as each method counts it"
             if dataset in FIELDS:
                 about += "\ncontours of distance; thick: boundary of the shape, dashed: that of the original"

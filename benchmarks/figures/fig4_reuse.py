@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks import csv_files, records
 from benchmarks.figures import style, tables
-from benchmarks.figures.results import Drawn, Results, of_recipe
+from benchmarks.figures.results import Drawn, Results, of_recipe, told_recipe
 
 KINDS = {
     "same_seed": ("same seed", {"marker": "o", "color": "#08306b"}),
@@ -42,7 +42,8 @@ def draw(results: Results) -> Drawn:
     drawn, text = {}, f"Figure 4, preset {results.preset}. {EXPLANATION}"
     for (dataset, source), part, gates in masks(results):
         pairs = reuse(part, gates)
-        drawn[f"fig4_reuse_{dataset}_{source}"] = _figure(part, pairs, gates, results.title(dataset, source))
+        title = results.title(dataset, source, told_recipe(part))
+        drawn[f"fig4_reuse_{dataset}_{source}"] = _figure(part, pairs, gates, title)
         text += f"\n{dataset}{style.SOURCES[source]}, {_size(part, gates)}:\n\n{_table(pairs)}"
     return drawn | ({"fig4_reuse.md": text} if drawn else {})
 
@@ -59,19 +60,26 @@ def masks(results: Results) -> Iterator[tuple[tuple[str, str], pd.DataFrame, int
             yield index, part, round((part.groupby("run_id")["budget"].first() / fraction).iloc[0])
 
 
+def layers_of(masks: pd.DataFrame, gates: int) -> int:
+    """The number of modulated layers, of which the last may keep nothing: the fewest, all of one width, that fit."""
+    layers, width = masks["layer"].max() + 1, masks["unit"].max() + 1
+    return next((count for count in range(layers, gates // width + 1) if gates % count == 0), layers)
+
+
 def reuse(masks: pd.DataFrame, gates: int) -> pd.DataFrame:
     """Share of a smaller budget's modulations that a larger one keeps too, and what random choices would keep.
 
     One line per pair of budgets and seed of the smaller one, with columns seed, small, large and `KINDS`. The random
     choices are expectations: a set of b of w units contains each of them with probability b / w, for all layers
-    together or within each. `other_seed` is a mean over the other seeds (NaN of one seed).
+    together or within each. `other_seed` is a mean over the other seeds (NaN of one seed), and `same_counts` has their
+    numbers of modulations in the layers where there are any.
 
     Args:
       masks: columns seed, budget, layer and unit, one line per modulation that is kept.
-      gates: number of modulations, the same in each layer up to the last one in `masks`.
+      gates: number of modulations, the same in each layer.
     """
-    layers = masks["layer"].max() + 1
-    shape = masks["seed"].max() + 1, layers, max(masks["unit"].max() + 1, gates // layers)
+    layers = layers_of(masks, gates)
+    shape = masks["seed"].max() + 1, layers, gates // layers
     chosen = {}
     for budget, part in masks.groupby("budget"):
         chosen[budget] = np.zeros(shape)
@@ -79,11 +87,12 @@ def reuse(masks: pd.DataFrame, gates: int) -> pd.DataFrame:
     seeds, lines = sorted(masks["seed"].unique()), []
     for (small, a), (large, b) in itertools.combinations(sorted(chosen.items()), 2):
         for seed in (s for s in seeds if a[s].any() and b[s].any()):
-            others = [np.sum(a[seed] * b[other]) for other in seeds if other != seed and b[other].any()]
+            others = [other for other in seeds if other != seed and b[other].any()]
+            counts = np.mean([b[other].sum(1) for other in others or [seed]], axis=0)
             common = {
                 "same_seed": np.sum(a[seed] * b[seed]),
-                "other_seed": np.mean(others) if others else np.nan,
-                "same_counts": a[seed].sum(1) @ b[seed].sum(1) * layers / gates,
+                "other_seed": np.mean([np.sum(a[seed] * b[other]) for other in others]) if others else np.nan,
+                "same_counts": a[seed].sum(1) @ counts * layers / gates,
                 "uniform": a[seed].sum() * b[seed].sum() / gates,
             }
             shares = {kind: number / a[seed].sum() for kind, number in common.items()}
@@ -124,7 +133,7 @@ def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) ->
     top.grid(visible=True, axis="x", which="minor")
     top.set(xlabel="modulations per signal: smaller in larger budget", ylabel="share of the smaller reused")
     top.set(ylim=(0, 1.05), xlim=(-0.5, len(names) - 0.5), title="Kept by the larger budget too, beside random choices")
-    layers, budgets = np.arange(masks["layer"].max() + 1), sorted(masks["budget"].unique())
+    layers, budgets = np.arange(layers_of(masks, gates)), sorted(masks["budget"].unique())
     for axis, budget in ((panels["few"], budgets[0]), (panels["many"], budgets[-1])):
         of_budget = masks[masks["budget"] == budget]
         counts = of_budget.groupby(["seed", "layer"]).size().unstack(fill_value=0)
@@ -135,7 +144,7 @@ def _figure(masks: pd.DataFrame, pairs: pd.DataFrame, gates: int, title: str) ->
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.grid(visible=False, axis="x")
     style.legend(figure, ncols=3)
-    about = f"mean and range over {_size(masks, gates)}"
+    about = f"{'mean and range over ' if masks['seed'].nunique() > 1 else ''}{_size(masks, gates)}"
     about += "\nNot shown: whether the units kept mean the same; between seeds only the numbers in layers can recur."
     figure.suptitle(f"Which modulations MSCN keeps · {title}\n{about}", fontsize=10)
     return figure

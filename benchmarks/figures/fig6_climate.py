@@ -26,6 +26,8 @@ def draw(results: Results) -> Drawn:
             for budget in kept.budgets
             if (found := kept.load(f"{method}_{budget}")) is not None
         }
+        if not errors:
+            continue
         limit = max(np.quantile(np.abs(error), 0.995) for error in errors.values())
         drawn[f"fig6_climate_{kept.name}"] = _figure(kept, maps, errors, limit)
         for method in kept.methods:

@@ -5,7 +5,7 @@ import PIL.Image
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.results import Drawn, Results, of_recipe
+from benchmarks.figures.results import Drawn, Results, of_recipe, told_recipe
 
 NETWORKS = ("mscn", "coin_pp")
 METHODS = (*NETWORKS, "jpeg", "jpeg2000")
@@ -32,7 +32,8 @@ def draw(results: Results) -> Drawn:
             axis.set_axis_off()
             axis.set_title(label, fontsize=8)
     about = f"networks trained on {style.trained_on(rows)}; PSNR and rate (bits per pixel) of the whole image"
-    title = f"Parts of images decoded from files of about equal size · {results.title('kodak', 'real')}"
+    recipe = told_recipe(rows[rows["method"].isin(NETWORKS)])
+    title = f"Parts of images decoded from files of the nearest rates · {results.title('kodak', 'real', recipe)}"
     figure.suptitle(f"{title}\n{about}", fontsize=10)
     return {"fig7_strip": figure}
 

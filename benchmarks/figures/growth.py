@@ -72,11 +72,10 @@ def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
     figure, axes = style.grid(1, 2, 8.2, 3.8)
     costs = {"step_s": "time of a meta-step", "temp_bytes": "temporary memory"}
     for axis, (cost, label) in zip(axes[0], costs.items(), strict=True):
-        for index, (factor, look) in enumerate(LOOKS.items()):
+        for factor, look in LOOKS.items():
             part = rows[rows["factor"] == factor]
             grown, costs_more = (part[column] / part[column].iloc[:1].sum() for column in ("value", cost))
-            aside = 2 ** style.dodge(index, len(LOOKS), 0.35)  # A factor, as the axis is logarithmic.
-            axis.plot(grown * aside, costs_more, markersize=4, **look._asdict())
+            axis.plot(grown, costs_more, markersize=4, **look._asdict())
         ends = np.array([1, 2 ** np.ceil(np.log2(max(axis.get_xlim()[1], 2)))])
         axis.plot(ends, ends, color="0.5", linewidth=1, zorder=0)
         axis.annotate("linear", ends[[1, 1]] ** 0.85, (6, -4), textcoords="offset points", va="top", color="0.35")
@@ -89,6 +88,5 @@ def _figure(rows: pd.DataFrame, preset: str) -> plt.Figure:
         )
     style.legend(figure, 5, fontsize=8)
     title = f"How the cost of a meta-step grows with one thing at a time · random signals · preset {preset}"
-    about = f"{rows.iloc[0]['device']}; markers of one size are drawn side by side"
-    figure.suptitle(f"{title}\n{about}", fontsize=10)
+    figure.suptitle(f"{title}\n{style.devices(rows[rows['factor'].isin(LOOKS)])}", fontsize=10)
     return figure

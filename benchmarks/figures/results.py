@@ -99,7 +99,7 @@ def _trained_alike(rows: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
 
 
 def of_recipe(rows: pd.DataFrame, which: int = -1) -> pd.DataFrame:
-    """The rows of one of the recipes that there are, of networks as gin has them.
+    """The rows of one of the recipes that each data set has, of networks as gin has them.
 
     Values and pictures are kept of the last recipe, those of figure 3 of the first, which has all its methods.
 
@@ -107,6 +107,14 @@ def of_recipe(rows: pd.DataFrame, which: int = -1) -> pd.DataFrame:
       rows: of one benchmark.
       which: index among the recipes that there are.
     """
-    there = [name for name in records.RECIPES if (rows["recipe"] == name).any()]
-    left = rows["recipe"].isna() | (rows["recipe"] == (there[which] if there else ""))
+    left = rows["recipe"].isna()
+    for _, part in rows.groupby(["dataset", "source"]):
+        there = [name for name in records.RECIPES if (part["recipe"] == name).any()]
+        left[part.index] |= part["recipe"] == (there[which] if there else "")
     return rows[left & ~rows["equal"].isin(records.EQUAL[1:])] if "equal" in rows else rows[left]
+
+
+def told_recipe(rows: pd.DataFrame) -> str:
+    """The recipe of some rows as titles have it; empty where they have none, or several."""
+    found = rows["recipe"].dropna().unique()
+    return f"recipe {found[0]}" if len(found) == 1 else ""

@@ -209,6 +209,25 @@ def named(name: str, source: str) -> str:
     return f"{dataset(name)}{SOURCES[source]}".replace(") (", ", ")
 
 
+def curve(
+    axis: plt.Axes, at: np.ndarray, aside: np.ndarray, values: np.ndarray, half_widths: np.ndarray, method: str, **more
+) -> plt.Line2D:
+    """Draws a method's line and markers in their places, and its intervals beside them, to tell them from others'.
+
+    Args:
+      axis: to draw on.
+      at: places of the values.
+      aside: places of the intervals.
+      values: of the line.
+      half_widths: of the intervals; NaN for none.
+      method: as `look` takes it.
+      more: likewise.
+    """
+    (line,) = axis.plot(at, values, **look(method, **more))
+    axis.errorbar(aside, values, half_widths, fmt="none", ecolor=line.get_color(), elinewidth=0.8, capsize=1.5)
+    return line
+
+
 def dodge(index: int, among: int, width: float = 0.6) -> float:
     """How far from its place the `index`-th of markers at one place is drawn, side by side over `width` in all."""
     return width * (index - (among - 1) / 2) / among

@@ -107,7 +107,7 @@ def measured(results: Results) -> pd.DataFrame:
 
 def headline(part: pd.DataFrame) -> str:
     """The column of `summary` that the paper reports for data like these."""
-    return next(name for name in LABELS if part[name].notna().any())
+    return next((name for name in LABELS if part[name].notna().any()), "psnr")
 
 
 def trained(part: pd.DataFrame) -> pd.DataFrame:
@@ -118,7 +118,8 @@ def trained(part: pd.DataFrame) -> pd.DataFrame:
 
 def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], list[list[str]]]]:
     """(caption, header, body) of each data set: one line per method and measure, one column per budget."""
-    blocks = []
+    rows, blocks = results.rows("table1_modulations", records.MODULATION_COLUMNS), []
+    searched = set(rows.loc[rows["recipe"] == records.RECIPES[-1], "dataset"])
     for (dataset, source), part in table.groupby(["dataset", "source"]):
         budgets = sorted(part["budget"].unique())
         body = []
@@ -138,7 +139,8 @@ def _wide(table: pd.DataFrame, results: Results) -> list[tuple[str, list[str], l
             f"PSNR in dB at each number of non-zeros per signal; {_range(steps)} outer steps, {_range(signals)} test "
             f"signals, {_range(seeds)} {'seed' if seeds == [1] else 'seeds'}, {style.INTERVALS}"
         )
-        if counts := trials.per_method(results.folder, "table1_modulations", dataset):
+        counts = trials.per_method(results.folder, "table1_modulations", dataset)
+        if counts and dataset in searched:
             caption += f"; recipe best: the best of {_range(counts)} trials of each method"
         blocks.append((caption, ["method", "", *map(str, budgets)], body))
     return blocks
@@ -167,9 +169,9 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         there = [method for method in methods if (part["method"] == method).any()]
         for index, method in enumerate(there):
             of_method, label = part[part["method"] == method], style.label(method)
-            at = of_method["budget"].map(budgets.index) + style.dodge(index, len(there))
-            look = style.look(method, capsize=2, elinewidth=0.9, label=label)
-            axis.errorbar(at, of_method[shown], yerr=of_method[f"{shown}_ci95"], **look)
+            at = of_method["budget"].map(budgets.index)
+            aside = at + style.dodge(index, len(there), 0.5)
+            style.curve(axis, at, aside, of_method[shown], of_method[f"{shown}_ci95"], method, label=label)
             if of_method["paper"].notna().any():
                 axis.plot(at, of_method["paper"], **style.look(method, color="0.6", label=f"{label}, paper"))
         axis.set_xticks(range(len(budgets)), map(str, budgets))
@@ -181,10 +183,10 @@ def _figure(table: pd.DataFrame, results: Results) -> plt.Figure:
         more = " · ".join(filter(None, [*counts, style.trained_elsewhere(part)]))
         axis.set_title(f"{style.named(dataset, source)}\n{more}")
     # One legend for all: within the axes it would lie over an interval.
-    handles = {handle.get_label(): handle for axis in axes.flat for handle in axis.containers + axis.lines}
+    handles = {handle.get_label(): handle for axis in axes.flat for handle in axis.lines}
     names = [name for method in methods for name in (style.label(method), f"{style.label(method)}, paper")]
     style.legend(figure, 3, {name: handles[name] for name in names if name in handles})
     about = f"means, {style.INTERVALS}; all methods have the same signals, so that\n"
-    about += "differences vary less than that; markers of one number are drawn side by side"
+    about += "differences vary less than that; intervals of one number are drawn side by side"
     figure.suptitle(f"Quality at a number of non-zeros per signal · preset {results.preset}\n{about}", fontsize=10)
     return figure

@@ -19,8 +19,10 @@ def seed_means(rows: pd.DataFrame, cell: list[str], columns: dict[str, str]) -> 
     The first values of `outer_steps` and `trained_on` are kept where there are such columns.
     """
     kept = {name: (name, "first") for name in _OF_CELL if name in rows}
-    means = {new: (column, "mean") for new, column in columns.items()}
-    return rows.groupby([*cell, "seed"], as_index=False).agg(signals=("signal_id", "size"), **kept, **means)
+    groups = rows.groupby([*cell, "seed"])
+    # Where a value is missing, of a run that diverged, the mean is missing too: that of the others would be better.
+    means = groups[[*columns.values()]].mean(skipna=False).set_axis([*columns], axis=1)
+    return groups.agg(signals=("signal_id", "size"), **kept).join(means).reset_index()
 
 
 def across_seeds(per_seed: pd.DataFrame, cell: list[str], columns: list[str]) -> pd.DataFrame:
@@ -31,7 +33,7 @@ def across_seeds(per_seed: pd.DataFrame, cell: list[str], columns: list[str]) ->
     groups = per_seed.groupby(cell)
     table = groups[[name for name in _OF_CELL if name in per_seed]].first().assign(seeds=groups.size())
     deviations = groups[columns].std(ddof=1).add_suffix("_std")
-    return table.join([groups[columns].mean(), deviations]).reset_index()
+    return table.join([groups[columns].mean(skipna=False), deviations]).reset_index()
 
 
 def half_widths(
@@ -70,7 +72,8 @@ def _drawn(count: int, axis: int) -> np.ndarray:
 def markdown(header: Iterable[str], body: Iterable[Iterable[str]]) -> str:
     """A Markdown table, ending in a line break."""
     header = list(header)
-    first, *others = (f"| {' | '.join(cells)} |" for cells in (header, *body))
+    rows = ([cell.replace("|", "\\|") for cell in cells] for cells in (header, *body))
+    first, *others = (f"| {' | '.join(cells)} |" for cells in rows)
     return "\n".join([first, "|" + "---|" * len(header), *others, ""])
 
 
@@ -90,6 +93,7 @@ def latex(caption: str, header: list[str], body: list[list[str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    for plain, tex in (("_", "\\_"), ("%", "\\%"), ("±", "$\\pm$"), ("–", "--")):
+    special = ((sign, f"\\{sign}") for sign in "_%&#$")
+    for plain, tex in (*special, ("±", "$\\pm$"), ("–", "--")):
         text = text.replace(plain, tex)
     return text

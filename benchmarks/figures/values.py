@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks import records
 from benchmarks.figures import style
-from benchmarks.figures.results import Results, of_recipe
+from benchmarks.figures.results import Results, of_recipe, told_recipe
 
 
 class Kept(NamedTuple):
@@ -39,12 +39,12 @@ class Kept(NamedTuple):
         Raises:
           ValueError: where the file is damaged.
         """
+        ours = self.rows[[label.startswith(f"{method}_") for method in self.rows["method"]]]
         # Signals and linear codes have no recipe.
-        names = [label, *(records.kept_as(label, recipe) for recipe in self.rows["recipe"].dropna().unique())]
-        paths = [path for name in names if (path := self.folder / f"{self.name}_{name}.npz").exists()]
-        if not paths:
+        recipes = ours["recipe"].dropna().unique()
+        path = self.folder / f"{self.name}_{records.kept_as(label, recipes[-1] if len(recipes) else None)}.npz"
+        if not path.exists():
             return None
-        path = paths[-1]
         try:
             with np.load(path) as arrays:
                 return arrays["values"]
@@ -58,7 +58,7 @@ def kept(results: Results) -> list[tuple[Kept, np.ndarray]]:
     rows = rows[rows["seed"] == 0].assign(budget=rows.groupby("run_id")["budget"].transform("max"))
     found = []
     for (dataset, source), part in rows.groupby(["dataset", "source"]):
-        about = f"{part['outer_steps'].max()} steps, one seed", style.trained_elsewhere(part)
+        about = told_recipe(part), f"{part['outer_steps'].max()} steps, one seed", style.trained_elsewhere(part)
         methods, budgets = (sorted(part[column].unique()) for column in ("method", "budget"))
         title, folder = results.title(dataset, source, *about), results.folder / "table1_modulations_values"
         named = style.named(dataset, source)

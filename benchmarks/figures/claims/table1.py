@@ -46,7 +46,7 @@ def fig4(results: Results) -> Claim | None:
     for index, part, gates in fig4_reuse.masks(results):
         found[index] = fig4_reuse.reuse(part, gates)[list(fig4_reuse.KINDS)].mean()
         smallest = part[part["budget"] == part["budget"].min()]
-        early.append((smallest["layer"] < (part["layer"].max() + 1) / 2).mean())
+        early.append((smallest["layer"] < fig4_reuse.layers_of(part, gates) / 2).mean())
         runs.append(part)
     if not found:
         return None
