@@ -54,6 +54,16 @@ def test_recipes_of_figure_2_are_drawn_and_judged_apart(tmp_path):
     assert "+1.0 dB" in claim.measured.partition("recipe best: ")[2]
 
 
+def test_a_data_set_that_lacks_a_recipe_leaves_its_place_empty(tmp_path):
+    told = [row | {"recipe": "published"} for row in fig2_rows("mscn_meta_sgd", 0.4096, 0, (20, 22))]
+    told += [row | {"recipe": "best", "dataset": "faces"} for row in fig2_rows("mscn_meta_sgd", 0.4096, 0, (20, 22))]
+    write(tmp_path / "quick" / "fig2_unstructured.csv", told)
+    figure = fig2_unstructured.draw(Results(tmp_path / "quick"))["fig2_unstructured"]
+    titles = [axis.get_title().splitlines()[0] for axis in figure.axes]
+    assert len(titles) == 2
+    assert sum("recipe best" in title for title in titles) == 1
+
+
 def test_published_curves_are_those_of_the_same_data():
     curves = fig2_unstructured.published("celeb_a").set_index(["method", "surviving_fraction"])["psnr"]
     assert curves["meta_sparse_inr", 0.4096] == 40.1

@@ -18,7 +18,7 @@ from benchmarks.figures import (
     table1_modulations,
     tables,
 )
-from benchmarks.figures.results import Results, of_recipe
+from benchmarks.figures.results import Results, of_recipe, told_recipe
 
 BLOCK_JAX = """
 import sys
@@ -124,8 +124,30 @@ def test_what_is_compared_at_equal_parameters_is_a_line_of_its_own(tmp_path):
     (tmp_path / "alone.csv").write_text(alone.to_csv(index=False))
     assert Results(tmp_path).compared("alone", columns)["method"].tolist() == ["mscn:equal parameters"]
     assert style.recipe("mscn:equal parameters") == ""
-    assert of_recipe(pd.DataFrame(told, columns=columns))["method"].tolist() == ["mscn", "pca"]
-    assert of_recipe(pd.DataFrame(told, columns=columns), which=0)["recipe"].dropna().tolist() == ["published"]
+    here = pd.DataFrame(told, columns=columns).assign(dataset="kodak", source="real")
+    assert of_recipe(here)["method"].tolist() == ["mscn", "pca"]
+    assert of_recipe(here, which=0)["recipe"].dropna().tolist() == ["published"]
+    # A data set with one recipe alone has its own.
+    other = here[here["recipe"] == "published"].assign(dataset="cifar10")
+    both = of_recipe(pd.concat([here, other], ignore_index=True))
+    assert both.loc[both["dataset"] == "cifar10", "recipe"].tolist() == ["published"]
+    assert told_recipe(both[both["method"] == "mscn"][:1]) == "recipe best"
+    assert told_recipe(both) == ""
+
+
+def test_of_a_run_with_a_missing_value_there_is_no_mean():
+    told = pd.DataFrame(rows(("mscn", 0, 16, 0, 0.01), ("mscn", 1, 16, 0, 0.01), ("functa", 0, 16, 0, 0.01)))
+    told["psnr_db"] = told["psnr_db"].astype(float)
+    told.loc[(told["method"] == "mscn") & (told["seed"] == 1) & (told["signal_id"] == 0), "psnr_db"] = np.nan
+    cell = ["method", "budget"]
+    table = tables.across_seeds(tables.seed_means(told, cell, {"psnr": "psnr_db"}), cell, ["psnr"]).set_index("method")
+    assert np.isnan(table.loc["mscn", "psnr"])
+    assert table.loc["functa", "psnr"] == 20
+
+
+def test_what_tables_have_in_them_is_text():
+    assert "\\& a \\# b \\$ c" in tables.latex("caption", ["x", "y"], [["& a # b $ c", "1"]])
+    assert tables.markdown(["x"], [["a|b"]]).splitlines()[-1] == "| a\\|b |"
 
 
 def test_the_papers_values_are_those_of_its_table():

@@ -31,7 +31,7 @@ def test_methods_from_outside_take_part(tmp_path):
     drawn = table1_modulations.draw(Results(folder))
     assert "| Top-n | mean of PSNRs | 20.00 |" in drawn["table1_modulations.md"]
     (axis,) = drawn["table1_modulations"].axes
-    _, line = (container.lines[0] for container in axis.containers)
+    (line,) = (line for line in axis.lines if line.get_label() == "Top-n")
     assert (line.get_color(), line.get_linestyle(), line.get_marker()) == ("#7a0177", ":", "h")
     write(folder / "fig2_unstructured.csv", fig2_rows("top_n", 0.4, 0, (20, 22)) + fig2_rows("mine", 0.4, 0, (20, 22)))
     figure = fig2_unstructured.draw(Results(folder))["fig2_unstructured"]

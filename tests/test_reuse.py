@@ -35,3 +35,13 @@ def test_random_choices_reuse_what_is_expected_of_them():
     assert pairs["same_counts"].unique() == pytest.approx([(12 * 24 / 32 + 4 * 16 / 32) / 16])
     assert pairs["uniform"].unique() == pytest.approx([40 / 64])
     assert pairs["same_seed"].mean() == pytest.approx(pairs["same_counts"].mean(), abs=0.02)
+
+
+def test_a_last_layer_that_keeps_nothing_is_a_layer():
+    masks = pd.DataFrame(
+        [(0, 2, 0, 1), (0, 2, 1, 5), (0, 4, 0, 1), (0, 4, 1, 5), (0, 4, 0, 2), (0, 4, 1, 3)],
+        columns=["seed", "budget", "layer", "unit"],
+    )
+    assert fig4_reuse.layers_of(masks, 21) == 3
+    (line,) = fig4_reuse.reuse(masks, 21).to_dict("records")
+    assert line["same_counts"] == pytest.approx(2 / 7)

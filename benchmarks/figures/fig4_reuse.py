@@ -61,7 +61,10 @@ def masks(results: Results) -> Iterator[tuple[tuple[str, str], pd.DataFrame, int
 
 
 def layers_of(masks: pd.DataFrame, gates: int) -> int:
-    """The number of modulated layers, of which the last may keep nothing: the fewest, all of one width, that fit."""
+    """The number of modulated layers: the fewest, all of one width, that hold so many gates and what is kept.
+
+    The last ones may keep nothing; that is not seen where the others divide the number of gates.
+    """
     layers, width = masks["layer"].max() + 1, masks["unit"].max() + 1
     return next((count for count in range(layers, gates // width + 1) if gates % count == 0), layers)
 
