@@ -193,7 +193,7 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
                     axis.annotate(text, (x, y), (7, 0), textcoords="offset points", va="center", fontsize=7)
     for axis, label in zip(axes[0], ("time of a meta-step (s)", "temporary memory (MiB)"), strict=True):
         axis.set_xscale("log")
-        axis.set_xlim(right=axis.get_xlim()[1] * 2.5)
+        axis.set_xlim(right=axis.get_xlim()[1] * 3.5)
         axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         style.plain_numbers(axis.xaxis)
         axis.set_xlabel(label)
