@@ -131,6 +131,9 @@ def _beside(run: Callable[[str], None], names: list[str], together: int) -> None
     pool = concurrent.futures.ThreadPoolExecutor(max(1, together), initializer=pin)
     try:
         list(pool.map(run, names))
+    except KeyboardInterrupt:
+        launch.stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+from benchmarks import launch
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
+from benchmarks.search import searches
 from mscn_flax import configuration, devices
 from mscn_flax.progress import Progress
 from mscn_flax.text import first_line
@@ -74,8 +76,15 @@ def preset() -> str:
 
 
 def seeds(default: list[int]) -> list[int]:
-    """The random seeds asked for on the command line, `default` otherwise."""
-    return default if _SEEDS.value is None else list(range(_SEEDS.value))
+    """The random seeds asked for on the command line, `default` otherwise.
+
+    Raises:
+      ValueError: for one that JAX's generators do not take.
+    """
+    asked = default if _SEEDS.value is None else list(range(_SEEDS.value))
+    if wrong := [seed for seed in asked if not 0 <= seed < 2**32]:
+        raise ValueError(f"a random seed is from 0 to {2**32 - 1}, not {wrong[0]}")
+    return asked
 
 
 def dry_run() -> bool:
@@ -122,12 +131,12 @@ def shard() -> tuple[int, int]:
 
 def results_dir() -> pathlib.Path:
     """Folder of the presets' CSVs."""
-    return pathlib.Path(_RESULTS_DIR.value)
+    return pathlib.Path(_RESULTS_DIR.value).expanduser()
 
 
 def runs_dir() -> pathlib.Path:
     """Folder of run folders and checkpoints, not in git."""
-    return pathlib.Path(_RUNS_DIR.value)
+    return pathlib.Path(_RUNS_DIR.value).expanduser()
 
 
 def trials() -> int:
@@ -137,7 +146,7 @@ def trials() -> int:
 
 def tuned_dir() -> pathlib.Path:
     """Folder of the gin files with the bindings of the best trials."""
-    return pathlib.Path(_TUNED_DIR.value)
+    return pathlib.Path(_TUNED_DIR.value).expanduser()
 
 
 def set_runs_dir(folder: str) -> None:
@@ -173,6 +182,7 @@ def main(name: str) -> None:
 
 def start(main: Callable[[list[str]], None], *more: flags.FlagHolder) -> None:
     """Parses the command line, whose `--help` shows `more` flags too, and calls `main` with what is left of it."""
+    launch.end_with_parent()
     # --help shows the flags of the module that was started, unless others are registered for it.
     for holder in (_PRESET, *SHARED, *more):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[holder.name])
@@ -198,6 +208,7 @@ def jobs(name: str, more: Sequence[str] = ()) -> list:
     _check_kinds(module)
     with configuration.scope(module.SCOPE):
         made = module.jobs()
+    searches(made)  # What only a search reads has been read then.
     configuration.check()
     return made
 
@@ -216,6 +227,22 @@ def _check_kinds(module) -> None:
             # Not what gin looks up later, as it does a macro.
             if isinstance(value, (str, int, float, list, tuple, dict)) and not isinstance(value, types):
                 raise ValueError(f"{module.SCOPE}.{name} is {value!r}, and not a {said}")
+            if isinstance(value, (list, tuple)):
+                _check_elements(f"{module.SCOPE}.{name}", value, typing.get_args(parameter.annotation)[0])
+
+
+_ELEMENTS = {int: ((int,), "whole numbers"), float: ((int, float), "numbers"), str: ((str,), "texts")}
+"""Kind of a list's elements -> the types that it takes, and their name."""
+
+
+def _check_elements(name: str, values: Sequence, kind: type) -> None:
+    """Raises a ValueError where a list of numbers or texts has something else, or one of them twice."""
+    types, said = _ELEMENTS.get(kind, ((), ""))
+    plain = [value for value in values if types and isinstance(value, (str, bool, int, float))]
+    if wrong := [value for value in plain if isinstance(value, bool) or not isinstance(value, types)]:
+        raise ValueError(f"{name} has {wrong[0]!r}, and takes {said}")
+    if twice := [value for index, value in enumerate(plain) if value in plain[:index]]:
+        raise ValueError(f"{name} has {twice[0]!r} twice")
 
 
 def preset_files(name: str, chosen: str | None) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks import csv_files, looks, records, run_folder
 from benchmarks.run_folder import Run
@@ -40,28 +40,39 @@ def latest(runs: Iterable[Run]) -> list[Run]:
     """
     runs, counting = sorted(runs, key=_finished), {}
     for run in sorted(runs, key=lambda run: run.asked):
-        counting[_family(run.provenance["run_id"])] = _digest(run.provenance["run_id"])
-    ids = [run.provenance["run_id"] for run in runs]
-    return [run for run, run_id in zip(runs, ids, strict=True) if counting[_family(run_id)] == _digest(run_id)]
+        counting[_family(run.provenance["run_id"])] = run.provenance
+    return [run for run in runs if _alike(run.provenance, counting[_family(run.provenance["run_id"])])]
 
 
-def merged(committed: Sequence[dict], new: Sequence[dict], new_ids: Collection[str]) -> list[dict]:
+def _alike(one: Mapping, other: Mapping) -> bool:
+    """Whether two runs of a family, told by their provenance, have one configuration and, as far as known, one data."""
+    there = one.get("data"), other.get("data")
+    return _digest(one["run_id"]) == _digest(other["run_id"]) and (there[0] == there[1] or None in there)
+
+
+def merged(
+    committed: Sequence[Mapping], new: Sequence[Mapping], runs: Sequence[Mapping], before: Mapping[str, Mapping]
+) -> list[Mapping]:
     """Committed rows that stay, in their order, then new rows.
 
-    A committed row goes where its cell has been run again, and where its family has a new run of another configuration.
+    A committed row goes where its cell has been run again, and where its family has a new run of another configuration
+    or on other data.
 
     Args:
       committed: rows, each with its `run_id`.
       new: rows of the new runs.
-      new_ids: ids of the new runs, also of those without rows.
+      runs: provenance of these, also of those without rows.
+      before: run id -> provenance of the committed rows, as far as there is any.
     """
-    cells, digests = set(map(cell_of, new_ids)), {_family(run_id): _digest(run_id) for run_id in new_ids}
-    going = {
-        run_id
-        for run_id in {row["run_id"] for row in committed}
-        if cell_of(run_id) in cells or digests.get(_family(run_id), _digest(run_id)) != _digest(run_id)
-    }
-    return [row for row in committed if row["run_id"] not in going] + list(new)
+    cells = {cell_of(run["run_id"]) for run in runs}
+    families = {_family(run["run_id"]): run for run in runs}
+
+    def stays(run_id: str) -> bool:
+        said = before.get(run_id, {"run_id": run_id})
+        return cell_of(run_id) not in cells and _alike(said, families.get(_family(run_id), said))
+
+    staying = {run_id for run_id in {row["run_id"] for row in committed} if stays(run_id)}
+    return [row for row in committed if row["run_id"] in staying] + list(new)
 
 
 def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pathlib.Path) -> list[pathlib.Path]:
@@ -72,19 +83,20 @@ def collect(benchmark: str, preset: str, runs_dir: pathlib.Path, results_dir: pa
     Raises:
       ValueError: for a damaged file, which it names; nothing is written then.
     """
-    runs = latest(_runs(runs_dir / preset / benchmark))
-    new_ids, contents = [run.provenance["run_id"] for run in runs], {}
+    runs, contents = latest(_runs(runs_dir / preset / benchmark)), {}
+    lines = _provenance(results_dir / preset / f"{benchmark}.provenance.jsonl")
+    told, before = [run.provenance for run in runs], {line["run_id"]: line for line in lines}
     for suffix, columns in records.TABLES[benchmark].items():
         path = results_dir / preset / f"{benchmark}{suffix}.csv"
         committed = csv_files.read_rows(path, columns) if path.exists() else []
         new = [row for run in runs if suffix in run.tables for row in run.rows(suffix)]
-        rows = merged(committed, new, new_ids)
+        rows = merged(committed, new, told, before)
         if not suffix and (gone := {r["run_id"] for r in committed} - {r["run_id"] for r in rows}):
             print(f"{path}: rows of another configuration go: {', '.join(sorted(gone))}", file=sys.stderr, flush=True)
         if rows or committed:
             contents[path] = csv_files.as_csv(rows, columns)
     path = results_dir / preset / f"{benchmark}.provenance.jsonl"
-    if lines := merged(_provenance(path), [run.provenance for run in runs], new_ids):
+    if lines := merged(lines, told, told, before):
         contents[path] = "".join(json.dumps(line) + "\n" for line in lines)
     changed = [path for path, text in contents.items() if not path.exists() or path.read_text() != text]
     for path in changed:
@@ -114,9 +126,13 @@ def _runs(folder: pathlib.Path) -> Iterator[Run]:
     """
     for path in sorted(folder.glob(f"*/{run_folder.RUN}")):
         try:
-            yield run_folder.load(path.parent)
+            run = run_folder.load(path.parent)
         except ValueError as error:
             raise ValueError(f"{error}; delete {path} and run the benchmark again") from error
+        if run.provenance["run_id"] == path.parent.name:
+            yield run
+        else:  # Else its rows would be there twice.
+            print(f"{path.parent} is left out: it is a copy of run {run.provenance['run_id']}", file=sys.stderr)
 
 
 def _provenance(path: pathlib.Path) -> list[dict]:

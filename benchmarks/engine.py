@@ -1,13 +1,15 @@
 """Where jobs run: in this process one after the other, or on a Ray cluster (`ray_engine`); what they give is stored."""
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import filelock
 import jax
 import numpy as np
 
@@ -40,7 +42,9 @@ def run(benchmark: str, jobs: list[Job]) -> None:
             ray_engine.run(benchmark, due)
         else:
             for job in due:
-                store(job, compute(job))
+                with alone(job) as waited:
+                    if not (devices.agreed(waited) and done(job)):
+                        store(job, compute(job))
     finally:
         if count == 1 and devices.is_first():
             collect.collect(benchmark, cli.preset(), cli.runs_dir(), cli.results_dir())
@@ -103,6 +107,24 @@ def _other_signals(job: Job, before: str | None) -> str:
     except (ValueError, OSError):  # They are not here any more.
         return ""
     return "" if now == before else f"{job.id} was trained on {before}; now there are {now}"
+
+
+@contextlib.contextmanager
+def alone(job: Job) -> Iterator[bool]:
+    """Keeps other programs from the training of a job, whose checkpoints they would share; whether it had to wait."""
+    if not devices.is_first():
+        yield False
+        return
+    folder = job.folder.parent / job.training
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, waited = filelock.FileLock(folder / "training.lock"), False
+    try:
+        held = lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f"{job.id}: another program trains it; waiting for that", file=sys.stderr, flush=True)
+        held, waited = lock.acquire(), True
+    with held:
+        yield waited
 
 
 def compute(job: Job) -> Result:

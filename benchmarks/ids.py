@@ -41,7 +41,7 @@ def choices(value) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(choices, value))})"
     if not dataclasses.is_dataclass(value):
-        return repr(value)
+        return _text(value)
     chosen = {}
     for field in dataclasses.fields(value):
         now = getattr(value, field.name)
@@ -58,3 +58,14 @@ def choices(value) -> str:
             # A renamed option goes by its first name, so that ids of runs stay as they are.
             chosen[field.metadata.get("id", field.name)] = choices(now)
     return f"{type(value).__name__}({', '.join(f'{name}={text}' for name, text in chosen.items())})"
+
+
+def _text(value) -> str:
+    """The value as Python writes it, a function by its name: its address is another one in every process."""
+    text = repr(value)
+    if " at 0x" not in text:
+        return text
+    name = f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', '<')}"
+    if "<" in name:
+        raise ValueError(f"{text} cannot name a run, as it has no name of its own; give a function of a module")
+    return name

@@ -181,13 +181,12 @@ class TrainingJob(Job):
     @property
     def data(self) -> str:
         """See `Job.data`: an id says where these come from, but not what they are and how many."""
-        count = min(len(self.judged), self.limit or len(self.judged))
-        return f"{_told(self.signals('train'))}, judged on {count:,} of {_told(self.judged)}"
+        return f"{told(self.signals('train'))}, {judged_on(self.judged, self.limit)}"
 
     @property
     def training(self) -> str:
         """See `Job.training`; another evaluation of the same training finds its checkpoints, other signals do not."""
-        digest = digest_of((*self._trained, _told(self.signals("train"))))
+        digest = digest_of((*self._trained, told(self.signals("train"))))
         known = METHODS.get(self.method)
         shared = self.trained_as or (self.method if known and known.serves_all else f"{self.method}-{self.budget:g}")
         return f"{self._cell(shared)}-{digest}"
@@ -216,5 +215,11 @@ class TrainingJob(Job):
         return result._replace(provenance=times | dict(result.provenance))
 
 
-def _told(signals: data.Signals) -> str:
+def told(signals: data.Signals) -> str:
+    """What signals are and how many, for people, and their fingerprint."""
     return f"{len(signals):,} signals of {signals.name} ({signals.source}, {signals.fingerprint})"
+
+
+def judged_on(signals: data.Signals, limit: int | None) -> str:
+    """What the first `limit` signals are that something is judged on; all where None."""
+    return f"judged on {min(len(signals), limit or len(signals)):,} of {told(signals)}"

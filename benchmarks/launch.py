@@ -1,6 +1,8 @@
 """Runs benchmarks as processes of their own, with the allocator settings that must be there before a process starts."""
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 
@@ -18,6 +20,18 @@ COMPILE_FAST = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     " --xla_cpu_parallel_codegen_split_count=1"
 }
+
+
+PARENT = "MSCN_PARENT"
+"""Environment variable with the process without which one that `python` has started ends, see `end_with_parent`."""
+
+_PATIENCE = 10
+"""Seconds in which a process that is to end may store what it has."""
+
+_SET_DEATH_SIGNAL = 1
+"""Linux's PR_SET_PDEATHSIG."""
+
+_running: set[subprocess.Popen] = set()
 
 
 def environment(allocator: bool = True) -> dict[str, str]:
@@ -41,7 +55,39 @@ def python(module: str, *arguments: str, compile_fast: bool = False) -> None:
       SystemExit: with its exit status, where that is not 0.
     """
     command = [sys.executable, "-m", module, *arguments]
-    settings = (COMPILE_FAST if compile_fast else {}) | environment()
-    status = subprocess.run(command, cwd=REPOSITORY, env=settings, check=False).returncode
+    settings = (COMPILE_FAST if compile_fast else {}) | environment() | {PARENT: str(os.getpid())}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=settings)
+    _running.add(process)
+    try:
+        status = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        _running.discard(process)
     if status:
         sys.exit(status)
+
+
+def stop() -> None:
+    """Ends what `python` runs in other threads: what a terminal has interrupted too may store what it has."""
+    for process in list(_running):
+        _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+
+
+def end_with_parent() -> None:
+    """Has a process that `python` has started end where its parent does, however that ends: two would collide.
+
+    Only Linux can do so.
+    """
+    if (parent := os.environ.pop(PARENT, None)) and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != int(parent):  # It has ended already.
+            sys.exit(128 + signal.SIGTERM)

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import cli, codecs, rates
 from benchmarks.ids import digests_of_own_code
-from benchmarks.job import Job
+from benchmarks.job import Job, judged_on
 from benchmarks.looks import Look
 from benchmarks.run_folder import Result
 from mscn_flax import configuration, cores, data
@@ -54,6 +54,11 @@ class CodecJob(Job):
         return codecs.CODECS[self.method].look
 
     @property
+    def data(self) -> str:
+        """See `Job.data`."""
+        return judged_on(self.judged, self.limit)
+
+    @property
     def cell(self) -> str:
         """See `Job.cell`."""
         return f"{self.dataset}-{self.judged.source}-{self.method}-s0"
@@ -78,9 +83,7 @@ class CodecJob(Job):
     def digest(self) -> str:
         """See `Job.digest`."""
         codec = codecs.CODECS[self.method]
-        # Which programs ours are made by, the text says.
-        parts = (codec.encoder, codec.decoder) if codec.look else ()
-        own = digests_of_own_code(data.DATA_SETS[self.dataset].reader, *parts)
+        own = digests_of_own_code(data.DATA_SETS[self.dataset].reader, codec.encoder, codec.decoder)
         return hashlib.sha256("".join((self.text, *own)).encode()).hexdigest()[:8]
 
     def run(self) -> Result:

@@ -16,8 +16,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-import filelock
-
 from benchmarks import cli, collect, engine, launch
 from benchmarks.job import Job
 from benchmarks.records import REPOSITORY
@@ -167,13 +165,11 @@ def _compute(jobs: list[Job], runs_dir: str, modules: list[str]) -> Iterator[tup
     cli.set_runs_dir(runs_dir)
     for job in jobs:
         said = io.StringIO()
-        folder = job.folder.parent / job.training
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             if job.cell != collect.cell_of(job.id):
                 raise ValueError(f"{socket.gethostname()} has no such run: does it have the same data?")
             # Another worker whose machine was taken for lost may still be training this.
-            with contextlib.redirect_stdout(said), filelock.FileLock(folder / "training.lock"):
+            with contextlib.redirect_stdout(said), engine.alone(job):
                 result = engine.compute(job)
         except cli.MISTAKES as error:
             raise RuntimeError(first_line(error)) from error

@@ -9,6 +9,7 @@
 A job is done when `run.json` is there and whole: readable, and everything that it lists has the digest it says.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -110,8 +111,9 @@ def load(folder: pathlib.Path) -> Run | None:
         if suffix in tables and csv_files.header(folder / _table(suffix)) != list(columns):
             raise ValueError(f"{folder / _table(suffix)} has the columns of another version")
     files = tuple(name for name in contents if name not in {_table(suffix) for suffix in tables})
-    again = folder / ASKED
-    asked = again.read_text() if again.is_file() else provenance["finished"]
+    asked = ""
+    with contextlib.suppress(OSError, ValueError):  # It is not there, or says nothing.
+        asked = datetime.datetime.fromisoformat((folder / ASKED).read_text()).isoformat(timespec="milliseconds")
     return Run(folder, provenance, tables, files, max(asked, provenance["finished"]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import cli, codecs, grid, rates, rates_codecs, records
 from benchmarks.ids import digest_of
-from benchmarks.job import Job
+from benchmarks.job import Job, judged_on
 from benchmarks.run_folder import Result
 from mscn_flax import codec, configuration, data, metrics, shipped, training_signals
 from mscn_flax.fitting import fit_model
@@ -62,6 +62,11 @@ class ShippedJob(Job):
     def judged(self) -> data.Signals:
         """The signals that are coded."""
         return data.load(self.dataset, self.split, resolution=shipped.ENTRIES[self.method].judged_on[1])
+
+    @property
+    def data(self) -> str:
+        """See `Job.data`."""
+        return judged_on(self.judged, self.limit)
 
     @property
     def cell(self) -> str:

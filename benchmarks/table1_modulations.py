@@ -61,8 +61,11 @@ def jobs(
     grid.check("table1", methods=methods, valid=[*METHODS, PCA], datasets=datasets, standin=None, recipes=recipes)
     for standin in (name for names in standins.values() for name in names):
         grid.check_choices("table1.standins", [standin], data.DATA_SETS)
-    if not budgets:
-        raise ValueError("table1.budgets is empty; the paper's are 64, 128, 256, 512, 1024")
+    for axis, by_dataset in (("standins", standins), ("resolutions", resolutions), ("equal", equal)):
+        if unknown := sorted(set(by_dataset) - set(data.DATA_SETS)):
+            raise ValueError(f"table1.{axis} has {unknown[0]!r}; valid: {', '.join(data.DATA_SETS)}")
+    if not budgets or min(budgets) < 1:
+        raise ValueError(f"table1.budgets is {budgets}; the paper's are 64, 128, 256, 512, 1024")
     made = []
     for asked in datasets:
         dataset = grid.find(SCOPE, asked, standins.get(asked, []), resolutions.get(asked))

@@ -10,10 +10,12 @@ preset quick includes.
 import dataclasses
 import json
 import math
+import pathlib
 import sys
 import time
 import zlib
 
+import filelock
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -37,11 +39,12 @@ class Study:
       study: Optuna's.
     """
 
-    def __init__(self, job: TrainingJob, search: Search, preset: dict, storage: str):
+    def __init__(self, job: TrainingJob, search: Search, preset: dict, storage: optuna.storages.BaseStorage):
         self.job, self.search = job, search
         some = {name: _texts(name, kind, option) for name, (kind, option, *_) in search.space.items()}
         # What decides the trials besides the values that the space has.
-        same = digest_of((self._with(some).decides, tuple(search.space.items()), search.stages, search.judged_by))
+        decides = (self._with(some).decides, tuple(search.space.items()), search.stages, search.judged_by)
+        same = digest_of((*decides, job.data))
         self.study = optuna.create_study(
             study_name=f"{job.cell}-{same}",
             storage=storage,
@@ -180,20 +183,38 @@ def main(argv: list[str]) -> None:
             return
         folder = cli.runs_dir() / "tuning" / name
         folder.mkdir(parents=True, exist_ok=True)
-        # All before the first study: to see what decides its trials, it binds values that hold for others too.
-        presets = [of_preset(job, search) for job, search in found]
-        storage = f"sqlite:///{folder / 'trials.db'}"
-        studies = [Study(job, search, own, storage) for (job, search), own in zip(found, presets, strict=True)]
-        _check_nothing_is_lost(name, studies)
-        for count in range(cli.trials()):
-            # In turns: a search that is stopped leaves every method as many trials.
-            for study in studies:
-                if study.done <= count:
-                    study.run_one()
-                    _store(name, [row for each in studies for row in each.rows()])
+        try:
+            held = filelock.FileLock(folder / "search.lock").acquire(timeout=0)
+        except filelock.Timeout as error:
+            said = f"another search is under way in {folder}; wait for it, or give a --runs_dir of your own"
+            raise ValueError(said) from error
+        with held:
+            _search(name, found, folder)
     except cli.MISTAKES as error:
         print(f"error: {first_line(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _search(name: str, found: list[tuple[TrainingJob, Search]], folder: pathlib.Path) -> None:
+    """The trials of all searches, as far as there are none yet."""
+    # All before the first study: to see what decides its trials, it binds values that hold for others too.
+    presets = [of_preset(job, search) for job, search in found]
+    if special := set("?%#{}") & set(str(folder)):
+        raise ValueError(f"a URL cannot have {''.join(sorted(special))}, which {folder} has; give another --runs_dir")
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'trials.db'}")
+    except Exception as error:  # SQLAlchemy's, of many kinds.
+        raise ValueError(f"{folder / 'trials.db'} cannot be read: {first_line(error)}; delete it") from error
+    studies = [Study(job, search, own, storage) for (job, search), own in zip(found, presets, strict=True)]
+    _check_nothing_is_lost(name, studies)
+    if any(study.done for study in studies):  # The file may have gone, or be older than the store.
+        _store(name, [row for each in studies for row in each.rows()])
+    for count in range(cli.trials()):
+        # In turns: a search that is stopped leaves every method as many trials.
+        for study in studies:
+            if study.done <= count:
+                study.run_one()
+                _store(name, [row for each in studies for row in each.rows()])
 
 
 def _check_nothing_is_lost(name: str, studies: list[Study]) -> None:

@@ -18,7 +18,7 @@ def replaced(path: str | os.PathLike, mode: str = "w") -> Iterator:
       OSError: with the name of `path`, where it cannot be written or no space is left.
     """
     try:
-        with _temporary(pathlib.Path(path), mode) as out:
+        with _temporary(pathlib.Path(os.path.realpath(path)), mode) as out:
             yield out
     except OSError as error:
         # The system names no file or the unfinished one, of which nobody has heard.

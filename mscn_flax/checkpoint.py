@@ -11,6 +11,9 @@ from jaxtyping import PyTree
 
 from mscn_flax.text import first_line
 
+_NO_DAMAGE = ("RESOURCE_EXHAUSTED", "Too many open files", "Cannot allocate memory", "Permission denied")
+"""What errors say of a machine, and not of a checkpoint."""
+
 
 class Checkpoints:
     """The checkpoints of one run, in a folder of their own; a context manager that waits for the last write.
@@ -31,6 +34,8 @@ class Checkpoints:
         if folder is None:
             return
         folder = pathlib.Path(folder)
+        if set("[]") & set(str(folder.absolute())):  # Orbax takes them for a pattern.
+            raise ValueError(f"no checkpoint is found again below a folder with brackets in its name: {folder}")
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, keep_period=keep_period, create=True, cleanup_tmp_directories=True
         )
@@ -77,6 +82,8 @@ class Checkpoints:
             except _Mismatch as error:
                 raise ValueError(str(error)) from error
             except Exception as error:  # Orbax and TensorStore raise whatever they meet.
+                if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_DAMAGE):
+                    raise
                 said = f"checkpoint of step {step} is damaged, going on from the one before: {first_line(error)}"
                 print(said, file=sys.stderr)
                 self._manager.delete(step)

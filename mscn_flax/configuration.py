@@ -14,6 +14,7 @@ import inspect
 import pathlib
 import re
 import sys
+import tokenize
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
@@ -67,12 +68,15 @@ def parse(files: Sequence[str], parameters: Sequence[str]) -> None:
     for file in files:
         if (folder := str(pathlib.Path(file).resolve().parent)) not in sys.path:
             sys.path.append(folder)
+    for file in files:
+        if not any(folder.is_file() for folder in (pathlib.Path(file), ROOT / file)):
+            raise ValueError(f"there is no gin file {file}")
     try:
         gin.parse_config_files_and_bindings(list(files), list(parameters), skip_unknown=False, finalize_config=False)
         gin.finalize()
     except OSError as error:
         raise ValueError(f"cannot read a gin file: {error}") from error
-    except (ValueError, SyntaxError, ImportError) as error:
+    except (ValueError, SyntaxError, ImportError, tokenize.TokenError) as error:
         raise ValueError(_with_valid_names(str(error))) from error
     _bound.clear()
     _bound.update(_flat(gin.config._CONFIG))

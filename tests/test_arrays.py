@@ -30,6 +30,18 @@ def test_a_part_of_a_data_set_is_named_as_one(tmp_path):
     assert len(data.load("photos", "train", resolution=16, data_dir=str(tmp_path))) > 7
 
 
+def test_what_is_there_is_replaced_only_when_that_is_asked_for(tmp_path, capsys):
+    (tmp_path / "photos-16").mkdir()
+    (tmp_path / "photos-16" / "test.npz").write_bytes(b"mine")
+    arguments = ["export", "photos", "--resolution=16", "--split=test", "--limit=2", "-o", str(tmp_path)]
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "test.npz exists already" in capsys.readouterr().err
+    assert (tmp_path / "photos-16" / "test.npz").read_bytes() == b"mine"
+    main([*arguments, "--force"])
+    assert len(arrays.read(tmp_path / "photos-16" / "test.npz")) == 2
+
+
 def test_pictures_of_any_sizes_are_kept_to_the_last_bit(tmp_path):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(256, size=(*size, 3), dtype=np.uint8) for size in ((5, 9), (32, 32), (1, 3))]
@@ -45,7 +57,10 @@ def test_a_damaged_file_is_named(content, tmp_path):
         arrays.read(tmp_path / "x.npz")
 
 
-@pytest.mark.parametrize(("arguments", "says"), [(["photoz"], "no data set 'photoz'"), (["photos", "--limit=0"], "0")])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["photoz"], "no data set 'photoz'"), (["photos", "--limit=0"], "0"), (["photos", "--resolution=0"], "0")],
+)
 def test_a_mistake_ends_in_one_line(arguments, says, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["export", *arguments, "-o", str(tmp_path)])

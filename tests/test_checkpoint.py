@@ -83,6 +83,26 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage, caps
         assert checkpoints.restore_latest(9, STATE)[0] == 2
 
 
+def test_what_a_machine_lacks_costs_no_checkpoint(tmp_path, monkeypatch):
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        checkpoints.save(1, STATE)
+
+    def full(*arguments, **more):
+        raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "restore", full)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            checkpoints.restore_latest(9, STATE)
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        assert checkpoints.restore_latest(9, STATE)[0] == 1
+
+
+def test_a_folder_in_which_none_would_be_found_again_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="brackets in its name"):
+        Checkpoints(tmp_path / "runs[1]")
+
+
 def test_without_a_folder_nothing_is_kept():
     with Checkpoints(None) as checkpoints:
         checkpoints.save(1, STATE)

@@ -1,6 +1,7 @@
 """What a user types, right and wrong: every mistake ends in one line that says what would be right."""
 
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -45,6 +46,13 @@ def python_m(*arguments, **environment) -> subprocess.CompletedProcess:
         ("--gin_param=table1.methods=[]", "empty; valid: functa, mscn"),
         ("--gin_param=table1.budgets=64", "table1.budgets is 64, and not a list"),
         ("--gin_param=table1.equal=['parameters']", "table1.equal is ['parameters'], and not a dict"),
+        ("--gin_param=table1.budgets=[16, 16]", "table1.budgets has 16 twice"),
+        ("--gin_param=table1.budgets=['16']", "table1.budgets has '16', and takes whole numbers"),
+        ("--gin_param=table1.budgets=[0]", "table1.budgets is [0]"),
+        ("--gin_param=table1.budgets=[16", "EOF"),
+        ("--gin_param=table1.seeds=[-1]", "a random seed is from 0 to 4294967295, not -1"),
+        ("--gin_param=table1.equal={'cifar11': ['parameters']}", "table1.equal has 'cifar11'"),
+        ("--gin_file=examples/typo.gin", "there is no gin file examples/typo.gin"),
         ("--preset=wide", "no preset 'wide'"),
         ("--gin_param=table1/Training.outer_steps='x'", "outer_steps must be at least 1 and whole, got 'x'"),
     ],
@@ -231,3 +239,33 @@ class TestTwoBenchmarksAtOnce:
         program._run(list(CATALOGUE), "quick")
         assert set(seen) == {*CATALOGUE, "plot"}
         assert {seen[name] for name in ("speed", "growth", "cost_model", "codec_speed", "outer_loop", "plot")} == {1}
+
+
+LAUNCHES = """
+import sys
+from benchmarks import launch
+launch.python("tests.sleeper", sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_what_the_runner_has_started_ends_with_it(tmp_path):
+    (tmp_path / "sleeper.py").write_text(
+        "import os, pathlib, sys, time\nfrom benchmarks import launch\nlaunch.end_with_parent()\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\ntime.sleep(100)\n"
+    )
+    program = LAUNCHES.replace("tests.sleeper", "sleeper")
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(records.REPOSITORY)])}
+    runner = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "pid")], env=os.environ | paths)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    runner.kill()
+    runner.wait()
+    child = int((tmp_path / "pid").read_text())
+    while time.monotonic() < deadline and os.path.exists(f"/proc/{child}"):
+        if pathlib.Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":  # Nobody waits for it.
+            break
+        time.sleep(0.05)
+    assert time.monotonic() < deadline

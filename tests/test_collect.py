@@ -5,6 +5,8 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import time
+import types
 
 import pytest
 
@@ -47,6 +49,10 @@ def run(run_id, finished, asked=None):
     return Run(pathlib.Path(run_id), {"run_id": run_id, "finished": finished}, (), (), asked or finished)
 
 
+def told(*run_ids, **more):
+    return [{"run_id": run_id} | more for run_id in run_ids]
+
+
 def test_the_latest_configuration_of_a_cell_and_of_all_its_seeds_counts():
     first = [run(name, "1") for name in ("a-64-s0-11", "a-64-s1-11", "b-64-s0-11")]
     assert collect.latest(first) == first
@@ -63,12 +69,33 @@ def test_the_latest_configuration_of_a_cell_and_of_all_its_seeds_counts():
 def test_new_rows_take_the_place_of_their_cell_and_of_other_configurations_of_its_family():
     committed = [row(name) for name in ("a-64-s0-11", "a-64-s1-11", "a-128-s0-11", "a-64-s10-11", "b-64-s0-11")]
     new = [row("a-64-s0-22")]
-    assert collect.merged(committed, new, ["a-64-s0-22"]) == [committed[2], committed[4], *new]
+    assert collect.merged(committed, new, told("a-64-s0-22"), {}) == [committed[2], committed[4], *new]
     # The same configuration of another seed leaves what is there.
-    assert collect.merged(committed, [row("a-64-s2-11")], ["a-64-s2-11"]) == [*committed, row("a-64-s2-11")]
+    more = [row("a-64-s2-11")]
+    assert collect.merged(committed, more, told("a-64-s2-11"), {}) == [*committed, *more]
     # A run without rows takes those of before away.
-    assert collect.merged(committed[:2], [], ["a-64-s0-11"]) == committed[1:2]
-    assert collect.merged(committed, [], []) == committed
+    assert collect.merged(committed[:2], [], told("a-64-s0-11"), {}) == committed[1:2]
+    assert collect.merged(committed, [], [], {}) == committed
+
+
+def test_seeds_on_other_data_are_of_another_family():
+    committed = [row(name) for name in ("a-64-s0-11", "a-64-s1-11", "b-64-s0-11")]
+    new, more = told("a-64-s2-11", data="others"), [row("a-64-s2-11")]
+    before = {line["run_id"]: line for line in told("a-64-s0-11", "b-64-s0-11", data="some")}
+    # Of the second nobody knows.
+    assert collect.merged(committed, more, new, before) == [*committed[1:], *more]
+    first, later = (run(f"a-64-s{seed}-11", str(seed)) for seed in (1, 2))
+    first.provenance["data"], later.provenance["data"] = "some", "others"
+    assert collect.latest([first, later]) == [later]
+
+
+def test_a_copied_run_folder_gives_no_rows_twice(tmp_path, capsys):
+    path = stored(tmp_path, "a-64-s0-11")
+    shutil.copytree(path, path.with_name("a-64-s0-11.bak"))
+    (path / run_folder.ASKED).write_bytes(b"\xff")  # Nor does a file that says nothing keep from anything.
+    collected(tmp_path)
+    assert len(csv_files.read_rows(tmp_path / f"results/quick/{NAME}.csv")) == 2
+    assert "is left out: it is a copy of run a-64-s0-11" in capsys.readouterr().err
 
 
 def test_runs_become_rows_provenance_and_files_once(tmp_path):
@@ -267,3 +294,21 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
         fail()
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_programs_do_not_share_a_training(tmp_path, capsys):
+    job = types.SimpleNamespace(id="a-64-s0-11", folder=tmp_path / "a-64-s0-11", training="a-64-s0-22")
+
+    def other():
+        with engine.alone(job) as waited:
+            return waited
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with engine.alone(job) as waited:
+            assert not waited
+            later = pool.submit(other)
+            time.sleep(0.3)
+            assert not later.done()
+        assert later.result(30)
+    assert "a-64-s0-11: another program trains it" in capsys.readouterr().err
+    assert not other()

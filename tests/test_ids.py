@@ -57,3 +57,11 @@ def test_variants_say_what_they_are_judged_on(build):
     for job in build("outer_loop"):
         assert "judged on 8 of " in job.data
         assert data.fingerprint(job.signals("validation")) in job.data.partition("judged")[2]
+
+
+def test_functions_go_by_their_names_and_what_has_none_is_refused():
+    assert ids.choices((jnp.tanh, np.sum)) == ids.choices((jnp.tanh, np.sum))
+    assert "tanh" in ids.choices(jnp.tanh)
+    assert " at 0x" not in ids.choices(jnp.tanh)
+    with pytest.raises(ValueError, match="give a function of a module"):
+        ids.choices(lambda x: x)

@@ -1,6 +1,7 @@
 """Data sets made of files that people bring, and what is said where there are none."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -81,3 +82,35 @@ def test_another_folder_of_local_copies_is_another_data_set(tmp_path, monkeypatc
         found.append(data.load("era5", "test", resolution=10)[0])
     assert not np.array_equal(found[0], found[1])
     assert found[0] is found[2] or np.array_equal(found[0], found[2])
+
+
+class Made(data.Signals):
+    def _read(self, record):
+        return record
+
+
+@pytest.mark.parametrize(
+    ("signals", "says"),
+    [
+        ([np.zeros((8, 8, 1), np.uint8)] * 3, "has a signal of 8x8x1; wanted: 8x8x3"),
+        ([np.zeros((8, 9, 3), np.uint8)] * 3, "has a signal of 8x9x3"),
+        ([np.zeros((8, 8), np.uint8)] * 3, "has a signal of 8x8; wanted"),
+        ([np.full((8, 8, 3), 255.0, np.float32)] * 3, "float32 from 255 to 255; wanted: uint8, or floats from 0 to 1"),
+        ([np.full((8, 8, 3), np.nan, np.float32)] * 3, "from nan to nan"),
+        ([np.zeros((8, 8, 3), np.int64)] * 3, "int64 from 0 to 0"),
+        ([], "has 0 signals"),
+        (None, "is a list; wanted: mscn_flax.data.Signals"),
+        ("synthetic", "of source 'synthetic'; wanted: some, of real, subset, standin"),
+    ],
+)
+def test_signals_that_are_not_as_they_are_said_to_be_are_refused(signals, says, monkeypatch):
+    def read(split, resolution, folder):
+        if signals is None:
+            return [np.zeros((8, 8, 3), np.uint8)]
+        if isinstance(signals, str):
+            return Made("mine", signals, [np.zeros((8, 8, 3), np.uint8)])
+        return Made("mine", "real", signals)
+
+    monkeypatch.setitem(data.DATA_SETS, "mine", data.DataSet(read, resolution=8, embedded=True))
+    with pytest.raises(ValueError, match=re.escape(says)):
+        data.load("mine", "train", resolution=8)

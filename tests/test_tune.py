@@ -3,6 +3,7 @@
 import json
 import types
 
+import filelock
 import gin
 import numpy as np
 import PIL.Image
@@ -11,6 +12,7 @@ import pytest
 from benchmarks import cli, csv_files, engine, records, trials, tune
 from benchmarks.run_folder import Result
 from benchmarks.search import searches
+from mscn_flax.data import registry
 
 NAME = "table1_modulations"
 ASKED = ("cifar10", "photos")
@@ -190,3 +192,21 @@ def test_a_space_without_a_budget_is_not_searched():
     gin.parse_config("mscn/Search.budget = 64")
     assert [found for found, _ in searches([job])] == [job]
     gin.clear_config()
+
+
+def test_two_searches_at_once_do_not_share_trials(search, tmp_path, capsys):
+    folder = tmp_path / "runs" / "tuning" / NAME
+    folder.mkdir(parents=True)
+    with filelock.FileLock(folder / "search.lock"), pytest.raises(SystemExit):
+        search(1)
+    assert "another search is under way" in capsys.readouterr().err
+    search(1)
+
+
+def test_trials_on_other_signals_are_of_another_search(search, tmp_path):
+    first = {row["study"] for row in search(1)}
+    for name in ("train_0", "val_0"):
+        PIL.Image.new("RGB", (64, 64), "red").save(tmp_path / "data" / "photos" / f"{name}.png")
+    registry.cached.cache_clear()
+    (tmp_path / "results" / "tuning" / f"{NAME}_trials.csv").unlink()
+    assert not first & {row["study"] for row in search(1)}

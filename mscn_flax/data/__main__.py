@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     export.add_argument("--resolution", type=int, help="pixels, latitudes or voxels per side (default: the data set's)")
     export.add_argument("--split", action="append", choices=SPLITS, help="repeatable (default: every split)")
     export.add_argument("--limit", type=int, help="largest number of signals per split")
+    export.add_argument("--force", action="store_true", help="replace files that are there")
     export.add_argument("--data_dir", help="prepared local copies of data sets (default: $MSCN_DATA_DIR)")
     options = parser.parse_args(arguments)
     try:
@@ -33,10 +34,15 @@ def _export(options: argparse.Namespace) -> None:
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be at least 1, got {options.limit}")
     known = data.DATA_SETS.get(options.name)
+    if options.resolution is not None and options.resolution < 1:
+        raise ValueError(f"--resolution must be at least 1, got {options.resolution}")
     resolution = options.resolution or (known.resolution if known else 0)
-    for split in options.split or SPLITS:
+    splits = options.split or SPLITS
+    targets = [arrays.path(options.output, options.name, resolution, split) for split in splits]
+    if not options.force and (there := [target for target in targets if target.exists()]):
+        raise ValueError(f"{there[0]} exists already; name another folder, or replace it by --force")
+    for split, target in zip(splits, targets, strict=True):
         signals = data.load(options.name, split, resolution=resolution, data_dir=options.data_dir)
-        target = arrays.path(options.output, options.name, resolution, split)
         count = arrays.write(target, signals, options.limit)
         print(f"{target}: {count:,} of {len(signals):,} signals of {signals.name}, {target.stat().st_size:,} bytes")
 

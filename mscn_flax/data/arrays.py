@@ -10,6 +10,7 @@ import dataclasses
 import io
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -60,7 +61,7 @@ def read(source: pathlib.Path) -> Arrays:
             content = dict(found)
         name, kind = str(content.pop("name")), str(content.pop("source"))
         return Arrays(name, kind, _records(content))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{source} has no exported signals: {type(error).__name__} {error}; export it again"
         ) from error

@@ -15,6 +15,10 @@ TRAINING = ("train", "validation")
 SPLITS = (*TRAINING, "test")
 
 
+SOURCES = ("real", "subset", "standin")
+"""Whether signals are those of the data set named, a part of them, or others in their place."""
+
+
 class MissingDataError(FileNotFoundError):
     """A data set is missing; the message says what, where to get it, where to put it, and what runs without it."""
 
@@ -25,7 +29,7 @@ class Signals(Sequence):
 
     Attributes:
       name: name of the data set, as in the column `dataset`.
-      source: "real", "subset" or "standin", as in the column `source`.
+      source: one of `SOURCES`, as in the column `source`.
       records: what the signals are read from, e.g. a TFDS data source.
     """
 

@@ -12,8 +12,10 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from mscn_flax.data import arrays
-from mscn_flax.data.reading import SPLITS, MissingDataError, Signals
+from mscn_flax.data.reading import SOURCES, SPLITS, MissingDataError, Signals
 from mscn_flax.modalities import IMAGES, MAPS, SCENES, VOXELS, Modality
 
 
@@ -37,6 +39,9 @@ class DataSet(NamedTuple):
     crops: bool = False
     embedded: bool = False
 
+
+_FARTHEST = 1.5
+"""From 0.5, of a value: those of maps lie from 0 to 1 in training, and elsewhere a little beyond."""
 
 DATA_SETS = {
     "photos": DataSet("photos.photos", resolution=32, crops=True, embedded=True),
@@ -97,14 +102,36 @@ def load(name: str, split: str, *, resolution: int, data_dir: str | None = None)
 def cached(name: str, split: str, resolution: int, folder: pathlib.Path | None) -> Signals:
     """See `load`; read once in a process, for as long as the folder of local copies is the same."""
     exported = arrays.path(folder / arrays.FOLDER, name, resolution, split) if folder else None
-    if exported and exported.is_file():
-        return arrays.read(exported)
     try:
-        return _read(name, split, resolution, folder)
+        there = exported and exported.is_file()
+        found = arrays.read(exported) if there else _read(name, split, resolution, folder)
     except MissingDataError as error:
         looked = "$MSCN_DATA_DIR is not set" if folder is None else f"Looked for in {folder}"
         none = "" if folder is None or folder.is_dir() else ", which is no folder"
         raise MissingDataError(f"{error} ({looked}{none}.)") from error
+    _check(name, split, resolution, found)
+    return found
+
+
+def _check(name: str, split: str, resolution: int, found: Signals) -> None:
+    """Raises a ValueError where the first, middle or last signal is not as the data set is said to have them."""
+    known = DATA_SETS[name]
+    if not isinstance(found, Signals):
+        raise ValueError(f"{name}, split {split}, is a {type(found).__name__}; wanted: mscn_flax.data.Signals")
+    if found.source not in SOURCES or not len(found):
+        has = f"{len(found)} signals of source {found.source!r}"
+        raise ValueError(f"{name}, split {split}, has {has}; wanted: some, of {', '.join(SOURCES)}")
+    wanted = (*known.modality.shape(resolution), known.channels)
+    for index in sorted({0, len(found) // 2, len(found) - 1}):
+        values = np.asarray(known.modality.values(found[index]))
+        whole = known.crops and split == "test" and values.ndim == len(wanted)  # Whole photographs.
+        shape = values.shape[-1:] if whole else values.shape[-len(wanted) :]
+        if shape != (wanted[-1:] if whole else wanted):
+            extent = "x".join(map(str, values.shape))
+            raise ValueError(f"{name}, split {split}, has a signal of {extent}; wanted: {'x'.join(map(str, wanted))}")
+        if values.dtype != np.uint8 and not (values.dtype.kind == "f" and np.abs(values - 0.5).max() <= _FARTHEST):
+            extremes = f"{values.dtype} from {values.min():g} to {values.max():g}"
+            raise ValueError(f"{name}, split {split}, has a signal of {extremes}; wanted: uint8, or floats from 0 to 1")
 
 
 def _read(name: str, split: str, resolution: int, folder: pathlib.Path | None) -> Signals:
