@@ -99,14 +99,11 @@ class Made(data.Signals):
         ([np.full((8, 8, 3), np.nan, np.float32)] * 3, "from nan to nan"),
         ([np.zeros((8, 8, 3), np.int64)] * 3, "int64 from 0 to 0"),
         ([], "has 0 signals"),
-        (None, "is a list; wanted: mscn_flax.data.Signals"),
         ("synthetic", "of source 'synthetic'; wanted: some, of real, subset, standin"),
     ],
 )
 def test_signals_that_are_not_as_they_are_said_to_be_are_refused(signals, says, monkeypatch):
     def read(split, resolution, folder):
-        if signals is None:
-            return [np.zeros((8, 8, 3), np.uint8)]
         if isinstance(signals, str):
             return Made("mine", signals, [np.zeros((8, 8, 3), np.uint8)])
         return Made("mine", "real", signals)

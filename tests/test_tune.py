@@ -10,9 +10,9 @@ import PIL.Image
 import pytest
 
 from benchmarks import cli, csv_files, engine, records, trials, tune
+from benchmarks.job import TrainingJob
 from benchmarks.run_folder import Result
 from benchmarks.search import searches
-from mscn_flax.data import registry
 
 NAME = "table1_modulations"
 ASKED = ("cifar10", "photos")
@@ -203,10 +203,8 @@ def test_two_searches_at_once_do_not_share_trials(search, tmp_path, capsys):
     search(1)
 
 
-def test_trials_on_other_signals_are_of_another_search(search, tmp_path):
+def test_trials_on_other_signals_are_of_another_search(search, tmp_path, monkeypatch):
     first = {row["study"] for row in search(1)}
-    for name in ("train_0", "val_0"):
-        PIL.Image.new("RGB", (64, 64), "red").save(tmp_path / "data" / "photos" / f"{name}.png")
-    registry.cached.cache_clear()
-    (tmp_path / "results" / "tuning" / f"{NAME}_trials.csv").unlink()
+    monkeypatch.setattr(TrainingJob, "data", "other signals")
+    trials.path(tmp_path / "results", NAME).unlink()
     assert not first & {row["study"] for row in search(1)}

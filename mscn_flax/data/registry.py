@@ -124,7 +124,8 @@ def _check(name: str, split: str, resolution: int, found: Signals) -> None:
     wanted = (*known.modality.shape(resolution), known.channels)
     for index in sorted({0, len(found) // 2, len(found) - 1}):
         values = np.asarray(known.modality.values(found[index]))
-        whole = known.crops and split == "test" and values.ndim == len(wanted)  # Whole photographs.
+        # Pictures to test on may be whole, of any size: what codes patches codes them all.
+        whole = known.modality is IMAGES and split == "test" and values.ndim == len(wanted)
         shape = values.shape[-1:] if whole else values.shape[-len(wanted) :]
         if shape != (wanted[-1:] if whole else wanted):
             extent = "x".join(map(str, values.shape))
