@@ -103,7 +103,8 @@ class TrainingJob(Job):
       evaluation: what it needs besides the job; its repr is part of the run's id.
       stop: outer steps after which the state is evaluated: fewer or more than `setup.training.outer_steps`, to which
         the schedules refer; None for just as many.
-      trained_as: name that jobs with one training in common share; None for the method, or a training of its own.
+      trained_as: name that jobs with one training in common share; None for a training of its own, or for that of the
+        method's other budgets too (`Method.serves_all`).
       equal: what it has as much of as the method that it is compared with, of `records.EQUAL`, or empty: see there.
     """
 
