@@ -191,9 +191,12 @@ def _figure(table: pd.DataFrame, preset: str) -> plt.Figure:
             if key[0] != "plain":
                 for x, y, text in zip(values, at, shown, strict=True):
                     axis.annotate(text, (x, y), (7, 0), textcoords="offset points", va="center", fontsize=7)
-    for axis, label in zip(axes[0], ("time of a meta-step (s)", "temporary memory (MiB)"), strict=True):
+    # Room for what is written beside the markers.
+    for axis, label, room in zip(
+        axes[0], ("time of a meta-step (s)", "temporary memory (MiB)"), (3.5, 2.2), strict=True
+    ):
         axis.set_xscale("log")
-        axis.set_xlim(right=axis.get_xlim()[1] * 3.5)
+        axis.set_xlim(right=axis.get_xlim()[1] * room)
         axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         style.plain_numbers(axis.xaxis)
         axis.set_xlabel(label)
