@@ -62,6 +62,8 @@ def choices(value) -> str:
 
 def _text(value) -> str:
     """The value as Python writes it, a function by its name: its address is another one in every process."""
+    if isinstance(value, functools.partial):
+        return f"{choices(value.func)}{choices((*value.args, *sorted(value.keywords.items())))}"
     text = repr(value)
     if " at 0x" not in text:
         return text

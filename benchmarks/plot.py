@@ -10,7 +10,7 @@ import sys
 
 from absl import app, flags
 
-from benchmarks import pages
+from benchmarks import launch, pages
 from benchmarks.catalogue import CATALOGUE
 from benchmarks.records import HOME
 from mscn_flax import cores
@@ -22,6 +22,7 @@ _PLOTS_DIR = flags.DEFINE_string("plots_dir", str(HOME / "plots"), "Where figure
 
 def main(argv: list[str]) -> None:
     """Draws the benchmarks named, or all of which there are rows; says in one line what is wrong."""
+    launch.end_with_parent()
     results, plots = (pathlib.Path(flag.value) / _PRESET.value for flag in (_RESULTS_DIR, _PLOTS_DIR))
     try:
         there = _there(results)
