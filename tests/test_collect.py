@@ -5,8 +5,6 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import time
-import types
 
 import pytest
 
@@ -294,21 +292,3 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
         fail()
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_programs_do_not_share_a_training(tmp_path, capsys):
-    job = types.SimpleNamespace(id="a-64-s0-11", folder=tmp_path / "a-64-s0-11", training="a-64-s0-22")
-
-    def other():
-        with engine.alone(job) as waited:
-            return waited
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with engine.alone(job) as waited:
-            assert not waited
-            later = pool.submit(other)
-            time.sleep(0.3)
-            assert not later.done()
-        assert later.result(30)
-    assert "a-64-s0-11: another program trains it" in capsys.readouterr().err
-    assert not other()

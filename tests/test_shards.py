@@ -1,8 +1,11 @@
-"""Parts of a benchmark's jobs, for schedulers: together they are all, and none tears a training apart."""
+"""Jobs beside each other: parts for schedulers, of which none tears a training apart, and programs that share one."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
+import time
+import types
 
 import pandas as pd
 import pytest
@@ -67,3 +70,21 @@ def test_parts_run_apart_are_collected_into_what_one_run_gives(tmp_path):
     ]
     first, second = (table.sort_values(["run_id", "signal_id"]).reset_index(drop=True) for table in tables)
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_programs_do_not_share_a_training(tmp_path, capsys):
+    job = types.SimpleNamespace(id="a-64-s0-11", folder=tmp_path / "a-64-s0-11", training="a-64-s0-22")
+
+    def other():
+        with engine.alone(job) as waited:
+            return waited
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with engine.alone(job) as waited:
+            assert not waited
+            later = pool.submit(other)
+            time.sleep(0.3)
+            assert not later.done()
+        assert later.result(30)
+    assert "a-64-s0-11: another program trains it" in capsys.readouterr().err
+    assert not other()
